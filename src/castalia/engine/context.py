@@ -1,0 +1,58 @@
+"""What a stage may use beside its records: the oracle, its prompts, side datasets, the web, the sandbox."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from castalia.engine.prompts import render_prompt
+from castalia.oracle import OracleClient, Task
+from castalia.records import Record
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Answer(NamedTuple, Generic[T]):
+    """A validated answer and the ledger key of the call that gave it."""
+
+    value: T
+    call: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to ask and whole stages."""
+
+    stage: str
+    roles: tuple[str, ...]
+    prompts: Mapping[str, Path]
+    oracle: OracleClient
+    side: Mapping[str, Sequence[Record]] = field(default_factory=dict[str, Sequence[Record]])
+    services: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    progress: Callable[[int], None] = lambda _: None
+
+    async def ask(
+        self,
+        prompt: str,
+        subject: str,
+        values: Mapping[str, object],
+        answer: type[T],
+        *,
+        role: str | None = None,
+        sample: int = 0,
+    ) -> Answer[T]:
+        """Renders prompt file `prompt` with `values`, asks `role` (default: the stage's first), validates as `answer`.
+
+        `subject` is the stable name of what is asked about; a recording answers by (prompt, subject). Raises
+        AnswerUnusable when the answer stays invalid after the recorded repairs, so that the stage can yield a Reject.
+        """
+        rendered = render_prompt(self.prompts[prompt], values)
+        task = Task(stage=self.stage, prompt=prompt, subject=subject, prompt_sha256=rendered.template_sha256)
+        reply = await self.oracle.ask(role or self.roles[0], rendered.system, rendered.user, answer, task=task, sample=sample)
+        return Answer(reply.value, reply.key)
+
+    def service(self, name: str) -> Any:
+        """A service the runner was given: `web`, `sandbox`."""
+        return self.services[name]

@@ -1,0 +1,28 @@
+"""What flows through Castalia: frozen, typed, content-addressed records. No I/O here.
+
+taxonomy -> queries -> pages -> documents -> atoms -> SFT, preferences, rewards, replay -> verdicts
+"""
+
+from castalia.records.atom import Atom, BehavioralBody, Evidence, KnowledgeBody, ProceduralBody, SkillBody
+from castalia.records.base import CATEGORIES, Category, Difficulty, Frozen, Provenance, Record, Reject, canonical_json, content_hash
+from castalia.records.check import Check, Execution, ExecutionTest
+from castalia.records.conversation import Channel, Conversation, Effort, Message, Tool, ask_user
+from castalia.records.document import Block, Document
+from castalia.records.licence import LicenceDecision, LicenceEvidence
+from castalia.records.preference import Candidate, FailureMode, PreferencePair
+from castalia.records.replay import ReplayItem
+from castalia.records.reward import RewardRecord, Rubric, ScoredAnswer
+from castalia.records.sft import SFTExample, SftKind
+from castalia.records.suite import Bank, Failure, FailureType, SuiteItem
+from castalia.records.taxonomy import TaxonomyNode
+from castalia.records.verdict import Outcome, ReviewItem, Verdict
+from castalia.records.web import Page, Query
+
+__all__ = [
+    "CATEGORIES", "Atom", "Bank", "BehavioralBody", "Block", "Candidate", "Category", "Channel", "Check", "Conversation",
+    "Difficulty", "Document", "Effort", "Evidence", "Execution", "ExecutionTest", "Failure", "FailureMode", "FailureType",
+    "Frozen", "KnowledgeBody", "LicenceDecision", "LicenceEvidence", "Message", "Outcome", "Page", "PreferencePair",
+    "ProceduralBody", "Provenance", "Query", "Record", "Reject", "ReplayItem", "ReviewItem", "RewardRecord", "Rubric",
+    "SFTExample", "ScoredAnswer", "SftKind", "SkillBody", "SuiteItem", "TaxonomyNode", "Tool", "Verdict", "ask_user",
+    "canonical_json", "content_hash",
+]

@@ -1,0 +1,33 @@
+"""Licence evidence: what was seen, where it stood and what it covers; and the decision made from it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from castalia.records.base import Frozen
+
+Scope = Literal["site", "page", "text", "code", "image", "embedded"]
+Place = Literal[
+    "rel-license", "meta", "json-ld", "footer", "article", "caption", "licence-file", "package-metadata", "repository", "configuration"
+]
+
+
+class LicenceEvidence(Frozen):
+    """One sighting of a licence."""
+
+    spdx: str | None = Field(description="SPDX id or expression, None where the text names no known licence.")
+    url: str = Field(description="Where the evidence was read.")
+    place: Place = Field(description="Where in the page or site it stood.")
+    scope: Scope = Field(description="What it covers.")
+    sentence: str = Field(description="The words that say so, at most 300 characters.")
+    sha256: str = Field("", description="Hash of the file it was read from, for files.")
+
+
+class LicenceDecision(Frozen):
+    """What the evidence adds up to under the policy."""
+
+    spdx: str | None = Field(description="The licence the text may be used under, None when none was decided.")
+    verdict: Literal["allowed", "not-allowed", "abstain", "contradiction"] = Field(description="The policy's answer.")
+    reason: str = Field(description="Why, in one sentence.")
+    evidence: tuple[LicenceEvidence, ...] = Field((), description="Everything that was seen.")
+    attribution: str = Field("", description="The notice that an export must carry.")

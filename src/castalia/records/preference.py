@@ -1,0 +1,42 @@
+"""Preference pairs for DPO and IPO."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from castalia.records.atom import Evidence
+from castalia.records.base import Category, Frozen, Record
+from castalia.records.conversation import Conversation
+
+FailureMode = Literal["hallucination", "verbosity", "logic_error", "safety_violation"]
+Level = Literal["strong", "hasty", "subtly_wrong", "verbose", "unsafe", "target"]
+
+
+class Candidate(Frozen):
+    """One answer to the prompt."""
+
+    level: Level = Field(description="The quality it was planned at; `target` for the target's own answer.")
+    text: str = Field(description="The answer, as a final message.")
+    score: float | None = Field(None, description="Mean judge score over both orders, 0-10; None where not judged.")
+    failure_modes: tuple[FailureMode, ...] = Field((), description="What is wrong with it.")
+    spans: tuple[str, ...] = Field((), description="Exact substrings that show the failure.")
+    executed: bool | None = Field(None, description="Whether it passed execution; None where it can't be executed.")
+
+
+class PreferencePair(Record):
+    """A prompt with a better and a worse answer, and how that was decided."""
+
+    PREFIX: ClassVar[str] = "pref"
+
+    subject: str = Field(description="Stable name, `SECTION/pref/NUMBER`.")
+    section: str = Field(description="Passage it was written from.")
+    category: Category = Field(description="Category of its node.")
+    node: str = Field(description="Key of the taxonomy node.")
+    prompt: Conversation = Field(description="Ends with the user's message.")
+    chosen: Candidate = Field(description="The better answer.")
+    rejected: Candidate = Field(description="The worse answer.")
+    ranking: tuple[Candidate, ...] = Field(description="All candidates, best first.")
+    decided_by: Literal["execution", "judge-both-orders"] = Field(description="Opinion never overrides execution.")
+    margin: float = Field(description="Score of chosen minus rejected, in judge points (0-10) or 10 for execution.")
+    evidence: tuple[Evidence, ...] = Field((), description="What grounds the chosen answer.")
+    atoms: tuple[str, ...] = Field((), description="Ids of the atoms behind the prompt.")

@@ -1,0 +1,38 @@
+"""From a query to a fetched page."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from castalia.records.base import Category, Record
+from castalia.records.licence import LicenceDecision
+
+
+class Query(Record):
+    """One search that the acquisition specification asks for."""
+
+    PREFIX: ClassVar[str] = "query"
+
+    text: str = Field(description="The words to search for.")
+    node: str = Field(description="Key of the taxonomy node it should fill.")
+    category: Category = Field(description="Category of that node.")
+    wanted: Literal["reference", "definition", "specification", "tutorial", "worked-example", "repository", "policy", "dialogue", "sop", "runbook", "agent-trace"] = Field(
+        description="The kind of page that would serve."
+    )
+    site: str | None = Field(None, description="Only this site, as a URL prefix.")
+    language: str = Field("en", description="BCP 47 language of the wanted pages.")
+
+
+class Page(Record):
+    """One fetched page whose licence was decided. The bytes as received lie in the archive under `body_sha256`;
+    the time of the fetch stands there too, so that it is no part of any dataset's bytes."""
+
+    PREFIX: ClassVar[str] = "page"
+
+    url: str = Field(description="Canonical URL.")
+    media_type: str = Field(description="Sniffed media type, e.g. `text/html`.")
+    html: str = Field(description="The body, decoded.")
+    body_sha256: str = Field(description="Hash of the body as received: its name in the archive.")
+    licence: LicenceDecision = Field(description="The decision and all its evidence.")
+    queries: tuple[str, ...] = Field((), description="Ids of the queries that led here.")
+    topic: str = Field("", description="Key of the taxonomy node it fits best, where known.")
