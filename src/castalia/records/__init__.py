@@ -8,6 +8,7 @@ from castalia.records.base import CATEGORIES, Category, Difficulty, Frozen, Prov
 from castalia.records.check import Check, Execution, ExecutionTest
 from castalia.records.conversation import Channel, Conversation, Effort, Message, Tool, ask_user
 from castalia.records.document import Block, Document
+from castalia.records.leak import Leak
 from castalia.records.licence import LicenceDecision, LicenceEvidence
 from castalia.records.preference import Candidate, FailureMode, PreferencePair
 from castalia.records.replay import ReplayItem
@@ -21,7 +22,7 @@ from castalia.records.web import Page, Query
 __all__ = [
     "CATEGORIES", "Atom", "Bank", "BehavioralBody", "Block", "Candidate", "Category", "Channel", "Check", "Conversation",
     "Difficulty", "Document", "Effort", "Evidence", "Execution", "ExecutionTest", "Failure", "FailureMode", "FailureType",
-    "Frozen", "KnowledgeBody", "LicenceDecision", "LicenceEvidence", "Message", "Outcome", "Page", "PreferencePair",
+    "Frozen", "KnowledgeBody", "Leak", "LicenceDecision", "LicenceEvidence", "Message", "Outcome", "Page", "PreferencePair",
     "ProceduralBody", "Provenance", "Query", "Record", "Reject", "ReplayItem", "ReviewItem", "RewardRecord", "Rubric",
     "SFTExample", "ScoredAnswer", "SftKind", "SkillBody", "SuiteItem", "TaxonomyNode", "Tool", "Verdict", "ask_user",
     "canonical_json", "content_hash",

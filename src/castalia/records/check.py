@@ -1,10 +1,11 @@
 """How an answer is checked without an opinion: by comparison, by constraint or by execution."""
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from castalia.records.base import Frozen
+from castalia.records.base import Frozen, canonical_json
 
 
 class ExecutionTest(Frozen):
@@ -12,6 +13,17 @@ class ExecutionTest(Frozen):
 
     input: str = Field(description="JSON value handed to the runner's harness.")
     expected: str = Field(description="JSON value the host compares with, exactly.")
+
+    @field_validator("input", "expected", mode="before")
+    @classmethod
+    def _json_text(cls, value: Any) -> str:
+        if not isinstance(value, str):
+            return canonical_json(value)
+        try:
+            json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"{value[:60]!r} is not JSON text ({error}); a string value needs its own quotes, as in {json.dumps(value[:20])}") from error
+        return value
 
 
 class Execution(Frozen):

@@ -1,0 +1,206 @@
+"""One typed configuration. YAML is a sparse view of it: everything left out has a default one would defend.
+
+Precedence: defaults < files left to right < `--set a.b=c`. No code and no interpolation in YAML; secrets only by the name
+of an environment variable.
+"""
+
+import difflib
+import os
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from castalia.errors import ConfigError, InputError
+from castalia.oracle import RoleConfig
+from castalia.sandbox import RunnerConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class TargetConfig(_Section):
+    """The model that is trained and measured."""
+
+    model: str = Field("openai/gpt-oss-20b", description="Hub id or local folder; `smollm2-135m` is the demo's, from its PyPI wheel.")
+    harmony_preamble: Literal["full", "none"] = Field("full", description="`none` leaves the system message out: tiny targets only.")
+
+
+class SourcesConfig(_Section):
+    """Where pages come from and under which licences they may be used."""
+
+    sites: tuple[str, ...] = Field((), description="URL prefixes to collect from.")
+    licences: str | tuple[str, ...] = Field("permissive", description="A policy name, or the SPDX ids that are allowed.")
+    licence_files: tuple[str, ...] = Field((), description="Paths or URLs to look for licence texts, beside the conventional ones.")
+    include: tuple[str, ...] = Field((), description="Regular expressions; a URL must match one, where any is given.")
+    exclude: tuple[str, ...] = Field((), description="Regular expressions of URLs to leave out.")
+    search: tuple[str, ...] = Field(("site",), description="Search providers, in order.")
+    max_pages: int = Field(1000, ge=1, description="At most so many pages.")
+
+
+class SandboxConfig(_Section):
+    """How foreign code is run."""
+
+    tier: Literal["auto", "A", "B"] = Field("auto", description="Weakest acceptable isolation; auto takes the strongest there is.")
+    runners: dict[str, RunnerConfig] = Field({}, description="Runners beside `python`, by name.")
+    packages: tuple[str, ...] = Field((), description="Installed distributions that tools of agent traces may import.")
+
+
+class ExecutionConfig(_Section):
+    """Speed, money and places: never part of any identity."""
+
+    engine: Literal["native", "ray"] = Field("native", description="Daft's native runner, or a Ray cluster.")
+    budget_usd: float | None = Field(None, ge=0, description="Hard cap on money; None asks without a cap.")
+    concurrency: int = Field(64, ge=1, description="Calls in flight at most.")
+    store: str = Field(".castalia", description="Folder or object store URI of all datasets, ledger and archive.")
+    connect_to: dict[str, str] = Field({}, description="Host to HOST:PORT, as curl's --connect-to: for sites served locally.")
+    allow_private: tuple[str, ...] = Field((), description="Private address ranges the fetcher may reach; none by default.")
+    pages_per_second: float = Field(1.0, gt=0, description="Per host, unless its robots.txt asks for less.")
+    user_agent: str = Field("castalia/0.1 (+https://example.org/castalia)", description="Give your own address, so that hosts can reach you.")
+
+
+class EvaluationConfig(_Section):
+    """How the target is measured."""
+
+    seed: int = Field(0, description="Of generation and bootstrap.")
+    gate_alpha: float = Field(0.05, gt=0, lt=1, description="Total false-promotion rate over all rounds.")
+
+
+class Config(_Section):
+    """The whole configuration."""
+
+    name: str = Field("castalia", pattern=r"^[a-z0-9][a-z0-9-]*$", description="Names runs and releases.")
+    domain: str = Field("", description="What the target should become good at, in words for the oracle.")
+    target: TargetConfig = TargetConfig()
+    oracles: dict[str, RoleConfig] = Field({}, description="Roles: writer, extractor, judge, target. Missing ones fall back to writer.")
+    sources: SourcesConfig = SourcesConfig()
+    stages: dict[str, dict[str, Any]] = Field({}, description="Params of stages, by stage name.")
+    sandbox: SandboxConfig = SandboxConfig()
+    training: str | None = Field(None, description="Path of the recipe, beside the configuration; None takes the shipped one of the target.")
+    evaluation: EvaluationConfig = EvaluationConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+
+
+def load_config(files: Sequence[Path], assignments: Sequence[str] = ()) -> Config:
+    """The configuration of `files` and `--set` assignments such as `stages.extract.max_atoms=8`.
+
+    Relative paths inside a file are taken from that file's folder. Raises InputError for a file that can't be read, ConfigError
+    for everything wrong inside, naming the key and the nearest known one.
+    """
+    merged: dict[str, Any] = {}
+    for path in files:
+        merged = _merge(merged, _resolve_paths(_read_yaml(path), path.parent))
+    for assignment in assignments:
+        merged = _merge(merged, _resolve_paths(_parse_assignment(assignment), Path()))
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, Config)) from error
+
+
+def explain_validation(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """One line per problem, each with its path below `where`, and a suggestion for unknown keys."""
+    return _explain(error, model, where)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"configuration {str(path)!r} can't be read: {error.strerror}. `castalia init` writes one.") from error
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"configuration {str(path)!r} is not YAML: {error}") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"configuration {str(path)!r} holds a {type(loaded).__name__}; it must be a mapping of keys to values")
+    return loaded  # pyright: ignore[reportUnknownVariableType] - pydantic validates it next
+
+
+def _parse_assignment(assignment: str) -> dict[str, Any]:
+    key, equals, value = assignment.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(f"--set {assignment!r} is not of the form key.subkey=value")
+    try:
+        nested: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {assignment!r}: the value is not YAML: {error}") from error
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    return nested
+
+
+def _merge(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """`high` laid over `low`: mappings merge, everything else is replaced."""
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value  # pyright: ignore[reportUnknownArgumentType]
+    return merged
+
+
+def _resolve_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Makes the few path-valued keys absolute, so that a configuration means the same from every working folder."""
+    resolved = dict(raw)
+    for role, settings in _items(raw.get("oracles")):
+        if isinstance(settings, dict) and isinstance(settings.get("recordings"), str):  # pyright: ignore[reportUnknownMemberType]
+            settings = {**settings, "recordings": _absolute(settings["recordings"], folder)}
+            resolved["oracles"] = {**resolved["oracles"], role: settings}
+    sandbox = raw.get("sandbox")
+    for runner, settings in _items(sandbox.get("runners") if isinstance(sandbox, dict) else None):  # pyright: ignore[reportUnknownMemberType]
+        if isinstance(settings, dict) and isinstance(settings.get("harness"), str):  # pyright: ignore[reportUnknownMemberType]
+            runners = {**resolved["sandbox"]["runners"], runner: {**settings, "harness": _absolute(settings["harness"], folder)}}
+            resolved["sandbox"] = {**resolved["sandbox"], "runners": runners}
+    if isinstance(raw.get("training"), str):
+        resolved["training"] = _absolute(raw["training"], folder)
+    execution = raw.get("execution")
+    if isinstance(execution, dict) and isinstance(execution.get("store"), str):  # pyright: ignore[reportUnknownMemberType]
+        resolved["execution"] = {**execution, "store": _absolute(execution["store"], folder)}
+    return resolved
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _absolute(path: str, folder: Path) -> str:
+    return path if "://" in path or Path(path).is_absolute() else os.path.normpath(folder.absolute() / path)
+
+
+def _explain(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
+    lines = [_explain_one(problem, model, where) for problem in error.errors()]
+    return lines[0] if len(lines) == 1 else "the configuration has several problems:\n  " + "\n  ".join(lines)
+
+
+def _explain_one(problem: Any, model: type[BaseModel], where: str) -> str:
+    location = [str(part) for part in problem["loc"]]
+    path = ".".join([where, *location] if where else location)
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_fields_at(model, location[:-1]))
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys there: {', '.join(known)}"
+        return f"unknown key {path!r}: {hint}"
+    return f"{path!r} is {problem['input']!r}: {problem['msg']}"
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[str]) -> set[str]:
+    """Names of the fields of the model that `location` leads to, through mappings, unions and tuples."""
+    current: Any = model
+    for part in location:
+        found = next((inner for inner in _models_in(current) if part in inner.model_fields), None)
+        current = found.model_fields[part].annotation if found else current
+    return {name for inner in _models_in(current) for name in inner.model_fields}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (dict, tuple, list, Union, types.UnionType):
+        for inner in get_args(annotation):
+            yield from _models_in(inner)

@@ -1,0 +1,52 @@
+"""What a check is: one function, its layer, and a finding per record. Plug-ins build these same declarations."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from castalia.engine.context import Context
+from castalia.quality.view import View
+from castalia.records import Document, Outcome
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check says of one record."""
+
+    outcome: Outcome
+    reason: str
+    quotes: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """What checks may look at beside the record."""
+
+    documents: Mapping[str, Document]
+    leaks: Mapping[str, str]
+    seen_prompts: Mapping[str, str]
+    params: Any
+    context: Context
+
+
+@dataclass(frozen=True)
+class RecordCheck:
+    """Looks at one record at a time. `run` returns None where the check does not apply."""
+
+    name: str
+    run: Callable[[View, CheckContext], Finding | None]
+
+
+@dataclass(frozen=True)
+class GroupCheck:
+    """Asks the judge once about all records of one passage: the passage is most of the prompt, so it is paid once.
+
+    `run` returns findings by label; a record that `applies` but has no finding abstains.
+    """
+
+    name: str
+    run: Callable[[Sequence[View], CheckContext], Awaitable[Mapping[str, Finding]]]
+    applies: Callable[[View], bool]
+    prompt: Path

@@ -1,0 +1,81 @@
+"""Layer 3: claims are taken apart and held against passages that the record was not written from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from castalia.errors import AnswerUnusable, OracleRefused
+from castalia.quality.check import CheckContext, Finding, GroupCheck
+from castalia.quality.checks.judge import block_label, delimiter
+from castalia.quality.passages import independent_passages
+from castalia.quality.view import View
+
+
+class Claim(BaseModel):
+    """One claim of a record and what the passages say of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    claim: str
+    verdict: Literal["supported", "refuted", "not_enough"]
+    passages: list[str] = Field(default_factory=list, description="Labels of the passages that say so.")
+
+
+class ClaimedRecord(BaseModel):
+    """A record taken apart."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    record: str
+    claims: list[Claim]
+
+
+class FactsAnswer(BaseModel):
+    """All records of one passage."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    records: list[ClaimedRecord]
+
+
+async def _facts(views: Sequence[View], ctx: CheckContext) -> Mapping[str, Finding]:
+    found = independent_passages(views, list(ctx.documents.values()), per_record=ctx.params.passages_per_record)
+    passages = {block_label(document, number): document.blocks[number].text for document, number in found}
+    if not passages:
+        return {view.label: Finding("flag", "no other source speaks of this") for view in views}
+    values = {"records": views, "passages": passages, "delimiter": delimiter(*passages.values())}
+    try:
+        answer = await ctx.context.ask("facts", views[0].group, values, FactsAnswer, role="judge")
+    except AnswerUnusable as error:
+        return {view.label: Finding("abstain", f"the judge gave no usable verdict: {error}") for view in views}
+    except OracleRefused as error:
+        return {view.label: Finding("waiting", f"the judge could not be asked: {error}") for view in views}
+    by_label = {record.record: record for record in answer.value.records}
+    return {view.label: _finding(by_label.get(view.label), passages, answer.call) for view in views}
+
+
+def _finding(record: ClaimedRecord | None, passages: Mapping[str, str], call: str) -> Finding:
+    if record is None or not record.claims:
+        return Finding("abstain", "the judge named no claim of this record", calls=(call,))
+    cited = tuple(dict.fromkeys(label for claim in record.claims for label in claim.passages))
+    unknown = [label for label in cited if label not in passages]
+    if unknown:
+        return Finding("abstain", f"the judge cites {unknown}, which it was not shown", calls=(call,))
+    refuted = [claim.claim for claim in record.claims if claim.verdict == "refuted" and claim.passages]
+    if refuted:
+        return Finding("fail", f"refuted: {refuted[0]}", cited, (call,))
+    open_claims = [claim.claim for claim in record.claims if claim.verdict != "supported" or not claim.passages]
+    if open_claims:
+        return Finding("flag", f"no other source settles: {open_claims[0]}", cited, (call,))
+    return Finding("pass", f"{len(record.claims)} claims supported by other sources", cited, (call,))
+
+
+FACTS = GroupCheck(
+    "facts",
+    _facts,
+    # Skills are executed and behavior is judged by policy: emphasis follows the category.
+    applies=lambda view: view.category in ("knowledge", "procedural") and view.dataset != "replay",
+    prompt=Path(__file__).with_name("facts.md"),
+)

@@ -1,0 +1,104 @@
+"""One way to look at the four kinds of dataset record, so that a check is written once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from castalia.records import (
+    Category,
+    Check,
+    Conversation,
+    Document,
+    Evidence,
+    PreferencePair,
+    ReplayItem,
+    RewardRecord,
+    SFTExample,
+)
+
+Checked = SFTExample | PreferencePair | RewardRecord | ReplayItem
+
+
+@dataclass(frozen=True)
+class View:
+    """A record under check.
+
+    `conversations` are complete conversations that a model would learn from; `answer` is the text that has to be right and
+    `check` how that is decided without an opinion; `group` is the passage (or, for replay, the category) it is judged with.
+    """
+
+    record: Checked
+    dataset: str
+    group: str
+    label: str
+    category: Category
+    prompt: Conversation
+    question: str
+    answer: str
+    worse: str
+    conversations: tuple[Conversation, ...]
+    check: Check | None
+    evidence: tuple[Evidence, ...]
+
+
+def view_record(record: Checked, dataset: str) -> View:
+    """The view of a record of any of the four datasets."""
+    if isinstance(record, SFTExample):
+        return _view(record, dataset, record.section, record.conversation, _final(record.conversation), check=record.check, evidence=record.evidence)
+    if isinstance(record, PreferencePair):
+        return _view(record, dataset, record.section, record.prompt, record.chosen.text, worse=record.rejected.text, evidence=record.evidence)
+    if isinstance(record, RewardRecord):
+        return _view(record, dataset, record.section, record.prompt, record.reference, check=record.check, evidence=record.evidence)
+    return _view(record, dataset, f"replay/{record.category}", record.conversation, _final(record.conversation), check=record.check)
+
+
+def cited_blocks(view: View, documents: Mapping[str, Document]) -> list[tuple[Document, int]]:
+    """The blocks a record cites, resolved; citations that lead nowhere are left out (layer 1 reports them)."""
+    found: list[tuple[Document, int]] = []
+    for evidence in view.evidence:
+        document = documents.get(evidence.document)
+        if document is not None:
+            found.extend((document, number) for number in evidence.blocks if 0 <= number < len(document.blocks))
+    return found
+
+
+def by_group(views: Sequence[View]) -> dict[str, list[View]]:
+    """Views by group, groups and labels in order, so that prompts have one spelling."""
+    groups: dict[str, list[View]] = {}
+    for view in sorted(views, key=lambda view: (view.group, view.label)):
+        groups.setdefault(view.group, []).append(view)
+    return groups
+
+
+def _view(
+    record: Checked,
+    dataset: str,
+    group: str,
+    prompt: Conversation,
+    answer: str,
+    *,
+    worse: str = "",
+    check: Check | None = None,
+    evidence: tuple[Evidence, ...] = (),
+) -> View:
+    questions = [message.content for message in prompt.messages if message.role == "user"]
+    complete = any(message.channel == "final" for message in prompt.messages)
+    label = record.subject.removeprefix(group).strip("/")
+    return View(
+        record=record,
+        dataset=dataset,
+        group=group,
+        label=f"{dataset}:{label}",
+        category=record.category,
+        prompt=prompt,
+        question="\n".join(questions),
+        answer=answer,
+        worse=worse,
+        conversations=(prompt,) if complete else (),
+        check=check,
+        evidence=evidence,
+    )
+
+
+def _final(conversation: Conversation) -> str:
+    finals = [message.content for message in conversation.messages if message.channel == "final"]
+    return finals[-1] if finals else ""
