@@ -2,7 +2,7 @@
 
 from castalia.store.dataset import Dataset
 from castalia.store.manifest import Manifest, Parent, Shard, Waiver
-from castalia.store.schema import arrow_schema, schema_text
+from castalia.store.schema import schema_text
 from castalia.store.store import Found, Problem, Store, open_store
 
-__all__ = ["Dataset", "Found", "Manifest", "Parent", "Problem", "Shard", "Store", "Waiver", "arrow_schema", "open_store", "schema_text"]
+__all__ = ["Dataset", "Found", "Manifest", "Parent", "Problem", "Shard", "Store", "Waiver", "open_store", "schema_text"]

@@ -41,7 +41,7 @@ def find_row(data: bytes, record_id: str) -> pa.Table:
         statistics = file.metadata.row_group(number).column(column).statistics
         if statistics is None or statistics.min <= record_id <= statistics.max:
             group = file.read_row_group(number)
-            found = group.filter(pc.equal(group.column("id"), record_id))
+            found = group.filter(pc.field("id") == record_id)
             if found.num_rows:
                 break
     return found
