@@ -22,7 +22,8 @@ class ExecutionTest(Frozen):
         try:
             json.loads(value)
         except ValueError as error:
-            raise ValueError(f"{value[:60]!r} is not JSON text ({error}); a string value needs its own quotes, as in {json.dumps(value[:20])}") from error
+            quoted = json.dumps(json.dumps(value[:20]))
+            raise ValueError(f"{value[:60]!r} is not JSON text ({error}); a string needs its own quotes: {quoted} inside JSON") from error
         return value
 
 

@@ -7,6 +7,10 @@ from pydantic import Field
 from castalia.records.base import Category, Record
 from castalia.records.licence import LicenceDecision
 
+Wanted = Literal[
+    "reference", "definition", "specification", "tutorial", "worked-example", "repository", "policy", "dialogue", "sop", "runbook",
+    "agent-trace",
+]  # fmt: skip
 
 class Query(Record):
     """One search that the acquisition specification asks for."""
@@ -16,9 +20,7 @@ class Query(Record):
     text: str = Field(description="The words to search for.")
     node: str = Field(description="Key of the taxonomy node it should fill.")
     category: Category = Field(description="Category of that node.")
-    wanted: Literal["reference", "definition", "specification", "tutorial", "worked-example", "repository", "policy", "dialogue", "sop", "runbook", "agent-trace"] = Field(
-        description="The kind of page that would serve."
-    )
+    wanted: Wanted = Field(description="The kind of page that would serve.")
     site: str | None = Field(None, description="Only this site, as a URL prefix.")
     language: str = Field("en", description="BCP 47 language of the wanted pages.")
 

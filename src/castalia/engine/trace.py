@@ -1,0 +1,127 @@
+"""The agent loop: an oracle asks for tools, the sandbox runs them, and what came out is what the trace says.
+
+Nothing in a trace is imagined: a tool message holds the text the tool really gave, failures included.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Protocol
+
+from pydantic import BeforeValidator, Field
+
+from castalia.engine.context import Context
+from castalia.engine.fence import Fenced, fence
+from castalia.errors import AnswerUnusable
+from castalia.records import Frozen, Message, Tool, canonical_json
+from castalia.records.sections import Flaw
+
+TRACE_PROMPT = Path(__file__).with_name("trace_turn.md")
+
+
+def _object_text(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return canonical_json(value)
+    if isinstance(value, str) and not isinstance(json.loads(value), dict):
+        raise ValueError(f"arguments {value[:60]!r} are not a JSON object; give an object with the tool's parameters")  # noqa: TRY004 - pydantic takes ValueError
+    return value
+
+
+ArgumentsText = Annotated[str, BeforeValidator(_object_text)]
+"""A JSON object as text; an object given as such is spelled canonically."""
+
+
+class TraceTurn(Frozen):
+    """One turn: a tool call, or the end."""
+
+    analysis: str = Field("", description="What the last output shows and what to do next, one to three sentences.")
+    tool: str | None = Field(None, description="Name of the tool to call; null at the end.")
+    arguments: ArgumentsText | None = Field(None, description="Arguments of the call, a JSON object as text; null at the end.")
+    final: str | None = Field(None, description="The answer to the user; null while calling tools.")
+
+
+class ToolOutput(Protocol):
+    """What a tool gave."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+
+
+class ToolRoom(Protocol):
+    """Where tools run, with one folder for the whole trace."""
+
+    def call(self, name: str, arguments: str, /) -> ToolOutput: ...
+
+
+class Trace(NamedTuple):
+    """What the assistant did: messages after the user's, ending with a final one."""
+
+    messages: tuple[Message, ...]
+    calls: tuple[str, ...]
+
+    @property
+    def final(self) -> str:
+        """The answer to the user."""
+        return self.messages[-1].content
+
+
+class _Step(NamedTuple):
+    tool: str
+    arguments: str
+    output: Fenced
+
+
+async def run_trace(
+    ctx: Context,
+    subject: str,
+    task: str,
+    *,
+    tools: Sequence[Tool],
+    room: ToolRoom,
+    reference: str = "",
+    role: str | None = None,
+    max_turns: int = 6,
+) -> Trace | Flaw:
+    """Lets `role` carry out `task` with `tools`. Turn k is asked about as `SUBJECT/turn/K`, from 1.
+
+    Gives a Flaw, never a trace without end: `trace-unusable-turn`, `trace-unknown-tool`, `trace-without-end`.
+    """
+    messages: list[Message] = []
+    calls: list[str] = []
+    steps: list[_Step] = []
+    names = {tool.name for tool in tools}
+    for turn in range(1, max_turns + 1):
+        values: dict[str, object] = {
+            "task": task, "tools": tools, "reference": fence(reference) if reference else None,
+            "steps": steps, "turn": turn, "max_turns": max_turns,
+        }  # fmt: skip
+        try:
+            answer, call = await ctx.ask(TRACE_PROMPT.stem, f"{subject}/turn/{turn}", values, TraceTurn, role=role)
+        except AnswerUnusable as error:
+            return Flaw("trace-unusable-turn", f"turn {turn}: {error}")
+        calls.append(call)
+        if answer.analysis:
+            messages.append(Message(role="assistant", channel="analysis", content=answer.analysis))
+        if (answer.tool is None) == (answer.final is None):
+            return Flaw("trace-unusable-turn", f"turn {turn} needs either a tool or a final answer, and gives {answer!r}")
+        if answer.final is not None:
+            messages.append(Message(role="assistant", channel="final", content=answer.final))
+            return Trace(tuple(messages), tuple(calls))
+        if answer.tool is None or answer.tool not in names:
+            return Flaw("trace-unknown-tool", f"turn {turn} calls {answer.tool!r}; there are {sorted(names)}")
+        arguments = answer.arguments or "{}"
+        output = await asyncio.to_thread(room.call, answer.tool, arguments)
+        messages += _exchange(answer.tool, arguments, output.text)
+        steps.append(_Step(answer.tool, arguments, fence(output.text)))
+    return Flaw("trace-without-end", f"{max_turns} turns without a final answer")
+
+
+def _exchange(tool: str, arguments: str, output: str) -> list[Message]:
+    name = f"functions.{tool}"
+    return [
+        Message(role="assistant", channel="commentary", recipient=name, content=arguments, content_type="json"),
+        Message(role="tool", channel="commentary", name=name, content=output),
+    ]
