@@ -1,0 +1,63 @@
+"""What a release says of itself: the dataset card and the attribution that its licences ask for."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from castalia.records import CATEGORIES, Page, Record
+from castalia.release.accept import Accepted
+
+_FORMS = {
+    "sft": "complete conversations to imitate",
+    "preferences": "a prompt with a better and a worse answer",
+    "rewards": "a prompt with a check, a reference and scored answers of the target",
+    "replay": "failures of the target, corrected",
+}
+
+
+def dataset_card(name: str, domain: str, accepted: Accepted, pages: Sequence[Page], waiting_for_people: int) -> str:
+    """README.md of a release, with the metadata header that dataset hubs read."""
+    licences = sorted({page.licence.spdx for page in pages if page.licence.spdx})
+    lines = [
+        "---",
+        "configs:",
+        *(line for dataset in accepted.records for line in (f"- config_name: {dataset}", f"  data_files: data/{dataset}.parquet")),
+        f"source_licences: [{', '.join(licences)}]",
+        "---",
+        "",
+        f"# {name}",
+        "",
+        f"Training data about {domain or 'the configured domain'}, made from {len(pages)} licensed pages. Every record can be traced to its",
+        "pages, their licence evidence and the oracle answers behind it (`provenance.parquet`, `castalia trace ID`).",
+        "",
+        "| dataset | records | " + " | ".join(CATEGORIES) + " | what a record is |",
+        "|---|---|" + "---|" * len(CATEGORIES) + "---|",
+    ]
+    for dataset, records in accepted.records.items():
+        by_category = _by_category(records)
+        counts = " | ".join(str(by_category[category]) for category in CATEGORIES)
+        lines.append(f"| {dataset} | {len(records)} | {counts} | {_FORMS[dataset]} |")
+    lines += ["", "## Kept out by quality control", ""]
+    if accepted.kept_out:
+        lines += ["| dataset | layer | check | outcome | records |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {dataset} | {layer} | {check} | {outcome} | {count} |"
+            for (dataset, layer, check, outcome), count in sorted(accepted.kept_out.items())
+        ]
+    else:
+        lines.append("Nothing.")
+    lines += ["", f"Waiting for a person's review: {waiting_for_people} records (layer 6 samples; it does not hold a release back).", ""]
+    return "\n".join(lines)
+
+
+def attribution(pages: Sequence[Page]) -> str:
+    """ATTRIBUTION.md: every source with its licence, the evidence for it and the notice it asks for."""
+    lines = ["# Sources and licences", ""]
+    for page in sorted(pages, key=lambda page: page.url):
+        lines += [f"## {page.url}", "", f"Licence: {page.licence.spdx} ({page.licence.reason})", ""]
+        lines += [f"* {evidence.place}, scope {evidence.scope}: {evidence.url}" for evidence in page.licence.evidence]
+        lines += ["", *(f"> {line}".rstrip() for line in page.licence.attribution.splitlines()), ""]
+    return "\n".join(lines)
+
+
+def _by_category(records: Sequence[Record]) -> Mapping[str, int]:
+    return Counter(getattr(record, "category", "") for record in records)
