@@ -1,0 +1,105 @@
+"""From a conversation to training samples: one per user turn, trained on exactly what the model samples.
+
+The context of a turn is what inference shows: history without the thoughts of finished turns, their finals closed with
+`<|end|>`. Trained is everything after the given `<|start|>assistant` through `<|call|>` or `<|return|>`, including the
+inner `<|start|>assistant` headers. After a call the model has stopped, so the next `<|start|>assistant` is given again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from castalia.harmony.render import Part, Piece, message_pieces, preamble_pieces, without_finished_thoughts
+from castalia.harmony.style import Style
+from castalia.harmony.vocabulary import Vocabulary
+from castalia.records.base import Frozen
+from castalia.records.conversation import Conversation
+
+
+class PartWeights(Frozen):
+    """Loss weight of each part of what the model emits. Zero silences a part; it stays in the mask."""
+
+    header: float = 1.0
+    analysis: float = 1.0
+    commentary: float = 1.0
+    call: float = 1.0
+    final: float = 1.0
+    stop: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One user turn. The four lists have the same length, one entry per token."""
+
+    ids: list[int]
+    mask: list[bool]
+    """True where the model samples the token."""
+    weights: list[float]
+    """Loss weight; 0 outside the mask."""
+    parts: list[Part]
+    """What the token belongs to; `context` outside the mask."""
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The trained runs, as (start, end). Each is one completion: what the model writes without being interrupted."""
+        edges = [index for index in range(len(self.mask) + 1) if self._trained(index) != self._trained(index - 1)]
+        return list(zip(edges[::2], edges[1::2], strict=True))
+
+    def labels(self, ignored: int = -100) -> list[int]:
+        """The ids where trained, `ignored` elsewhere."""
+        return [token if trained else ignored for token, trained in zip(self.ids, self.mask, strict=True)]
+
+    def _trained(self, index: int) -> bool:
+        return 0 <= index < len(self.mask) and self.mask[index]
+
+
+def render_samples(
+    conversation: Conversation, vocabulary: Vocabulary, style: Style | None = None, weights: PartWeights | None = None
+) -> list[Sample]:
+    """One sample per user turn in which the assistant said something, in order.
+
+    What comes before the first user message is context only. A sample ends with its last trained token.
+    """
+    style, weights = style or Style(), weights or PartWeights()
+    messages = conversation.messages
+    starts = [index for index, message in enumerate(messages) if message.role == "user"]
+    preamble = preamble_pieces(conversation, vocabulary, style)
+    samples: list[Sample] = []
+    for start, end in zip(starts, [*starts[1:], len(messages)], strict=True):
+        while end > start and messages[end - 1].role != "assistant":
+            end -= 1
+        if end == start:
+            continue
+        history, turn = without_finished_thoughts(messages[:start]), messages[start:end]
+        context = [piece._replace(given=True) for i in range(len(history)) for piece in message_pieces(history, i, vocabulary, style, ends_turn=False)]
+        shown = [*history, *turn]
+        emitted = [
+            piece
+            for i in range(len(history), len(shown))
+            for piece in message_pieces(shown, i, vocabulary, style, ends_turn=i == len(shown) - 1)
+        ]
+        samples.append(_sample([*preamble, *context, *emitted], weights))
+    return samples
+
+
+def _sample(pieces: list[Piece], weights: PartWeights) -> Sample:
+    ids: list[int] = []
+    mask: list[bool] = []
+    loss: list[float] = []
+    parts: list[Part] = []
+    factors = dict(_factors(weights))
+    for piece in pieces:
+        part: Part = "context" if piece.given else piece.part
+        ids += piece.ids
+        mask += [not piece.given] * len(piece.ids)
+        loss += [factors[part]] * len(piece.ids)
+        parts += [part] * len(piece.ids)
+    return Sample(ids, mask, loss, parts)
+
+
+def _factors(weights: PartWeights) -> Iterator[tuple[Part, float]]:
+    yield "context", 0.0
+    yield "header", weights.header
+    yield "analysis", weights.analysis
+    yield "commentary", weights.commentary
+    yield "call", weights.call
+    yield "final", weights.final
+    yield "stop", weights.stop
