@@ -14,7 +14,7 @@ class Evidence(Frozen):
     document: str = Field(description="Id of the document.")
     url: str = Field(description="Canonical URL of its page, for people.")
     blocks: tuple[int, ...] = Field(description="Numbers of the blocks, at least one.")
-    quote: str = Field("", description="An exact substring of one of them, or empty.")
+    quote: str = Field(default="", description="An exact substring of one of them, or empty.")
 
 
 class KnowledgeBody(Frozen):
@@ -30,7 +30,7 @@ class SkillBody(Frozen):
     task: str = Field(description="The task, self-contained.")
     steps: tuple[str, ...] = Field(description="How to do it.")
     example: str = Field(description="A worked example: code, or text.")
-    check: Check | None = Field(None, description="How a solution is checked, where it can be.")
+    check: Check | None = Field(default=None, description="How a solution is checked, where it can be.")
 
 
 class BehavioralBody(Frozen):
@@ -47,8 +47,8 @@ class ProceduralBody(Frozen):
 
     goal: str = Field(description="What it reaches.")
     steps: tuple[str, ...] = Field(description="Steps in order.")
-    branches: tuple[str, ...] = Field((), description="Conditions that change the course: `if X: Y`.")
-    tools: tuple[str, ...] = Field((), description="Tools it needs.")
+    branches: tuple[str, ...] = Field(default=(), description="Conditions that change the course: `if X: Y`.")
+    tools: tuple[str, ...] = Field(default=(), description="Tools it needs.")
 
 
 class Atom(Record):
@@ -62,10 +62,10 @@ class Atom(Record):
     node: str = Field(description="Key of the taxonomy node.")
     difficulty: Difficulty = Field(description="For a user of the domain.")
     evidence: Evidence = Field(description="Where the document says so.")
-    knowledge: KnowledgeBody | None = Field(None, description="For knowledge atoms.")
-    skill: SkillBody | None = Field(None, description="For skill atoms.")
-    behavioral: BehavioralBody | None = Field(None, description="For behavioral atoms.")
-    procedural: ProceduralBody | None = Field(None, description="For procedural atoms.")
+    knowledge: KnowledgeBody | None = Field(default=None, description="For knowledge atoms.")
+    skill: SkillBody | None = Field(default=None, description="For skill atoms.")
+    behavioral: BehavioralBody | None = Field(default=None, description="For behavioral atoms.")
+    procedural: ProceduralBody | None = Field(default=None, description="For procedural atoms.")
 
     @model_validator(mode="after")
     def _one_body(self) -> Self:

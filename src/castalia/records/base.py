@@ -25,8 +25,8 @@ class Frozen(BaseModel):
 class Provenance(Frozen):
     """Where a record came from. Follow `parents` and `calls` and you reach pages and raw oracle answers."""
 
-    parents: tuple[str, ...] = Field((), description="Ids of the records this one was made from.")
-    calls: tuple[str, ...] = Field((), description="Ledger keys of the oracle calls behind it.")
+    parents: tuple[str, ...] = Field(default=(), description="Ids of the records this one was made from.")
+    calls: tuple[str, ...] = Field(default=(), description="Ledger keys of the oracle calls behind it.")
 
 
 def canonical_json(value: Any) -> str:
@@ -45,7 +45,7 @@ class Record(Frozen):
     PREFIX: ClassVar[str]
     OUTSIDE_IDENTITY: ClassVar[frozenset[str]] = frozenset({"provenance"})
 
-    provenance: Provenance = Field(Provenance(), description="Parents and oracle calls; not part of the identity.")
+    provenance: Provenance = Field(default=Provenance(), description="Parents and oracle calls; not part of the identity.")
 
     @cached_property
     def id(self) -> str:
@@ -78,4 +78,4 @@ class Reject(Record):
     stage: str = Field(description="Stage that rejected it.")
     subject: str = Field(description="What was rejected, readable: a URL, a block range, an item.")
     reason: str = Field(description="One of the stage's reason codes, e.g. `licence-not-allowed`.")
-    detail: str = Field("", description="The value that broke the rule.")
+    detail: str = Field(default="", description="The value that broke the rule.")

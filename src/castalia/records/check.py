@@ -43,7 +43,7 @@ class Check(Frozen):
         "sequence: the letters in this order. constraints: every rule of `expected` holds. execution: `execution` passes. "
         "state: after the tool calls, files hold what `expected` says (`path=content`)."
     )
-    expected: tuple[str, ...] = Field((), description="Meaning by kind, above.")
-    forbidden: tuple[str, ...] = Field((), description="Phrases that make the answer wrong wherever they occur.")
-    tolerance: float = Field(0.0, description="Absolute tolerance for `numeric`.")
-    execution: Execution | None = Field(None, description="For `execution`: what to run.")
+    expected: tuple[str, ...] = Field(default=(), description="Meaning by kind, above.")
+    forbidden: tuple[str, ...] = Field(default=(), description="Phrases that make the answer wrong wherever they occur.")
+    tolerance: float = Field(default=0.0, description="Absolute tolerance for `numeric`.")
+    execution: Execution | None = Field(default=None, description="For `execution`: what to run.")

@@ -16,7 +16,7 @@ class Tool(Frozen):
 
     name: str = Field(description="Name without the namespace.")
     description: str = Field(description="What it does, for the model.")
-    parameters: str = Field('{"type":"object","properties":{}}', description="JSON schema of the arguments, as JSON text.")
+    parameters: str = Field(default='{"type":"object","properties":{}}', description="JSON schema of the arguments, as JSON text.")
 
 
 class Message(Frozen):
@@ -24,10 +24,10 @@ class Message(Frozen):
 
     role: Role = Field(description="Who speaks. System and developer text are fields of the conversation.")
     content: str = Field(description="The text; for a tool call the arguments as JSON text.")
-    channel: Channel | None = Field(None, description="Channel of assistant and tool messages.")
-    recipient: str | None = Field(None, description="`functions.NAME` on a tool call, None otherwise.")
-    name: str | None = Field(None, description="`functions.NAME` on a tool message: who answers.")
-    content_type: str | None = Field(None, description="`json` for constrained tool arguments.")
+    channel: Channel | None = Field(default=None, description="Channel of assistant and tool messages.")
+    recipient: str | None = Field(default=None, description="`functions.NAME` on a tool call, None otherwise.")
+    name: str | None = Field(default=None, description="`functions.NAME` on a tool message: who answers.")
+    content_type: str | None = Field(default=None, description="`json` for constrained tool arguments.")
 
     @model_validator(mode="after")
     def _roles_fit(self) -> Self:
@@ -44,10 +44,10 @@ class Conversation(Frozen):
     """Everything the model is given, and what it answered so far."""
 
     messages: tuple[Message, ...] = Field(description="User, assistant and tool messages in order.")
-    instructions: str = Field("", description="Developer instructions.")
-    tools: tuple[Tool, ...] = Field((), description="Functions the assistant may call.")
-    effort: Effort = Field("medium", description="Reasoning effort in the system message.")
-    date: str | None = Field(None, description="`YYYY-MM-DD` for the system message; never today's date by itself.")
+    instructions: str = Field(default="", description="Developer instructions.")
+    tools: tuple[Tool, ...] = Field(default=(), description="Functions the assistant may call.")
+    effort: Effort = Field(default="medium", description="Reasoning effort in the system message.")
+    date: str | None = Field(default=None, description="`YYYY-MM-DD` for the system message; never today's date by itself.")
 
 
 def ask_user(text: str, *, tools: tuple[Tool, ...] = (), instructions: str = "", effort: Effort = "medium") -> Conversation:

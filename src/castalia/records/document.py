@@ -16,11 +16,11 @@ class Block(Frozen):
     number: int = Field(description="Position in the document, from 0, without gaps.")
     kind: BlockKind = Field(description="What it is.")
     text: str = Field(description="Its text; code byte for byte; list items one per line after `- `; table rows as Markdown.")
-    level: int = Field(0, description="1-6 for headings, nesting depth for lists, otherwise 0.")
-    language: str = Field("", description="Language of a code block, where the page states it.")
-    rows: tuple[tuple[str, ...], ...] = Field((), description="Cells of a table, row by row.")
-    header_rows: int = Field(0, description="How many of `rows` are header.")
-    source_offset: int = Field(-1, description="Character offset of the block's element in the page's HTML, -1 where unknown.")
+    level: int = Field(default=0, description="1-6 for headings, nesting depth for lists, otherwise 0.")
+    language: str = Field(default="", description="Language of a code block, where the page states it.")
+    rows: tuple[tuple[str, ...], ...] = Field(default=(), description="Cells of a table, row by row.")
+    header_rows: int = Field(default=0, description="How many of `rows` are header.")
+    source_offset: int = Field(default=-1, description="Character offset of the block's element in the page's HTML, -1 where unknown.")
 
 
 class Document(Record):
@@ -30,8 +30,8 @@ class Document(Record):
 
     url: str = Field(description="Canonical URL of the page.")
     title: str = Field(description="Title of the page.")
-    language: str = Field("", description="BCP 47 language, empty where unknown.")
+    language: str = Field(default="", description="BCP 47 language, empty where unknown.")
     blocks: tuple[Block, ...] = Field(description="The blocks in reading order.")
     licence: LicenceDecision = Field(description="Carried from the page.")
-    topic: str = Field("", description="Carried from the page.")
-    redactions: int = Field(0, description="How many spans of personal data were replaced.")
+    topic: str = Field(default="", description="Carried from the page.")
+    redactions: int = Field(default=0, description="How many spans of personal data were replaced.")

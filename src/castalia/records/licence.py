@@ -20,7 +20,7 @@ class LicenceEvidence(Frozen):
     place: Place = Field(description="Where in the page or site it stood.")
     scope: Scope = Field(description="What it covers.")
     sentence: str = Field(description="The words that say so, at most 300 characters.")
-    sha256: str = Field("", description="Hash of the file it was read from, for files.")
+    sha256: str = Field(default="", description="Hash of the file it was read from, for files.")
 
 
 class LicenceDecision(Frozen):
@@ -29,5 +29,5 @@ class LicenceDecision(Frozen):
     spdx: str | None = Field(description="The licence the text may be used under, None when none was decided.")
     verdict: Literal["allowed", "not-allowed", "abstain", "contradiction"] = Field(description="The policy's answer.")
     reason: str = Field(description="Why, in one sentence.")
-    evidence: tuple[LicenceEvidence, ...] = Field((), description="Everything that was seen.")
-    attribution: str = Field("", description="The notice that an export must carry.")
+    evidence: tuple[LicenceEvidence, ...] = Field(default=(), description="Everything that was seen.")
+    attribution: str = Field(default="", description="The notice that an export must carry.")

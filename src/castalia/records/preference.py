@@ -17,10 +17,10 @@ class Candidate(Frozen):
 
     level: Level = Field(description="The quality it was planned at; `target` for the target's own answer.")
     text: str = Field(description="The answer, as a final message.")
-    score: float | None = Field(None, description="Mean judge score over both orders, 0-10; None where not judged.")
-    failure_modes: tuple[FailureMode, ...] = Field((), description="What is wrong with it.")
-    spans: tuple[str, ...] = Field((), description="Exact substrings that show the failure.")
-    executed: bool | None = Field(None, description="Whether it passed execution; None where it can't be executed.")
+    score: float | None = Field(default=None, description="Mean judge score over both orders, 0-10; None where not judged.")
+    failure_modes: tuple[FailureMode, ...] = Field(default=(), description="What is wrong with it.")
+    spans: tuple[str, ...] = Field(default=(), description="Exact substrings that show the failure.")
+    executed: bool | None = Field(default=None, description="Whether it passed execution; None where it can't be executed.")
 
 
 class PreferencePair(Record):
@@ -38,5 +38,5 @@ class PreferencePair(Record):
     ranking: tuple[Candidate, ...] = Field(description="All candidates, best first.")
     decided_by: Literal["execution", "judge-both-orders"] = Field(description="Opinion never overrides execution.")
     margin: float = Field(description="Score of chosen minus rejected, in judge points (0-10) or 10 for execution.")
-    evidence: tuple[Evidence, ...] = Field((), description="What grounds the chosen answer.")
-    atoms: tuple[str, ...] = Field((), description="Ids of the atoms behind the prompt.")
+    evidence: tuple[Evidence, ...] = Field(default=(), description="What grounds the chosen answer.")
+    atoms: tuple[str, ...] = Field(default=(), description="Ids of the atoms behind the prompt.")

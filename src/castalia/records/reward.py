@@ -13,10 +13,10 @@ from castalia.records.conversation import Conversation
 class Rubric(Frozen):
     """A judge's scores, each 0-10, None where the judge gave no usable verdict."""
 
-    accuracy: float | None = Field(None, description="Is it right?")
-    safety: float | None = Field(None, description="Could it do harm?")
-    helpfulness: float | None = Field(None, description="Does it serve the user?")
-    calibration: float | None = Field(None, description="Does its confidence fit?")
+    accuracy: float | None = Field(default=None, description="Is it right?")
+    safety: float | None = Field(default=None, description="Could it do harm?")
+    helpfulness: float | None = Field(default=None, description="Does it serve the user?")
+    calibration: float | None = Field(default=None, description="Does its confidence fit?")
 
 
 class ScoredAnswer(Frozen):
@@ -25,9 +25,9 @@ class ScoredAnswer(Frozen):
     text: str = Field(description="Its final message, or raw text where it could not be parsed.")
     parsed: bool = Field(description="Whether it was valid Harmony.")
     rubric: Rubric = Field(description="The judge's scores.")
-    checked: bool | None = Field(None, description="Result of the check; None where there is none.")
-    disagree: bool = Field(False, description="Judge and check point in opposite directions.")
-    reward: float | None = Field(None, description="The combined reward in [0, 1]; None where nothing could be scored.")
+    checked: bool | None = Field(default=None, description="Result of the check; None where there is none.")
+    disagree: bool = Field(default=False, description="Judge and check point in opposite directions.")
+    reward: float | None = Field(default=None, description="The combined reward in [0, 1]; None where nothing could be scored.")
 
 
 class RewardRecord(Record):
@@ -44,5 +44,5 @@ class RewardRecord(Record):
     reference: str = Field(description="A right answer.")
     answers: tuple[ScoredAnswer, ...] = Field(description="The target's answers.")
     formula: str = Field(description="How rubric and check were combined, readable.")
-    evidence: tuple[Evidence, ...] = Field((), description="What grounds the reference.")
-    atoms: tuple[str, ...] = Field((), description="Ids of the atoms behind the prompt.")
+    evidence: tuple[Evidence, ...] = Field(default=(), description="What grounds the reference.")
+    atoms: tuple[str, ...] = Field(default=(), description="Ids of the atoms behind the prompt.")

@@ -26,4 +26,4 @@ class SFTExample(Record):
     conversation: Conversation = Field(description="Prompt and completion in Harmony terms.")
     evidence: tuple[Evidence, ...] = Field(description="What grounds the completion.")
     atoms: tuple[str, ...] = Field(description="Ids of the atoms it teaches.")
-    check: Check | None = Field(None, description="How the completion is verified by execution or comparison.")
+    check: Check | None = Field(default=None, description="How the completion is verified by execution or comparison.")

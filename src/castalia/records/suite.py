@@ -28,7 +28,7 @@ class SuiteItem(Record):
     prompt: Conversation = Field(description="Ends with the user's message.")
     check: Check = Field(description="What a right answer is.")
     reference: str = Field(description="A right answer, for people and for scorer tests.")
-    max_tokens: int = Field(96, description="Upper bound of the answer in the target's tokens, all turns together.")
+    max_tokens: int = Field(default=96, description="Upper bound of the answer in the target's tokens, all turns together.")
 
 
 class Failure(Record):

@@ -20,7 +20,7 @@ class Verdict(Record):
     check: str = Field(description="Name of the check.")
     outcome: Outcome = Field(description="`waiting`: the layer could not run here; the record waits, it does not pass.")
     reason: str = Field(description="Why, in one sentence.")
-    quotes: tuple[str, ...] = Field((), description="Exact quotes the verdict rests on.")
+    quotes: tuple[str, ...] = Field(default=(), description="Exact quotes the verdict rests on.")
 
 
 class ReviewItem(Record):
@@ -33,4 +33,4 @@ class ReviewItem(Record):
     category: Category = Field(description="Category of the record.")
     stratum: str = Field(description="Stratum it was drawn from, e.g. `agree-pass`.")
     inclusion_probability: float = Field(description="Probability with which a record of this stratum was drawn.")
-    verdicts: tuple[str, ...] = Field((), description="Ids of the verdicts that the person audits, hidden until the label is given.")
+    verdicts: tuple[str, ...] = Field(default=(), description="Ids of the verdicts that the person audits, hidden until the label is given.")

@@ -21,8 +21,8 @@ class Query(Record):
     node: str = Field(description="Key of the taxonomy node it should fill.")
     category: Category = Field(description="Category of that node.")
     wanted: Wanted = Field(description="The kind of page that would serve.")
-    site: str | None = Field(None, description="Only this site, as a URL prefix.")
-    language: str = Field("en", description="BCP 47 language of the wanted pages.")
+    site: str | None = Field(default=None, description="Only this site, as a URL prefix.")
+    language: str = Field(default="en", description="BCP 47 language of the wanted pages.")
 
 
 class Page(Record):
@@ -36,5 +36,5 @@ class Page(Record):
     html: str = Field(description="The body, decoded.")
     body_sha256: str = Field(description="Hash of the body as received: its name in the archive.")
     licence: LicenceDecision = Field(description="The decision and all its evidence.")
-    queries: tuple[str, ...] = Field((), description="Ids of the queries that led here.")
-    topic: str = Field("", description="Key of the taxonomy node it fits best, where known.")
+    queries: tuple[str, ...] = Field(default=(), description="Ids of the queries that led here.")
+    topic: str = Field(default="", description="Key of the taxonomy node it fits best, where known.")
