@@ -1,0 +1,114 @@
+"""Tables as cells: spans are filled in, header rows counted, layout tables told apart."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from castalia.stages.normalize.code import CODE_TAGS, is_gutter
+from castalia.stages.normalize.inline import inline_text
+from castalia.stages.normalize.tree import Element
+
+_MAX_SPAN = 100
+_MAX_COLUMNS = 200
+
+
+class Table(NamedTuple):
+    """Rows of equal width. A cell that spans columns or rows stands in each of them."""
+
+    rows: tuple[tuple[str, ...], ...]
+    header_rows: int
+
+
+def is_layout(table: Element) -> bool:
+    """Whether the table only arranges blocks: one cell per row, nested tables, headings or code in cells."""
+    if table.get("role") in ("presentation", "none"):
+        return True
+    rows = list(_rows(table))
+    cells = [[cell for cell in row.elements() if cell.tag in ("td", "th") and not is_gutter(cell)] for row in rows]
+    if not cells or max(len(row) for row in cells) < 2:
+        return True
+    blocks = sum(1 for element in table.walk() if element.tag in ("table", "h1", "h2", "h3", "h4", *CODE_TAGS) and element is not table)
+    paragraphs = sum(1 for element in table.walk() if element.tag == "p")
+    count = sum(len(row) for row in cells)
+    has_header = any(cell.tag == "th" for row in cells for cell in row)
+    if has_header and not any(element.tag == "table" and element is not table for element in table.walk()):
+        return False
+    return blocks > 0 or paragraphs > 3 * count
+
+
+def read_table(table: Element) -> Table:
+    """The cells of a data table."""
+    filled: list[dict[int, str]] = []
+    header_rows, in_header = 0, True
+    carried: dict[int, tuple[int, str]] = {}
+    for row in _rows(table):
+        cells: dict[int, str] = {}
+        column = 0
+        elements = [cell for cell in row.elements() if cell.tag in ("td", "th")]
+        for cell in elements:
+            while column in carried:
+                column = _take(carried, column, cells)
+            text = inline_text(cell)
+            down = _span(cell.get("rowspan"))
+            for _ in range(_span(cell.get("colspan"))):
+                if column >= _MAX_COLUMNS:
+                    break
+                cells[column] = text
+                if down > 1:
+                    carried[column] = (down - 1, text)
+                column += 1
+        for rest in sorted(set(carried) - set(cells)):
+            if rest >= column:
+                _take(carried, rest, cells)
+        if not any(cells.values()):
+            continue
+        all_headers = bool(elements) and all(cell.tag == "th" for cell in elements)
+        in_header = in_header and (_in_head(row) or (all_headers and len(elements) > 1))
+        header_rows += in_header
+        filled.append(cells)
+    width = max((max(cells) + 1 for cells in filled), default=0)
+    rows = tuple(tuple(cells.get(column, "") for column in range(width)) for cells in filled)
+    return Table(rows, header_rows)
+
+
+def table_markdown(table: Table) -> str:
+    """The table as a Markdown table; without header rows the header line is empty."""
+    width = len(table.rows[0]) if table.rows else 0
+    head = table.rows[: max(1, table.header_rows)] if table.header_rows else ((("",) * width),)
+    lines = [
+        _line(head[0]),
+        "|" + " --- |" * width,
+        *(_line(row) for row in head[1:]),
+        *(_line(row) for row in table.rows[table.header_rows :]),
+    ]
+    return "\n".join(lines)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _rows(table: Element) -> Iterator[Element]:
+    for child in table.elements():
+        if child.tag == "tr":
+            yield child
+        elif child.tag in ("thead", "tbody", "tfoot"):
+            yield from (row for row in child.elements() if row.tag == "tr")
+
+
+def _in_head(row: Element) -> bool:
+    return row.parent is not None and row.parent.tag == "thead"
+
+
+def _span(value: str) -> int:
+    return min(max(int(value), 1), _MAX_SPAN) if value.isascii() and value.isdigit() else 1
+
+
+def _take(carried: dict[int, tuple[int, str]], column: int, cells: dict[int, str]) -> int:
+    """Puts a cell that reaches down from an earlier row into `cells`; gives the next column."""
+    left, text = carried[column]
+    cells[column] = text
+    if left > 1:
+        carried[column] = (left - 1, text)
+    else:
+        del carried[column]
+    return column + 1

@@ -1,0 +1,98 @@
+"""A linear look at HTML before any parser sees it: size, nesting, attributes.
+
+HTML parsers are quadratic on some small inputs (thousands of nested formatting elements, 200,000 attributes on one tag).
+One regular pass with possessive quantifiers finds those shapes in milliseconds; nothing here backtracks.
+"""
+
+import re
+from typing import NamedTuple
+
+MAX_CHARACTERS = 8_000_000
+MAX_TAGS = 400_000
+MAX_DEPTH = 512  # the depth at which browsers start to flatten
+MAX_ATTRIBUTES = 1_000
+
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text, for tables of names."""
+    return frozenset(words.split())
+
+
+_VALUES = r"""(?:[^>=]++|=\s*+"[^"]*+"|=\s*+'[^']*+'|=)*+"""
+_TOKEN = re.compile(
+    r"<!--(?:.*?-->|.*+)"
+    r"|<(?P<raw>script|style|textarea|title|xmp|iframe|noembed|noframes)\b(?P<rawrest>" + _VALUES + r")>"
+    r"|<(?P<close>/?)(?P<tag>[a-z][^\s/>]*+)(?P<rest>" + _VALUES + r")>",
+    re.IGNORECASE | re.DOTALL,
+)
+_ATTRIBUTE = re.compile(r"""[^\s=/]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s]++))?+""")
+_VOID = word_set("area base br col embed hr img input link meta param source track wbr")
+# Elements whose end tag may be left out: counting them as depth would reject old but harmless pages.
+_OPTIONAL_END = word_set("p li dt dd tr td th thead tbody tfoot option optgroup colgroup rt rp html head body")
+# Start tags that end an open paragraph (HTML standard, "in body"): a later `</p>` then makes an empty paragraph.
+_ENDS_PARAGRAPH = word_set(
+    "address article aside blockquote center details dialog dir div dl dd dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 "
+    "header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp"
+)
+
+
+class StartTag(NamedTuple):
+    """A start tag in the source, or an end tag `</p>` that makes a paragraph of its own."""
+
+    name: str
+    offset: int
+
+
+class Scan(NamedTuple):
+    """What the pass saw. `problem` is a reason code, or empty when the page may be parsed."""
+
+    problem: str
+    detail: str
+    tags: tuple[StartTag, ...]
+
+
+def prescan(html: str) -> Scan:
+    """Start tags with their character offsets, or the reason why `html` must not reach a parser."""
+    if len(html) > MAX_CHARACTERS:
+        return Scan("too-large", f"{len(html)} characters, at most {MAX_CHARACTERS} are parsed", ())
+    tags: list[StartTag] = []
+    depth = 0
+    in_paragraph = False
+    position = html.find("<")
+    while position != -1:
+        token = _TOKEN.match(html, position)
+        if token is None:
+            position = html.find("<", position + 1)
+            continue
+        end = token.end()
+        if token["raw"]:
+            name = token["raw"].lower()
+            tags.append(StartTag(name, position))
+            closing = re.compile(rf"</{name}", re.IGNORECASE).search(html, end)
+            end = closing.start() if closing else len(html)
+        elif token["tag"]:
+            name = token["tag"].lower()
+            if token["close"]:
+                if name == "p" and not in_paragraph:
+                    tags.append(StartTag("p", position))
+                in_paragraph = in_paragraph and name not in _ENDS_PARAGRAPH
+                depth -= name not in _VOID and name not in _OPTIONAL_END and depth > 0
+            else:
+                tags.append(StartTag(name, position))
+                in_paragraph = name == "p" or (in_paragraph and name not in _ENDS_PARAGRAPH)
+                attributes = _count_attributes(token["rest"])
+                if attributes > MAX_ATTRIBUTES:
+                    return Scan("attribute-flood", f"<{name[:20]}> has {attributes} attributes, at most {MAX_ATTRIBUTES} are parsed", ())
+                depth += name not in _VOID and name not in _OPTIONAL_END and not token["rest"].endswith("/")
+            if depth > MAX_DEPTH:
+                return Scan("too-deep", f"elements are nested more than {MAX_DEPTH} deep", ())
+            if len(tags) > MAX_TAGS:
+                return Scan("too-many-tags", f"more than {MAX_TAGS} tags", ())
+        position = html.find("<", end)
+    return Scan("", "", tuple(tags))
+
+
+def _count_attributes(rest: str) -> int:
+    if len(rest) < 2 * MAX_ATTRIBUTES:  # an attribute takes two characters at least
+        return 0
+    return sum(1 for _ in _ATTRIBUTE.finditer(rest))
