@@ -1,0 +1,116 @@
+"""Commands and their options. `run` names MODULE:FUNCTION, imported only when the command runs, so that help is instant."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from castalia import __version__
+
+_Parser = argparse.ArgumentParser
+
+_EPILOG = """the usual way:
+  castalia init my-domain      write my-domain/castalia.yaml
+  castalia plan                what would run, why, and what it would cost
+  castalia run                 taxonomy to checked datasets
+  castalia release             freeze what passed as NAME@v1
+  castalia train; castalia eval
+
+exit codes: 0 done, 2 configuration, 3 input, 4 store, 5 stale stage, 6 oracle, 7 sandbox, 8 release refused,
+9 training refused, 130 interrupted
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="castalia",
+        description="Frontier models as oracles: licensed, traceable training data, and a target trained and measured on it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"castalia {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: str, text: str, *, configured: bool = True) -> _Parser:
+        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        made.set_defaults(run=run)
+        made.add_argument("--json", action="store_true", help="facts for machines, one JSON object per line, instead of text")
+        if configured:
+            _add_configuration(made)
+        return made
+
+    _start_commands(command)
+    _data_commands(command)
+    _model_commands(command)
+    _tool_commands(command)
+    return parser
+
+
+def _start_commands(command: Callable[..., _Parser]) -> None:
+    init = command("init", "castalia.cli.start:init", "write a configuration to edit", configured=False)
+    init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where to write castalia.yaml (default: here)")
+    demo = command("demo", "castalia.cli.start:demo", "the whole way on a real documentation site, without key, GPU or hub", configured=False)
+    demo.add_argument("--data-only", action="store_true", help="stop after the release: no torch needed")
+    demo.add_argument("--folder", type=Path, default=Path("runs/demo"), help="where everything is kept (default: runs/demo)")
+    demo.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one configuration value")
+
+
+def _data_commands(command: Callable[..., _Parser]) -> None:
+    command("plan", "castalia.cli.data:plan", "show what would run, why, and what it would cost; run nothing")
+    run = command("run", "castalia.cli.data:run", "run every stage that is missing or was asked to be rebuilt")
+    run.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    run.add_argument("--rebuild", action="append", default=[], metavar="STAGE", help="make it again, and what depends on it; `all` for everything")
+    run.add_argument("--keep", action="append", default=[], metavar="STAGE", help="keep what it made although its inputs changed; recorded as a waiver")
+    command("status", "castalia.cli.data:status", "datasets, the quality funnel, money, what waits for people")
+    show = command("show", "castalia.cli.data:show", "print records of a dataset")
+    show.add_argument("dataset", help="its name, e.g. atoms")
+    show.add_argument("--limit", type=int, default=3, help="at most so many records (default: 3)")
+    show.add_argument("--id", help="only this record")
+    trace = command("trace", "castalia.cli.data:trace", "print where a record comes from: parents, page, licence evidence, oracle answers")
+    trace.add_argument("id", help="record id, e.g. sft_0f3a...")
+    trace.add_argument("--answers", action="store_true", help="print the raw oracle answers in full")
+    release = command("release", "castalia.cli.data:release", "freeze what passed quality control as NAME@vN")
+    release.add_argument("name", nargs="?", help="default: the configuration's name")
+    export = command("export", "castalia.cli.data:export", "write a release in the layout of a trainer or hub")
+    export.add_argument("release", help="NAME@vN, or NAME for its latest version")
+    export.add_argument("--to", choices=("hub", "trl", "jsonl"), default="hub", help="layout (default: hub)")
+    export.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
+    review = command("review", "castalia.cli.data:review", "review the records that wait for a person")
+    review.add_argument("--reviewer", default="reviewer", help="whose labels these are")
+    review.add_argument("--list", action="store_true", help="only list what waits")
+
+
+def _model_commands(command: Callable[..., _Parser]) -> None:
+    train = command("train", "castalia.cli.model:train", "train the target on the latest release")
+    train.add_argument("--plan", action="store_true", help="print batch split, memory and steps; train nothing")
+    train.add_argument("--gpus", type=int, default=None, help="plan for so many GPUs (default: what this machine has)")
+    evaluate = command("eval", "castalia.cli.model:evaluate", "measure a model on the frozen suite")
+    evaluate.add_argument("model", nargs="?", type=Path, help="model folder (default: the latest trained, else the base)")
+    evaluate.add_argument("--bank", choices=("dev", "gate", "vault"), default="dev", help="which bank (default: dev)")
+    evaluate.add_argument("--opened-for", default="", metavar="RELEASE", help="the release for which VAULT is opened")
+    loop = command("loop", "castalia.cli.model:loop", "evaluate, correct failures, retrain and gate, until it no longer pays")
+    loop.add_argument("--rounds", type=int, default=5, help="at most so many rounds (default: 5)")
+    report = command("report", "castalia.cli.model:report", "write one static HTML file with everything a reader wants to see")
+    report.add_argument("--out", type=Path, default=None, help="default: report.html in the store's folder")
+    ui = command("ui", "castalia.cli.model:serve", "serve the report on loopback")
+    ui.add_argument("--port", type=int, default=0, help="default: any free port")
+
+
+def _tool_commands(command: Callable[..., _Parser]) -> None:
+    oracle = command("oracle", "castalia.cli.tools:oracle", "usage, calls in doubt, verification, export and import of answers")
+    oracle.add_argument("--verify", action="store_true", help="prove that no paid answer was edited")
+    oracle.add_argument("--in-doubt", action="store_true", help="list calls whose answer may have been lost in a crash")
+    oracle.add_argument("--export", type=Path, metavar="FILE", help="write the tasks that the last run found no answer for, as JSONL")
+    oracle.add_argument("--import", dest="import_file", type=Path, metavar="FILE", help="add answers to the recordings of the configuration")
+    command("verify", "castalia.cli.tools:verify", "read everything stored again: objects, ledger, releases")
+    doctor = command("sandbox", "castalia.cli.tools:sandbox", "say which isolation this machine gives, and how to get a better one", configured=False)
+    doctor.add_argument("action", choices=("doctor",))
+    harmony = command("harmony", "castalia.cli.tools:harmony", "check a file of conversations for Harmony faults", configured=False)
+    harmony.add_argument("action", choices=("lint",))
+    harmony.add_argument("file", type=Path, help="JSONL with `messages`")
+    harmony.add_argument("--max-tokens", type=int, default=None, help="longer samples are findings")
+
+
+def _add_configuration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--config", action="append", type=Path, default=[], help="configuration file; later ones win (default: castalia.yaml)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one value, e.g. stages.extract.max_atoms=4")
