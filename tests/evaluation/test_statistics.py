@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import statsmodels.api as sm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa
@@ -125,6 +125,7 @@ def test_items_needed_for_two_and_five_points() -> None:
     assert stats.minimal_detectable_effect(242, 0.10, design_effect=2) > stats.minimal_detectable_effect(242, 0.10)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
     reject, adjusted, *_ = multipletests(p_values, method="holm")
