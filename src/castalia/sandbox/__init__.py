@@ -1,0 +1,14 @@
+"""The only place where foreign code runs.
+
+Tier A is bubblewrap (namespaces, a read-only root, no network) around an inner layer of Landlock, seccomp and resource limits;
+tier B is the inner layer alone. When neither works, nothing runs. A jail sees Python's standard library and the named
+distributions, gets inputs over a pipe and gives JSON values back; what is expected of them never enters it.
+"""
+
+from castalia.sandbox.box import Sandbox
+from castalia.sandbox.doctor import doctor, open_sandbox
+from castalia.sandbox.values import DoctorReport, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
+
+__all__ = [
+    "DoctorReport", "Failure", "Grade", "Kind", "Limits", "Outcome", "RunnerConfig", "Sandbox", "Tier", "Value", "doctor", "open_sandbox",
+]  # fmt: skip

@@ -1,0 +1,110 @@
+"""One candidate, many inputs: each input in a forked process of its own, values back over a pipe of its own.
+
+The process that runs the candidate never holds an expected value: whatever it writes, lies about or patches, it can only
+hand over a JSON value, and the host compares.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from .capture import capture
+from .confine import Confinement
+from .family import start
+
+RESULT = 3  # the number of the result pipe in the foreign process
+
+
+def load_harness(source: str) -> Callable[[str, Any], Any]:
+    """The `run` function of a harness. Raises whatever loading it raises; AttributeError without `run`."""
+    module = ModuleType("harness")
+    sys.modules["harness"] = module
+    exec(compile(source, "harness.py", "exec"), module.__dict__)
+    return module.run
+
+
+def evaluate(jail: Confinement, run: Callable[[str, Any], Any], candidate: str, inputs: list[Any]) -> Iterator[dict[str, Any]]:
+    """One answer per input, in order: `kind`, and `value` (JSON text) or `detail`."""
+    for value in inputs:
+        yield _one(jail, run, candidate, value)
+
+
+def _one(jail: Confinement, run: Callable[[str, Any], Any], candidate: str, value: Any) -> dict[str, Any]:
+    reader, writer = os.pipe()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+
+    def body() -> None:
+        _answer(run, candidate, value)
+
+    leader = start(jail, {0: nowhere, 1: nowhere, 2: nowhere, RESULT: writer}, body)
+    os.close(writer)
+    os.close(nowhere)
+    captured = capture(jail, leader, [reader])
+    answer: dict[str, Any] = {"seconds": captured.seconds, "peak_memory_mb": captured.ended.peak_memory_mb if captured.ended else None}
+    if captured.limit == "timeout":
+        return {**answer, "kind": "timeout", "detail": f"no value within {jail.limits['seconds']:g} s"}
+    if captured.limit == "output":
+        return {**answer, "kind": "output", "detail": f"the value is longer than {int(jail.limits['output_bytes'])} bytes"}
+    status = captured.ended.status if captured.ended else None
+    mark, text = captured.outputs[0][:1], captured.outputs[0][1:].decode("utf-8", "replace")
+    if mark == b"v" and status == 0:
+        return {**answer, "kind": "ok", "value": text}
+    if mark in b"mwc" and mark and status == 0:
+        return {**answer, "kind": {b"m": "memory", b"w": "wrong", b"c": "crash"}[mark], "detail": text}
+    if status is not None and status < 0:
+        return {**answer, "kind": "crash", "detail": f"ended by signal {-status} before it gave a value"}
+    return {**answer, "kind": "crash", "detail": f"ended with exit code {status} before it gave a value"}
+
+
+def _answer(run: Callable[[str, Any], Any], candidate: str, value: Any) -> None:
+    """In the foreign process: runs and hands over one marked answer. Never returns."""
+    mark, text = b"c", ""
+    try:
+        result = run(candidate, value)
+        try:
+            text = json.dumps(_plain(result), allow_nan=False)
+            mark = b"v"
+        except (TypeError, ValueError, RecursionError) as error:
+            mark, text = b"w", f"not a JSON value: {error}"
+    except MemoryError:
+        mark, text = b"m", "out of memory"
+    except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are the candidate's too
+        text = _describe(error)
+    rest = mark + text.encode("utf-8", "replace")
+    while rest:
+        rest = rest[os.write(RESULT, rest) :]
+    os._exit(0)
+
+
+def _describe(error: BaseException) -> str:
+    line = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "candidate.py":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    place = f" (line {line} of the candidate)" if line is not None else ""
+    return f"{type(error).__name__}: {error}"[:500] + place
+
+
+def _plain(value: Any) -> Any:
+    """`value` in the plain types of JSON; tuples become arrays. Raises TypeError for what JSON has no type for."""
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__add__(value, 0)
+    if isinstance(value, float):
+        return float.__add__(value, 0.0)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"key {key!r} is a {type(key).__name__}; keys of a JSON object are strings")
+        return {str.__str__(key): _plain(item) for key, item in value.items()}
+    raise TypeError(f"a {type(value).__name__} has no JSON type")

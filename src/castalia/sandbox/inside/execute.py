@@ -1,0 +1,77 @@
+"""One program with files and stdin, in the working folder; its output and the files it leaves come back."""
+
+import base64
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .capture import capture
+from .confine import Confinement
+from .family import start
+
+MOST_FILES = 1000
+
+
+def execute(jail: Confinement, argv: list[str], files: dict[str, str], stdin: str) -> dict[str, Any]:
+    """Runs `argv`. `files` and `stdin` are base64. Raises OSError when a file can't be written."""
+    for name, content in files.items():
+        place = Path(jail.work) / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(base64.b64decode(content))
+    in_reader, in_writer = os.pipe()
+    out_reader, out_writer = os.pipe()
+    err_reader, err_writer = os.pipe()
+
+    def body() -> None:
+        try:
+            os.execvpe(argv[0], argv, dict(os.environ))
+        except OSError as error:
+            os.write(2, f"{argv[0]!r} can't be started: {error.strerror}\n".encode())
+            os._exit(127)
+
+    leader = start(jail, {0: in_reader, 1: out_writer, 2: err_writer}, body)
+    for descriptor in (in_reader, out_writer, err_writer):
+        os.close(descriptor)
+    captured = capture(jail, leader, [out_reader, err_reader], (in_writer, base64.b64decode(stdin)))
+    left, omitted = _files_left(jail)
+    return {
+        "limit": captured.limit,
+        "status": captured.ended.status if captured.ended else None,
+        "stdout": base64.b64encode(captured.outputs[0]).decode(),
+        "stderr": base64.b64encode(captured.outputs[1]).decode(),
+        "files": left,
+        "omitted": omitted,
+        "seconds": captured.seconds,
+        "peak_memory_mb": captured.ended.peak_memory_mb if captured.ended else None,
+    }
+
+
+def _files_left(jail: Confinement) -> tuple[dict[str, str], list[str]]:
+    """The regular files below the working folder, opened without following links, and the names left out."""
+    left: dict[str, str] = {}
+    omitted: list[str] = []
+    room = int(jail.limits["files_mb"]) << 20
+    for folder, folders, names, descriptor in os.fwalk(jail.work, follow_symlinks=False):
+        folders.sort()
+        for name in sorted(names):
+            shown = str(PurePosixPath(folder, name).relative_to(jail.work))
+            content = _content(name, descriptor, room) if len(left) < MOST_FILES and shown.isprintable() else None
+            if content is None:
+                omitted.append(ascii(shown))
+            else:
+                room -= len(content)
+                left[shown] = base64.b64encode(content).decode()
+    return left, omitted[:100]
+
+
+def _content(name: str, folder: int, room: int) -> bytes | None:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        content = file.read(room + 1)
+    return content if len(content) <= room else None

@@ -1,0 +1,47 @@
+"""The supervisor: the first program in the jail. It confines itself, then starts foreign code and reports on it.
+
+stdin brings one request from the host, stdout carries the frames back; foreign processes inherit neither.
+"""
+
+import os
+from typing import Any
+
+from .channel import read_frame, write_frame
+from .confine import Confinement, confine_supervisor
+from .evaluate import evaluate, load_harness
+from .execute import execute
+
+
+def main() -> None:
+    """Serves one request and ends."""
+    request = read_frame(0)
+    channel = os.dup(1)
+    os.set_inheritable(channel, False)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1):
+        os.dup2(nowhere, number)
+    os.umask(0o077)
+    jail = Confinement(**request["jail"])
+    try:
+        in_force = confine_supervisor(jail)
+    except OSError as error:
+        write_frame(channel, {"unconfined": str(error)})
+        return
+    write_frame(channel, {"ready": in_force})
+    if request["mode"] == "evaluate":
+        _evaluate(channel, jail, request)
+    elif request["mode"] == "execute":
+        try:
+            write_frame(channel, execute(jail, request["argv"], request["files"], request["stdin"]))
+        except OSError as error:
+            write_frame(channel, {"refused": f"the files don't fit into the working folder: {error.strerror}"})
+
+
+def _evaluate(channel: int, jail: Confinement, request: dict[str, Any]) -> None:
+    try:
+        run = load_harness(request["harness"])
+    except Exception as error:  # noqa: BLE001 - a harness is configuration: the host turns this into a ConfigError
+        write_frame(channel, {"harness": f"{type(error).__name__}: {error}"})
+        return
+    for answer in evaluate(jail, run, request["candidate"], request["inputs"]):
+        write_frame(channel, answer)

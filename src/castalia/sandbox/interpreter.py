@@ -1,0 +1,74 @@
+"""Where this Python is, and how a jail gets to see it: interpreter, standard library and shared libraries, nothing else.
+
+In the jail Python's home is `/python`. Where the user inside could not reach the files (Python below a closed home folder), or
+where no mount can hide `site-packages` (tier B), a *farm* is made: hard links to the same files, or copies across file systems.
+"""
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+HOME = "/python"
+_LEFT_OUT = ("site-packages", "dist-packages", "test", "tests", "idlelib", "ensurepip", "turtledemo", "lib2to3", "config-*")
+
+
+class Interpreter(NamedTuple):
+    """The files of this Python. `library` and `shared` are relative to its home in the jail."""
+
+    executable: Path
+    standard_library: Path
+    library: str
+    shared: tuple[Path, ...]
+
+
+def this_interpreter() -> Interpreter:
+    """The interpreter that runs this, seen through any virtual environment."""
+    base = getattr(sys, "_base_executable", "") or sys.executable
+    standard_library = Path(sysconfig.get_path("stdlib"))
+    name = sysconfig.get_config_var("INSTSONAME")
+    folder = sysconfig.get_config_var("LIBDIR")
+    shared = Path(folder or "/nowhere") / (name or "none")
+    return Interpreter(
+        executable=Path(base).resolve(),
+        standard_library=standard_library,
+        library=os.path.relpath(standard_library, sys.base_prefix),
+        shared=(shared,) if ".so" in (name or "") and shared.is_file() else (),
+    )
+
+
+def system_libraries() -> tuple[Path, ...]:
+    """Folders and files outside Python that the dynamic linker needs, where they exist."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "none"
+    places = ("/lib64", "/usr/lib64", f"/lib/{multiarch}", f"/usr/lib/{multiarch}", "/lib/ld-musl-x86_64.so.1", "/etc/ld.so.cache")
+    return tuple(Path(place) for place in places if Path(place).exists())
+
+
+def reachable_by_others(path: Path) -> bool:
+    """Whether a user with no rights of their own can read `path`: every folder above it is open."""
+    resolved = path.resolve()
+    closed = [folder for folder in resolved.parents if not folder.stat().st_mode & 0o001]
+    return not closed and bool(resolved.stat().st_mode & 0o004)
+
+
+def make_farm(python: Interpreter, target: Path) -> None:
+    """Fills `target` with this Python, laid out as a home of its own. Takes some 40 ms with links, a second with copies."""
+    target.mkdir(mode=0o755)
+    (target / "bin").mkdir()
+    library = target / python.library
+    shutil.copytree(python.standard_library, library, symlinks=True, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    (library / "site-packages").mkdir(exist_ok=True)
+    _link_or_copy(str(python.executable), str(target / "bin/python"))
+    (target / "lib").mkdir(exist_ok=True)
+    for shared in python.shared:
+        _link_or_copy(str(shared.resolve()), str(target / "lib" / shared.name))
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        os.link(source, target, follow_symlinks=True)
+    except OSError:
+        shutil.copy2(source, target)  # another file system, or links to foreign files are forbidden
+    return target

@@ -1,0 +1,47 @@
+"""The staging folder of one sandbox: what jails need and the host's own folders can't give them.
+
+inside/       the supervisor's modules
+python/       the farm, where one is needed
+packages-N/   copied distributions
+bwrap/        a reachable copy of bubblewrap, where one is needed
+work-N/       working folders of tier B, one per jail
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+_NAME = re.compile(r"castalia-sandbox-(\d+)-")
+_INSIDE = Path(__file__).parent / "inside"
+
+
+def make_stage() -> Path:
+    """A new staging folder below the system's temporary folder, readable by others; those of dead processes are removed."""
+    base = Path(tempfile.gettempdir())
+    _remove_abandoned(base)
+    stage = Path(tempfile.mkdtemp(prefix=f"castalia-sandbox-{os.getpid()}-", dir=base))
+    stage.chmod(0o755)
+    modules = stage / "inside" / "inside"
+    modules.mkdir(parents=True)
+    for source in sorted(_INSIDE.glob("*.py")):
+        shutil.copyfile(source, modules / source.name)
+    for folder in (modules.parent, modules):
+        folder.chmod(0o755)
+    for file in modules.iterdir():
+        file.chmod(0o644)
+    return stage
+
+
+def remove_stage(stage: Path) -> None:
+    """Removes a staging folder; what is left of it, if anything, goes when a later sandbox opens."""
+    shutil.rmtree(stage, ignore_errors=True)
+
+
+def _remove_abandoned(base: Path) -> None:
+    for folder in base.glob("castalia-sandbox-*"):
+        match = _NAME.match(folder.name)
+        mine = match and folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+        if match and mine and not Path(f"/proc/{match[1]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
