@@ -5,8 +5,13 @@ conversation -> render_prompt  -> ids the model sees
 ids          -> parse_completion -> messages, final, calls, or why not
 """
 
+from castalia.harmony.convert import from_openai_messages, to_openai_messages
+from castalia.harmony.findings import Finding, LintReport
 from castalia.harmony.foreign import foreign_vocabulary
 from castalia.harmony.gpt_oss import gpt_oss_vocabulary
+from castalia.harmony.lint_file import lint_file
+from castalia.harmony.lint_messages import lint_conversation
+from castalia.harmony.lint_tokens import lint_samples
 from castalia.harmony.parse import Parsed, Status, parse_completion
 from castalia.harmony.render import Part, render_prompt
 from castalia.harmony.samples import PartWeights, Sample, render_samples
@@ -16,6 +21,8 @@ from castalia.harmony.vocabulary import HARMONY_TOKENS, Vocabulary
 __all__ = [
     "HARMONY_TOKENS",
     "Dialect",
+    "Finding",
+    "LintReport",
     "Parsed",
     "Part",
     "PartWeights",
@@ -24,8 +31,13 @@ __all__ = [
     "Style",
     "Vocabulary",
     "foreign_vocabulary",
+    "from_openai_messages",
     "gpt_oss_vocabulary",
+    "lint_conversation",
+    "lint_file",
+    "lint_samples",
     "parse_completion",
     "render_prompt",
     "render_samples",
+    "to_openai_messages",
 ]

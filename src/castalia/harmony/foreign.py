@@ -3,6 +3,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -31,7 +33,7 @@ class _Foreign:
         if not any(token in self._added for token in ids):
             return ids
         cuts = [0, *(match.start() + 1 for match in self._literal.finditer(text)), len(text)]
-        return [token for start, end in zip(cuts, cuts[1:], strict=False) for token in self._ids(text[start:end], split_special_tokens=True)]
+        return [token for start, end in pairwise(cuts) for token in self._ids(text[start:end], split_special_tokens=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         size = len(self._tokenizer)
@@ -54,13 +56,14 @@ class _Foreign:
         return self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
-def foreign_vocabulary(tokenizer: Any) -> Vocabulary:
-    """Wraps a tokenizer of Hugging Face's kind to which HARMONY_TOKENS were added as special tokens.
+def foreign_vocabulary(tokenizer: Any, name: str | None = None) -> Vocabulary:
+    """Wraps a tokenizer of Hugging Face's kind to which HARMONY_TOKENS were added as special tokens. `name` is for
+    records and messages; without it the last part of the tokenizer's own name is taken.
 
     Raises ConfigError when one of the seven is missing, or when the tokenizer doesn't give text back as it was, in which
     case no mask over it can be exact.
     """
-    name = str(getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__)
+    name = name or PurePath(str(getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__)).name
     known: Mapping[str, int] = tokenizer.get_vocab()
     missing = [token for token in HARMONY_TOKENS if token not in known]
     if missing:

@@ -86,7 +86,9 @@ def read_ranks() -> bytes:
     if folder:
         path = Path(folder) / "o200k_base.tiktoken"
         if not path.is_file():
-            raise ConfigError(f"{FOLDER_VARIABLE} names {folder!r}, which holds no file 'o200k_base.tiktoken': put it there or unset the variable")
+            raise ConfigError(
+                f"{FOLDER_VARIABLE} names {folder!r}, which holds no file 'o200k_base.tiktoken': put it there or unset the variable"
+            )
         return _checked(path.read_bytes(), path)
     package = find_spec("bpe_openai")
     for place in (package.submodule_search_locations or []) if package else []:
@@ -107,5 +109,7 @@ def parse_ranks(data: bytes) -> dict[bytes, int]:
 def _checked(data: bytes, path: Path) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != RANKS_SHA256:
-        raise ConfigError(f"vocabulary file {path.name!r} has sha256 {found}, expected {RANKS_SHA256}: it isn't o200k_base; install bpe-openai afresh")
+        raise ConfigError(
+            f"vocabulary file {path.name!r} has sha256 {found}, expected {RANKS_SHA256}: it isn't o200k_base; install bpe-openai afresh"
+        )
     return data

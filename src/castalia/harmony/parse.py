@@ -11,7 +11,7 @@ from typing import cast, get_args
 
 from castalia.harmony.render import NOBODY
 from castalia.harmony.scan import Block, scan
-from castalia.harmony.vocabulary import CALL, END, RETURN, Vocabulary
+from castalia.harmony.vocabulary import CALL, RETURN, Vocabulary
 from castalia.records.conversation import Channel, Message
 
 
@@ -92,7 +92,9 @@ def _read(block: Block, *, finished: bool) -> tuple[Status, Message | None]:
     if block.stop is not None and (block.stop == CALL) != (recipient is not None):
         return Status.WRONG_STOP, None
     channel = cast("Channel", block.channel)
-    return Status.OK, Message(role="assistant", content=block.content, channel=channel, recipient=recipient, content_type=block.content_type)
+    return Status.OK, Message(
+        role="assistant", content=block.content, channel=channel, recipient=recipient, content_type=block.content_type
+    )
 
 
 def _verdict(messages: list[Message], *, finished: bool) -> Status:

@@ -36,7 +36,9 @@ def parameters_of(tool: Tool) -> Any:
     try:
         return json.loads(tool.parameters)
     except json.JSONDecodeError as error:
-        raise InputError(f"tool {tool.name!r} has parameters {tool.parameters[:80]!r}, which is no JSON ({error}): give a JSON schema as text") from error
+        raise InputError(
+            f"tool {tool.name!r} has parameters {tool.parameters[:80]!r}, which is no JSON ({error}): give a JSON schema as text"
+        ) from error
 
 
 def _declaration(tool: Tool) -> str:

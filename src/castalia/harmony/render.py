@@ -6,7 +6,7 @@ and so that every token knows which part of which message it is. Specification: 
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from castalia.errors import InputError
 from castalia.harmony.preamble import developer_text, system_text
@@ -15,6 +15,8 @@ from castalia.harmony.vocabulary import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, 
 from castalia.records.conversation import Conversation, Message
 
 Part = Literal["context", "header", "analysis", "commentary", "call", "final", "stop"]
+EMITTED: Final[tuple[Part, ...]] = ("header", "analysis", "commentary", "call", "final", "stop")
+"""The parts the model writes."""
 
 NOBODY = frozenset({"all", "assistant", "user"})
 """Recipients that are no tool: a message to them is no call."""

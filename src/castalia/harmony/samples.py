@@ -5,10 +5,9 @@ The context of a turn is what inference shows: history without the thoughts of f
 inner `<|start|>assistant` headers. After a call the model has stopped, so the next `<|start|>assistant` is given again.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from castalia.harmony.render import Part, Piece, message_pieces, preamble_pieces, without_finished_thoughts
+from castalia.harmony.render import EMITTED, Part, Piece, message_pieces, preamble_pieces, without_finished_thoughts
 from castalia.harmony.style import Style
 from castalia.harmony.vocabulary import Vocabulary
 from castalia.records.base import Frozen
@@ -69,7 +68,11 @@ def render_samples(
         if end == start:
             continue
         history, turn = without_finished_thoughts(messages[:start]), messages[start:end]
-        context = [piece._replace(given=True) for i in range(len(history)) for piece in message_pieces(history, i, vocabulary, style, ends_turn=False)]
+        context = [
+            piece._replace(given=True)
+            for i in range(len(history))
+            for piece in message_pieces(history, i, vocabulary, style, ends_turn=False)
+        ]
         shown = [*history, *turn]
         emitted = [
             piece
@@ -85,21 +88,11 @@ def _sample(pieces: list[Piece], weights: PartWeights) -> Sample:
     mask: list[bool] = []
     loss: list[float] = []
     parts: list[Part] = []
-    factors = dict(_factors(weights))
+    factors: dict[Part, float] = {"context": 0.0, **{part: getattr(weights, part) for part in EMITTED}}
     for piece in pieces:
         part: Part = "context" if piece.given else piece.part
         ids += piece.ids
         mask += [not piece.given] * len(piece.ids)
         loss += [factors[part]] * len(piece.ids)
-        parts += [part] * len(piece.ids)
+        parts.extend(part for _ in piece.ids)
     return Sample(ids, mask, loss, parts)
-
-
-def _factors(weights: PartWeights) -> Iterator[tuple[Part, float]]:
-    yield "context", 0.0
-    yield "header", weights.header
-    yield "analysis", weights.analysis
-    yield "commentary", weights.commentary
-    yield "call", weights.call
-    yield "final", weights.final
-    yield "stop", weights.stop

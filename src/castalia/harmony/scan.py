@@ -1,10 +1,10 @@
 """Cuts token ids into Harmony messages. Knows the grammar of a message and nothing about who may say what.
 
-    <|start|> role [to=R] [<|channel|> name [to=R] [type]] [<|constrain|> type] <|message|> content (<|end|> | <|call|> | <|return|>)
+<|start|> role [to=R] [<|channel|> name [to=R] [type]] [<|constrain|> type] <|message|> content (<|end|> | <|call|> | <|return|>)
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from castalia.harmony.vocabulary import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, RETURN, START, Vocabulary
@@ -67,45 +67,50 @@ def _block(ids: Sequence[int], marks: list[str | None], start: int, vocabulary: 
     content = vocabulary.decode(ids[body + 1 : close])
     foreign = any(marks[body + 1 : close])
     stop = marks[close] if close < len(marks) and marks[close] != START else None
-    problem: Problem | None = "content" if foreign or (stop is None and close < len(marks)) else "unclosed-content" if stop is None else None
+    problem: Problem | None = (
+        "content" if foreign or (stop is None and close < len(marks)) else "unclosed-content" if stop is None else None
+    )
     end = close + (stop is not None)
-    fields = _header(ids, marks, first, body, vocabulary, role)
-    if fields is None:
-        return Block(start, body + 1, end, role=role or "", content=content, stop=stop, problem="header")
-    return Block(start, body + 1, end, content=content, stop=stop, problem=problem, **fields)
+    block = Block(start, body + 1, end, role=role or "", content=content, stop=stop, problem=problem)
+    return _with_header(block, ids, marks, (first, body), vocabulary)
 
 
-def _header(ids: Sequence[int], marks: list[str | None], start: int, end: int, vocabulary: Vocabulary, role: str | None) -> "dict[str, str | bool | None] | None":
-    """The fields of a header, None where it breaks the grammar."""
+def _with_header(block: Block, ids: Sequence[int], marks: list[str | None], span: tuple[int, int], vocabulary: Vocabulary) -> Block:
+    """The block with the fields of its header, or with the problem that the header breaks the grammar."""
+    (start, end), role = span, block.role
     edges = [index for index in range(start, end) if marks[index] is not None]
-    sections = [("role", start, (edges or [end])[0]), *((str(marks[at]), at + 1, to) for at, to in zip(edges, [*edges[1:], end], strict=True))]
+    sections = [
+        ("role", start, (edges or [end])[0]),
+        *((str(marks[at]), at + 1, to) for at, to in zip(edges, [*edges[1:], end], strict=True)),
+    ]
     if len({name for name, _, _ in sections}) != len(sections):
-        return None
+        return replace(block, problem="header")
     channel: str | None = None
     recipients: list[tuple[str, str]] = []
     types: list[tuple[str, str]] = []
     for name, first, last in sections:
         words = vocabulary.decode(ids[first:last]).split()
-        if name == "role" and role is None:
+        if name == "role" and not role:
             if not words or words[0].startswith("to="):
-                return None
+                return replace(block, problem="header")
             role = words.pop(0)
         if name == CHANNEL:
             if not words:
-                return None
+                return replace(block, problem="header")
             channel = words.pop(0)
         recipients += [(name, word.removeprefix("to=")) for word in words if word.startswith("to=")]
         types += [(name, word) for word in words if not word.startswith("to=")]
     if len(recipients) > 1 or len(types) > 1 or any(not word for _, word in recipients):
-        return None
-    return {
-        "role": role,
-        "channel": channel,
-        "recipient": recipients[0][1] if recipients else None,
-        "content_type": types[0][1] if types else None,
-        "constrained": bool(types) and types[0][0] == CONSTRAIN,
-        "recipient_first": bool(recipients) and recipients[0][0] == "role",
-    }
+        return replace(block, problem="header")
+    return replace(
+        block,
+        role=role,
+        channel=channel,
+        recipient=recipients[0][1] if recipients else None,
+        content_type=types[0][1] if types else None,
+        constrained=bool(types) and types[0][0] == CONSTRAIN,
+        recipient_first=bool(recipients) and recipients[0][0] == "role",
+    )
 
 
 def _next(marks: list[str | None], start: int, wanted: set[str]) -> int:

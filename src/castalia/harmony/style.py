@@ -20,7 +20,9 @@ class Style(Frozen):
     D  ` to=functions.f<|channel|>commentary`
     """
 
-    dialect: Dialect = Field("A", description="Form of a tool call's header.")
-    preamble: Literal["full", "none"] = Field("full", description="`none` leaves the system message out, for small targets.")
-    identity: str = Field("You are ChatGPT, a large language model trained by OpenAI.", description="First line of the system message.")
-    knowledge_cutoff: str = Field("2024-06", description="`YYYY-MM` in the system message.")
+    dialect: Dialect = Field(default="A", description="Form of a tool call's header.")
+    preamble: Literal["full", "none"] = Field(default="full", description="`none` leaves the system message out, for small targets.")
+    identity: str = Field(
+        default="You are ChatGPT, a large language model trained by OpenAI.", description="First line of the system message."
+    )
+    knowledge_cutoff: str = Field(default="2024-06", description="`YYYY-MM` in the system message.")

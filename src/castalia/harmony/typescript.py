@@ -22,7 +22,8 @@ def typescript(schema: Any, indent: str = "") -> str:
     variants = node.get("oneOf")
     if isinstance(variants, list):
         return "".join(
-            f"\n{indent} | {_nullable(variant, indent + '   ')}{_trailing(_variant_notes(variant))}" for variant in cast("list[Any]", variants)
+            f"\n{indent} | {_nullable(variant, indent + '   ')}{_trailing(_variant_notes(variant))}"
+            for variant in cast("list[Any]", variants)
         )
     kind = node.get("type")
     if isinstance(kind, list):

@@ -1,0 +1,88 @@
+"""Lint of a conversation before it is rendered: would the model learn to speak properly from it?"""
+
+import json
+from collections.abc import Iterator
+
+from castalia.errors import InputError
+from castalia.harmony.findings import Finding, error, warning
+from castalia.harmony.lint_tokens import lint_samples
+from castalia.harmony.preamble import parameters_of
+from castalia.harmony.render import is_call
+from castalia.harmony.samples import Sample, render_samples
+from castalia.harmony.style import Style
+from castalia.harmony.typescript import inexpressible
+from castalia.harmony.vocabulary import Vocabulary
+from castalia.records.conversation import Conversation, Message
+
+
+def lint_conversation(
+    conversation: Conversation, vocabulary: Vocabulary, style: Style | None = None, max_tokens: int | None = None
+) -> list[Finding]:
+    """Everything wrong with a conversation as training data, its rendered samples included."""
+    return lint_rendered(conversation, vocabulary, style, max_tokens)[0]
+
+
+def lint_rendered(
+    conversation: Conversation, vocabulary: Vocabulary, style: Style | None = None, max_tokens: int | None = None
+) -> tuple[list[Finding], list[Sample]]:
+    """The findings and the samples they were made from; no samples where rendering is impossible."""
+    try:
+        findings = [*_tools(conversation), *_turns(conversation), *_calls(conversation)]
+        samples = render_samples(conversation, vocabulary, style)
+    except InputError as problem:
+        return [error("bad-header", str(problem))], []
+    if not samples:
+        findings.append(error("no-answer", "the assistant says nothing after a user message: there is nothing to train on"))
+    return [*findings, *lint_samples(samples, vocabulary, max_tokens)], samples
+
+
+def _tools(conversation: Conversation) -> Iterator[Finding]:
+    for tool in conversation.tools:
+        lost = sorted(set(inexpressible(parameters_of(tool))))
+        if lost:
+            yield warning(
+                "lossy-schema", f"tool {tool.name!r} uses {lost}, which Harmony's tool format can't express: the model will see `any`"
+            )
+
+
+def _turns(conversation: Conversation) -> Iterator[Finding]:
+    messages = conversation.messages
+    starts = [index for index, message in enumerate(messages) if message.role == "user"]
+    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(messages)], strict=True)):
+        said = [message for message in messages[start:end] if message.role == "assistant"]
+        finals = [message for message in said if message.channel == "final"]
+        if len(finals) > 1:
+            yield error("several-finals", f"turn {number} has {len(finals)} final messages: the model stops after the first")
+        if said and not finals and not is_call(said[-1]):
+            yield error(
+                "no-answer",
+                f"turn {number} ends on {said[-1].channel!r} without a final message or a call: the model would learn to stop there",
+            )
+        if finals and said[-1] is not finals[-1]:
+            yield error("wrong-stop", f"turn {number} goes on after its final message: the model stops there")
+
+
+def _calls(conversation: Conversation) -> Iterator[Finding]:
+    declared = {f"functions.{tool.name}" for tool in conversation.tools}
+    waiting: list[str] = []
+    for index, message in enumerate(conversation.messages):
+        if is_call(message) and message.recipient:
+            waiting.append(message.recipient)
+            if declared and message.recipient.startswith("functions.") and message.recipient not in declared:
+                yield warning("undeclared-tool", f"message {index} calls {message.recipient!r}; declared are {sorted(declared)}")
+            if message.recipient.startswith("functions.") and not _is_object(message):
+                yield error(
+                    "bad-arguments", f"message {index} calls {message.recipient!r} with {message.content[:60]!r}, which is no JSON object"
+                )
+        elif message.role == "tool" and message.name:
+            if message.name in waiting:
+                waiting.remove(message.name)
+            else:
+                yield error("orphan-result", f"message {index} is a result of {message.name!r}, which nobody called")
+
+
+def _is_object(message: Message) -> bool:
+    try:
+        return isinstance(json.loads(message.content), dict)
+    except (json.JSONDecodeError, RecursionError):
+        return False

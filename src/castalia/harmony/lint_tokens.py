@@ -1,0 +1,107 @@
+"""Lint of rendered samples, from whatever stack they come: are exactly the tokens trained that the model emits?"""
+
+from collections.abc import Iterator, Sequence
+
+from castalia.harmony.findings import Finding, error, warning
+from castalia.harmony.render import NOBODY
+from castalia.harmony.samples import Sample
+from castalia.harmony.scan import Block, scan
+from castalia.harmony.vocabulary import CALL, END, HARMONY_TOKENS, RETURN, START, Vocabulary
+
+
+def lint_samples(samples: Sequence[Sample], vocabulary: Vocabulary, max_tokens: int | None = None) -> list[Finding]:
+    """Findings for the samples of one conversation. `max_tokens` is the length at which training would cut."""
+    findings: list[Finding] = []
+    thoughtful: dict[int, bool] = {}
+    dialects: set[str] = set()
+    for number, sample in enumerate(samples):
+        blocks = list(scan(sample.ids, vocabulary))
+        turn = _turn(blocks)
+        findings += _masks(number, sample, emitted(sample.ids, vocabulary), vocabulary)
+        findings += _messages(number, blocks, turn)
+        if max_tokens is not None and len(sample.ids) > max_tokens:
+            findings.append(error("over-length", f"{len(sample.ids)} tokens, the limit is {max_tokens}: its end would be cut off", number))
+        thoughtful[number] = any(block.channel == "analysis" for block in blocks[turn:])
+        dialects |= {dialect_of(block) for block in blocks if _calls(block)}
+    if any(thoughtful.values()):
+        findings += [
+            warning("lost-thought", "the turn has no chain of thought though other turns of the conversation have", number)
+            for number, thinks in thoughtful.items()
+            if not thinks
+        ]
+    if len(dialects) > 1:
+        findings.append(warning("mixed-dialects", f"tool calls are written in dialects {sorted(dialects)}: keep to one"))
+    return findings
+
+
+def emitted(ids: Sequence[int], vocabulary: Vocabulary) -> list[bool]:
+    """True where the model samples the token when it writes the last turn: the mask a sample should have.
+
+    Derived from the ids alone, independently of the renderer.
+    """
+    mask = [False] * len(ids)
+    blocks = list(scan(ids, vocabulary))
+    turn = _turn(blocks)
+    given = [vocabulary.special[START], *vocabulary.encode("assistant")]
+    for before, block in zip([None, *blocks][turn:], blocks[turn:], strict=False):
+        if block.role != "assistant":
+            continue
+        opened = list(ids[block.start : block.start + len(given)]) == given
+        sampled_on = before is not None and before.role == "assistant" and before.stop == END
+        start = block.start + (len(given) if opened and not sampled_on else 0)
+        mask[start : block.end] = [True] * (block.end - start)
+    return mask
+
+
+def dialect_of(block: Block) -> str:
+    """The dialect letter of a tool call's header; `other` for a form none of the four has."""
+    if block.recipient_first:
+        return "B" if block.constrained else "C" if block.content_type else "D"
+    return "A" if block.constrained else "other"
+
+
+def _turn(blocks: Sequence[Block]) -> int:
+    """Index of the first block after the last user message."""
+    return max((index + 1 for index, block in enumerate(blocks) if block.role == "user"), default=0)
+
+
+def _calls(block: Block) -> bool:
+    return block.role == "assistant" and block.recipient is not None and block.recipient not in NOBODY
+
+
+def _masks(number: int, sample: Sample, expected: list[bool], vocabulary: Vocabulary) -> Iterator[Finding]:
+    if not any(expected):
+        yield error("emit-not-trained", "the sample holds nothing the model emits after its last user message", number)
+    missing = [index for index, (want, has) in enumerate(zip(expected, sample.mask, strict=True)) if want and not has]
+    wrong = [index for index, (want, has) in enumerate(zip(expected, sample.mask, strict=True)) if has and not want]
+    if missing:
+        text = vocabulary.decode([sample.ids[index] for index in missing[:12]])
+        yield error("emit-not-trained", f"{len(missing)} of {sum(expected)} tokens the model emits are not trained, first {text!r}", number)
+    if wrong:
+        text = vocabulary.decode([sample.ids[index] for index in wrong[:12]])
+        yield error("trained-context", f"{len(wrong)} tokens the model never emits here are trained, first {text!r}", number)
+
+
+def _messages(number: int, blocks: Sequence[Block], turn: int) -> Iterator[Finding]:
+    last = max((index for index, block in enumerate(blocks) if block.role == "assistant"), default=-1)
+    for index, block in enumerate(blocks):
+        where = f"{block.role or 'unreadable'} message {index}"
+        if block.problem:
+            yield error("malformed", f"{where} is no Harmony: {block.problem} near {block.content[:40]!r}", number)
+            continue
+        literals = [literal for literal in HARMONY_TOKENS if literal in block.content]
+        if literals:
+            yield warning("special-literal", f"{where} has {literals} as ordinary text: is a rendered transcript inside the data?", number)
+        if block.role != "assistant":
+            continue
+        stop = CALL if _calls(block) else RETURN if block.channel == "final" and index == last and index >= turn else END
+        if block.stop != stop:
+            yield error("wrong-stop", f"{where} on {block.channel!r} ends with {block.stop}, the model sees {stop} there", number)
+        if block.channel == "final" and not block.content.strip():
+            yield error("empty-final", f"{where} is a final message without text", number)
+    finished = max(
+        (index for index, block in enumerate(blocks[:turn]) if block.role == "assistant" and block.channel == "final"), default=0
+    )
+    kept = [index for index, block in enumerate(blocks[:finished]) if block.channel == "analysis"]
+    if kept:
+        yield error("malformed", f"the context keeps {len(kept)} thoughts of finished turns, which inference leaves out", number)
