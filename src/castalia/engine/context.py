@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from castalia.engine.prompts import render_prompt
+from castalia.errors import ConfigError
 from castalia.oracle import OracleClient, Task
 from castalia.records import Record
 
@@ -28,7 +29,7 @@ class Context:
     stage: str
     roles: tuple[str, ...]
     prompts: Mapping[str, Path]
-    oracle: OracleClient
+    oracle: OracleClient | None
     side: Mapping[str, Sequence[Record]] = field(default_factory=dict[str, Sequence[Record]])
     services: Mapping[str, Any] = field(default_factory=dict[str, Any])
     progress: Callable[[int], None] = lambda _: None
@@ -48,6 +49,10 @@ class Context:
         `subject` is the stable name of what is asked about; a recording answers by (prompt, subject). Raises
         AnswerUnusable when the answer stays invalid after the recorded repairs, so that the stage can yield a Reject.
         """
+        if self.oracle is None or not self.roles:
+            raise ConfigError(f"stage {self.stage!r} asks prompt {prompt!r} without an oracle role; declare `oracle=(ROLE,)` in its Stage")
+        if prompt not in self.prompts:
+            raise ConfigError(f"stage {self.stage!r} asks with prompt {prompt!r}, but declares {sorted(self.prompts)}; add the file")
         rendered = render_prompt(self.prompts[prompt], values)
         task = Task(stage=self.stage, prompt=prompt, subject=subject, prompt_sha256=rendered.template_sha256)
         reply = await self.oracle.ask(role or self.roles[0], rendered.system, rendered.user, answer, task=task, sample=sample)
@@ -55,4 +60,6 @@ class Context:
 
     def service(self, name: str) -> Any:
         """A service the runner was given: `web`, `sandbox`."""
+        if name not in self.services:
+            raise ConfigError(f"stage {self.stage!r} needs the service {name!r}; this run was given {sorted(self.services) or 'none'}")
         return self.services[name]

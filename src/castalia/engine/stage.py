@@ -2,13 +2,14 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from castalia.errors import ConfigError
-from castalia.records import Frozen, Record
+from castalia.records import Frozen, Record, Reject
+from castalia.store import schema_text
 
 Shape = Literal["map", "ask", "whole"]
 
@@ -28,7 +29,9 @@ class Stage:
 
     `reads` maps dataset names to record types. map and ask iterate the first; ask finds the others in `ctx.side`;
     whole gets all of them as `inputs[name]`, sequences sorted by record id. `writes` likewise; a written record goes to the
-    dataset of its type, a Reject to `NAME.rejects`. Roles in `oracle` are fingerprinted with their model and sampling.
+    dataset of its type, a Reject to `NAME.rejects`, where NAME is the stage's. Datasets in `optional` may be absent and
+    are empty then. Roles in `oracle` are fingerprinted with their model and sampling. `estimate` gives the number of oracle
+    calls for a number of input records; without it an ask stage is expected to make one call a record.
     """
 
     name: str
@@ -41,14 +44,30 @@ class Stage:
     prompts: tuple[Path, ...] = ()
     oracle: tuple[str, ...] = ()
     optional: frozenset[str] = field(default_factory=frozenset[str])
+    estimate: Callable[[int, Any], int] | None = None
 
     def __post_init__(self) -> None:
         problems = list(_problems(self))
         if problems:
             raise ConfigError(f"stage {self.name!r} is declared wrongly: " + "; ".join(problems))
 
+    @property
+    def source(self) -> str:
+        """The dataset that map and ask iterate: the first it reads. Empty for a stage that reads none."""
+        return next(iter(self.reads), "")
 
-def _problems(stage: Stage):
+    @property
+    def rejects(self) -> str:
+        """Name of the dataset of its rejects."""
+        return f"{self.name}.rejects"
+
+    @property
+    def outputs(self) -> Mapping[str, type[Record]]:
+        """Every dataset it publishes, rejects included."""
+        return {**self.writes, self.rejects: Reject}
+
+
+def _problems(stage: Stage) -> Iterator[str]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", stage.name):
         yield "its name must be lower-case words joined by underscores"
     if stage.version < 1:
@@ -68,6 +87,15 @@ def _problems(stage: Stage):
         yield "two datasets of one record type can't be told apart"
     if stage.shape == "map" and (stage.prompts or stage.oracle):
         yield "a map stage is pure: it has no prompts and no oracle"
+    if Reject in stage.writes.values():
+        yield "rejects have their own dataset by themselves; don't declare one"
+    for record_type in {*stage.reads.values(), *stage.writes.values()}:
+        try:
+            schema_text(record_type)
+        except ConfigError as error:
+            yield str(error)
+    if len({prompt.stem for prompt in stage.prompts}) != len(stage.prompts):
+        yield "two prompt files of one name can't be told apart"
     for prompt in stage.prompts:
         if not prompt.is_file():
             yield f"prompt file {prompt.name!r} does not exist"

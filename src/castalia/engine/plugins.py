@@ -1,0 +1,69 @@
+"""Stages, checks, providers and runners from other installed packages, found by their entry points.
+
+A package offers one by an entry point in the group `castalia.stages`, `castalia.checks`, `castalia.providers` or
+`castalia.runners`; `examples/plugin/` is such a package. Finding them reads metadata only; loading imports the package.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from castalia.engine.stage import Stage
+from castalia.errors import ConfigError
+
+GROUPS = ("castalia.stages", "castalia.checks", "castalia.providers", "castalia.runners")
+
+
+def plugin_names(group: str) -> Mapping[str, str]:
+    """Name of every plug-in of a group -> the distribution that brings it. Imports nothing.
+
+    Raises ConfigError when two distributions bring one name.
+    """
+    return {name: _distribution(found) for name, found in _found(group).items()}
+
+
+def load_plugin(group: str, name: str) -> Any:
+    """The object a plug-in is. Raises ConfigError naming its distribution when it can't be imported or is absent."""
+    found = _found(group)
+    if name not in found:
+        raise ConfigError(f"no plug-in {name!r} in group {group!r}; installed there: {sorted(found) or 'none'}")
+    return _load(found[name])
+
+
+def plugin_stages() -> tuple[Stage, ...]:
+    """The stages of all installed plug-ins, by name. Raises ConfigError naming the distribution of a broken one."""
+    return tuple(_stage(entry) for _, entry in sorted(_found("castalia.stages").items()))
+
+
+def _stage(entry: EntryPoint) -> Stage:
+    loaded = _load(entry)
+    if not isinstance(loaded, Stage):
+        raise ConfigError(f"plug-in {entry.name!r} of {_distribution(entry)} is {loaded!r:.80}, a stage is needed; point it at a Stage")
+    return loaded
+
+
+def _found(group: str) -> dict[str, EntryPoint]:
+    if group not in GROUPS:
+        raise ConfigError(f"there is no plug-in group {group!r}; groups are: {', '.join(GROUPS)}")
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group):
+        first = found.setdefault(entry.name, entry)
+        if first.value != entry.value:
+            raise ConfigError(
+                f"plug-in {entry.name!r} of group {group!r} is offered by {_distribution(first)} and {_distribution(entry)}; uninstall one"
+            )
+    return found
+
+
+def _load(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:
+        raise ConfigError(
+            f"plug-in {entry.name!r} of {_distribution(entry)} can't be loaded from {entry.value!r}: {type(error).__name__}: {error}; "
+            f"repair or uninstall it"
+        ) from error
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return f"distribution {entry.dist.name!r}" if entry.dist else "an unknown distribution"

@@ -1,0 +1,54 @@
+"""Whether a stage's datasets are what the stage would make now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from castalia.engine.fingerprint import Parts, RoleIdentity, explain_change, fingerprint, fingerprint_parts
+from castalia.engine.stage import Params, Stage
+from castalia.store import Manifest, Store
+
+State = Literal["fresh", "missing", "stale", "blocked"]
+
+
+@dataclass(frozen=True)
+class StageState:
+    """What the store says of one stage.
+
+    fresh    every output was made under this identity, or was kept under it by a waiver
+    missing  there is no output, or its last publication was interrupted half-way: running it needs no decision
+    stale    there is output of another identity: somebody has to decide
+    blocked  an input that it needs is not there
+    """
+
+    state: State
+    reason: str
+    inputs: Mapping[str, Manifest]
+    fingerprint: str = ""
+    parts: Parts | None = None
+
+
+def stage_state(stage: Stage, params: Params, store: Store, role_identity: RoleIdentity | None) -> StageState:
+    """The state of a stage against what the store holds. Reads manifests only. Raises ConfigError, StoreError."""
+    inputs = {dataset: store.manifest(dataset) for dataset in stage.reads if store.has(dataset)}
+    absent = [dataset for dataset in stage.reads if dataset not in inputs and dataset not in stage.optional]
+    if absent:
+        return StageState("blocked", f"waits for {', '.join(map(repr, absent))}", inputs)
+    parts = fingerprint_parts(stage, params, {dataset: manifest.content for dataset, manifest in inputs.items()}, role_identity)
+    wanted = fingerprint(parts)
+    outputs = {dataset: store.manifest(dataset) for dataset in stage.outputs if store.has(dataset)}
+    accepted = [dataset for dataset, manifest in outputs.items() if manifest.accepts(wanted)]
+    if len(accepted) == len(stage.outputs):
+        return StageState("fresh", "nothing changed", inputs, wanted, parts)
+    if not outputs:
+        return StageState("missing", "it has not run yet", inputs, wanted, parts)
+    if accepted:
+        return StageState("missing", "its last publication was interrupted", inputs, wanted, parts)
+    return StageState("stale", _reason(store, next(iter(outputs.values())), parts), inputs, wanted, parts)
+
+
+def _reason(store: Store, manifest: Manifest, parts: Parts) -> str:
+    # After a waiver the identity to compare with is the one that was waived last.
+    known = manifest.waivers[-1].fingerprint if manifest.waivers else manifest.fingerprint
+    changes = list(explain_change(store.get_json(known, manifest.dataset), parts))
+    return "; ".join(changes) or "its outputs are incomplete"
