@@ -1,0 +1,282 @@
+"""What stages hold: ask for a typed answer, chat freely, see what it costs."""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self, TypeVar
+
+from pydantic import BaseModel
+
+from castalia.errors import AnswerUnusable, ConfigError, MissingRecording, UnknownPrice
+from castalia.oracle.answers import Problem, repair_request, validate, wire_schema
+from castalia.oracle.calls import Ask, ChatMessage, MissingCall, ModelAnswer, Reply, Task, TextReply
+from castalia.oracle.dispatch import Call, Dispatch, read_committed
+from castalia.oracle.ledger import Ledger
+from castalia.oracle.ledger.reading import most_tokens
+from castalia.oracle.ledger.rows import Intent
+from castalia.oracle.pending import write_pending
+from castalia.oracle.prices import FREE, to_nano, to_usd
+from castalia.oracle.providers import open_provider
+from castalia.oracle.providers.base import HttpProvider, LocalProvider, Provider
+from castalia.oracle.redact import Redactor
+from castalia.oracle.roles import RoleConfig, judge_is_writer, role_config
+from castalia.records import canonical_json
+
+T = TypeVar("T", bound=BaseModel)
+
+MOST_REPAIRS = 2
+RATE_SECONDS = 10.0
+
+
+class Stats(NamedTuple):
+    """What a progress line shows."""
+
+    calls: int
+    """Answered in this session, without those from the ledger."""
+    cached: int
+    calls_per_second: float
+    """Over the last ten seconds."""
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    """Paid in this session."""
+    usd_left: float | None
+    """Until the budget, less what is reserved; None without a budget."""
+    in_flight: int
+    waiting: int
+    limit: str
+    """What holds calls back right now, e.g. `requests per minute`, or empty."""
+
+
+class OracleClient:
+    """The only door to a model. Use as `async with open_oracle(...) as client`."""
+
+    def __init__(self, roles: Mapping[str, RoleConfig], ledger: Path, *, budget_usd: float | None, concurrency: int, offline: bool):
+        if concurrency < 1:
+            raise ConfigError(f"concurrency {concurrency} must be at least 1")
+        if budget_usd is not None and not 0 <= budget_usd < 1e9:
+            raise ConfigError(f"budget_usd {budget_usd} must be at least 0 and finite; leave it out for no budget")
+        self._roles = dict(roles)
+        self._path = ledger
+        self._budget = None if budget_usd is None else to_nano(budget_usd)
+        self._concurrency = concurrency
+        self._offline = offline
+        self._providers: dict[RoleConfig, Provider] = {}
+        self._ledger: Ledger | None = None
+        self._dispatch: Dispatch | None = None
+        self._redactor = Redactor(())
+        self._missing: dict[tuple[str, str, int], MissingCall] = {}
+
+    async def __aenter__(self) -> Self:
+        """Opens providers and ledger; calls of crashed processes become in doubt. Raises before anything is spent."""
+        for role, config in self._roles.items():
+            provider = self._provider(config)
+            if self._budget is not None and not self._offline and isinstance(provider, HttpProvider) and config.price() is None:
+                raise UnknownPrice(
+                    f"role {role!r} has a budget but model {config.model!r} has no known price"
+                    + (f" at {config.base_url!r}" if config.base_url else "")
+                    + "; give `prices: {input: ..., output: ...}` in USD per million tokens (0 for a server of your own), or drop the budget"
+                )
+        variables = {variable for config in self._roles.values() if (variable := config.key_variable())}
+        keys = {variable: os.environ.get(variable) for variable in variables}
+        self._redactor = Redactor(value for value in keys.values() if value)
+        ledger = Ledger(self._path)
+        ledger.recover(read_committed)
+        self._ledger = ledger
+        self._dispatch = Dispatch(
+            ledger, budget=self._budget, concurrency=self._concurrency, offline=self._offline, redactor=self._redactor, keys=keys
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Waits for what is in flight, then closes. Calls that wait for a batch are written to their file."""
+        if self._dispatch is None or self._ledger is None:
+            return
+        try:
+            await self._dispatch.close()
+            if any(config.provider == "batch_file" for config in self._roles.values()):
+                from castalia.oracle.providers.batch_file import PENDING, export_pending
+
+                export_pending(self._ledger, self._path.with_name(PENDING))
+        finally:
+            self._ledger.close()
+            self._dispatch = self._ledger = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open ledger."""
+        if self._ledger is None:
+            raise ConfigError("the oracle is not open; use `async with open_oracle(...) as client`")
+        return self._ledger
+
+    @property
+    def judge_is_writer(self) -> bool:
+        """Whether verdicts come from the model that wrote the data; they are biased then, and flagged."""
+        return judge_is_writer(self._roles)
+
+    @property
+    def missing(self) -> list[MissingCall]:
+        """What recordings or batch results had no answer for, in the order it was asked."""
+        return list(self._missing.values())
+
+    def write_pending(self, path: Path) -> int:
+        """Writes `missing` so that a person can answer it; returns how many lines."""
+        return write_pending(self._missing.values(), path)
+
+    async def ask(self, role: str, system: str, user: str, answer: type[T], *, task: Task, sample: int = 0) -> Reply[T]:
+        """Asks for an answer of type `answer`.
+
+        An unusable answer is kept and asked for again at most twice, each repair its own call with its reason. Raises AnswerUnusable after
+        that, MissingRecording, BudgetReached, OracleRefused, or OracleError.
+        """
+        provider = self._provider(role_config(self._roles, role))
+        messages: tuple[ChatMessage, ...] = (ChatMessage("user", user),)
+        repair_of = reason = None
+        for repair in range(MOST_REPAIRS + 1):
+            asked = Ask(task, system, messages, wire_schema(answer), None, sample)
+            call = self._call(role, provider, asked, repair_of, reason)
+            raw = await self._answer(role, call)
+            said = provider.read(raw)
+            value = validate(said.text, answer)
+            if not isinstance(value, Problem):
+                return Reply(value, call.intent.key, raw)
+            problem = _explain(value, said, provider.config)
+            if said.stop == "refusal" or isinstance(provider, LocalProvider) or repair == MOST_REPAIRS:
+                raise self._unusable(call, problem, said, repair)
+            repair_of, reason = call.intent.key, problem.reason
+            messages = (*messages, ChatMessage("assistant", said.text or "(empty)"), ChatMessage("user", repair_request(problem)))
+        raise AssertionError("unreachable: the last repair returns or raises")
+
+    async def chat(
+        self, role: str, messages: Sequence[ChatMessage], *, task: Task, sample: int = 0, tools_json: str | None = None
+    ) -> TextReply:
+        """Free text. `tools_json` is a JSON list of `{"name", "description", "parameters"}`; another `sample` is another answer."""
+        provider = self._provider(role_config(self._roles, role))
+        call = self._call(role, provider, Ask(task, "", tuple(messages), None, tools_json, sample))
+        said = provider.read(await self._answer(role, call))
+        return TextReply(said.text, call.intent.key, said.stop, said.tool_calls_json)
+
+    def is_answered(self, role: str, system: str, user: str, answer: type[BaseModel], *, task: Task, sample: int = 0) -> bool:
+        """Whether `ask` with these arguments would be answered by the ledger."""
+        provider = self._provider(role_config(self._roles, role))
+        asked = Ask(task, system, (ChatMessage("user", user),), wire_schema(answer), None, sample)
+        return self.ledger.lookup(self._call(role, provider, asked).intent.key) is not None
+
+    def worst_case(self, role: str, system: str, user: str, answer: type[BaseModel] | None = None) -> float | None:
+        """The most one call can cost in USD, repairs not counted; None when the price is unknown."""
+        config = role_config(self._roles, role)
+        schema = wire_schema(answer) if answer else None
+        asked = Ask(Task("", "", "", ""), system, (ChatMessage("user", user),), schema)
+        return None if config.price() is None else to_usd(self._call(role, self._provider(config), asked).intent.worst)
+
+    def estimate(self, role: str, *, calls: int, tokens_in: int, tokens_out: int) -> float | None:
+        """USD of so many calls with so many tokens each; None when the price is unknown."""
+        price = role_config(self._roles, role).price()
+        return None if price is None else to_usd(calls * price.cost(tokens_in, tokens_out))
+
+    def stats(self) -> Stats:
+        """Live numbers."""
+        dispatch = self._dispatch
+        if dispatch is None:
+            raise ConfigError("the oracle is not open; use `async with open_oracle(...) as client`")
+        tally, limiters = dispatch.tally, list(dispatch.limiters.values())
+        now = time.monotonic()
+        recent = sum(1 for moment in tally.recent if now - moment <= RATE_SECONDS)
+        money = self.ledger.money()
+        return Stats(
+            calls=tally.calls,
+            cached=tally.cached,
+            calls_per_second=recent / RATE_SECONDS,
+            tokens_in=tally.tokens_in,
+            tokens_out=tally.tokens_out,
+            usd=to_usd(tally.nano),
+            usd_left=None if self._budget is None else to_usd(self._budget) - sum(money),
+            in_flight=sum(limiter.flying for limiter in limiters),
+            waiting=sum(limiter.waiting for limiter in limiters),
+            limit=", ".join(sorted({limiter.reason for limiter in limiters if limiter.waiting and limiter.reason})),
+        )
+
+    def _provider(self, config: RoleConfig) -> Provider:
+        if config not in self._providers:
+            self._providers[config] = open_provider(config)
+        return self._providers[config]
+
+    async def _answer(self, role: str, call: Call) -> bytes:
+        if self._dispatch is None:
+            raise ConfigError("the oracle is not open; use `async with open_oracle(...) as client`")
+        try:
+            return (await self._dispatch.answer(call)).raw
+        except MissingRecording:
+            task, ask = call.ask.task, call.ask
+            self._missing[(task.prompt, task.subject, ask.sample)] = MissingCall(
+                task, role, ask.sample, ask.system, ask.messages, ask.schema.text if ask.schema else ""
+            )
+            raise
+
+    def _call(self, role: str, provider: Provider, ask: Ask, repair_of: str | None = None, reason: str | None = None) -> Call:
+        request = canonical_json(provider.identity(ask))
+        config = provider.config
+        price = config.price()
+        kept = self._redactor.text(request)
+        known = price or FREE
+        return Call(
+            Intent(
+                key=hashlib.sha256(request.encode()).hexdigest(),
+                request=kept,
+                redacted=kept != request,
+                stage=ask.task.stage,
+                role=role,
+                prompt=ask.task.prompt,
+                subject=ask.task.subject,
+                prompt_sha256=ask.task.prompt_sha256,
+                sample=ask.sample,
+                provider=config.provider,
+                base_url=provider.base_url if isinstance(provider, HttpProvider) else "",
+                model=config.model or config.provider,
+                sampling=canonical_json(config.sampling()),
+                system_sha256=hashlib.sha256(_system_text(ask).encode()).hexdigest(),
+                price_in=known.input,
+                price_out=known.output,
+                worst=known.cost(most_tokens(request), config.max_tokens),
+                repair_of=repair_of,
+                repair_reason=self._redactor.text(reason) if reason else None,
+                note="" if price else "price unknown, counted as 0",
+            ),
+            ask,
+            provider,
+        )
+
+    def _unusable(self, call: Call, problem: Problem, said: ModelAnswer, repairs: int) -> AnswerUnusable:
+        intent = call.intent
+        note = self.ledger.call(intent.key).note
+        where = f" ({note})" if note else ""
+        tried = f" after {repairs} repairs" if repairs else ""
+        return AnswerUnusable(
+            f"the answer to prompt {intent.prompt!r} for {intent.subject!r}{where} can't be used{tried}: {problem.reason}. It begins "
+            f"{said.text[:120]!r}; the whole of it is call {intent.key[:16]} (`castalia trace {intent.key[:16]}`)"
+        )
+
+
+def _explain(problem: Problem, said: ModelAnswer, config: RoleConfig) -> Problem:
+    if said.stop == "refusal":
+        return Problem("the model refused")
+    if said.stop == "length":
+        return Problem(f"it was cut off at {config.max_tokens} tokens; answer more briefly, or raise max_tokens")
+    return problem
+
+
+def _system_text(ask: Ask) -> str:
+    return ask.system or "\n\n".join(message.content for message in ask.messages if message.role == "system")
+
+
+def open_oracle(
+    roles: Mapping[str, RoleConfig], ledger: Path, *, budget_usd: float | None, concurrency: int = 64, offline: bool = False
+) -> OracleClient:
+    """The client for these roles.
+
+    `budget_usd` bounds everything this ledger ever paid, calls in doubt included at their worst case. `concurrency` is calls in flight per
+    model. `offline` answers from ledger and recordings only.
+    """
+    return OracleClient(roles, ledger, budget_usd=budget_usd, concurrency=concurrency, offline=offline)

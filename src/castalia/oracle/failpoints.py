@@ -1,0 +1,20 @@
+"""Places where a test may kill the process, as a crash or the out-of-memory killer would.
+
+`CASTALIA_FAILPOINT=NAME` kills at the first passage of NAME, `NAME:3` at the third. Without the variable nothing happens.
+"""
+
+import os
+import signal
+from itertools import count
+from typing import Literal
+
+Failpoint = Literal["before-intent", "after-intent", "after-headers", "mid-body", "before-commit", "mid-commit", "after-commit"]
+
+_wanted, _, _number = os.environ.get("CASTALIA_FAILPOINT", "").partition(":")
+_passages = count(1)
+
+
+def failpoint(name: Failpoint) -> None:
+    """Kills this process with SIGKILL when the environment asks for it here."""
+    if name == _wanted and next(_passages) == int(_number or 1):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,68 @@
+"""The hash chain over done calls: whoever edits, drops or reorders one breaks every link after it."""
+
+import hashlib
+import sqlite3
+from typing import Any, NamedTuple
+
+from castalia.records import content_hash
+
+
+class Verification(NamedTuple):
+    """What `verify` found; no problems means that nothing was edited."""
+
+    done: int
+    head: str
+    problems: tuple[str, ...]
+
+
+LINKED = (
+    "key", "stage", "role", "prompt", "subject", "prompt_sha256", "sample", "provider", "base_url", "model", "sampling", "system_sha256",
+    "request", "price_in", "price_out", "repair_of", "repair_reason", "note", "attempt", "answer_sha256", "tokens_in", "tokens_out",
+    "tokens_estimated", "cost", "stop", "answered_model", "sent_at", "done_at", "seq",
+)  # fmt: skip
+
+
+def link(previous: str, row: dict[str, Any]) -> str:
+    """The chain value of a done row after `previous`."""
+    return content_hash([previous, *(row[name] for name in LINKED)])
+
+
+def verify_chain(connection: sqlite3.Connection) -> Verification:
+    """Recomputes every link, every answer's hash, every key, and the sums of money."""
+    problems: list[str] = []
+    previous, count, spent = "", 0, 0
+    columns = ", ".join(f"calls.{name}" for name in LINKED)
+    rows = connection.execute(
+        f"SELECT {columns}, chain, redacted, body FROM calls LEFT JOIN attempts ON attempts.key = calls.key AND attempts.number = calls.attempt "
+        "WHERE state = 'done' ORDER BY seq"
+    )
+    for values in rows:
+        row: dict[str, Any] = dict(zip((*LINKED, "chain", "redacted", "body"), values, strict=True))
+        count += 1
+        spent += row["cost"]
+        name = f"call {row['key'][:12]}"
+        if row["seq"] != count:
+            problems.append(f"{name} has number {row['seq']} in the chain where {count} is due")
+            count = row["seq"]
+        if row["body"] is None or hashlib.sha256(row["body"]).hexdigest() != row["answer_sha256"]:
+            problems.append(f"{name}: the stored answer does not match its hash")
+        if not row["redacted"] and hashlib.sha256(row["request"].encode()).hexdigest() != row["key"]:
+            problems.append(f"{name}: the stored request does not hash to its key")
+        previous_due = link(previous, row)
+        if row["chain"] != previous_due:
+            problems.append(f"{name}: its link in the chain is broken")
+        previous = row["chain"]
+    meta = dict(connection.execute("SELECT name, value FROM meta"))
+    if (meta["chain"], meta["seq"]) != (previous, count):
+        problems.append(f"the chain ends at call {count}, the ledger remembers {meta['seq']}: calls were removed or added")
+    reserved = dict(
+        connection.execute(
+            "SELECT CASE WHEN outcome IN ('unknown', 'in_doubt') THEN 'in_doubt' ELSE 'in_flight' END AS kind, sum(worst) FROM attempts "
+            "WHERE outcome IS NULL OR outcome IN ('unknown', 'in_doubt') "
+            "OR (outcome = 'answered' AND (SELECT state FROM calls WHERE calls.key = attempts.key) = 'sent') GROUP BY kind"
+        )
+    )
+    for kind, due in (("spent", spent), ("in_flight", reserved.get("in_flight", 0)), ("in_doubt", reserved.get("in_doubt", 0))):
+        if meta[kind] != due:
+            problems.append(f"the account {kind!r} holds {meta[kind]} nano-dollars, its calls sum to {due}")
+    return Verification(count, previous, tuple(problems))

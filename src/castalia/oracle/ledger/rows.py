@@ -1,0 +1,150 @@
+"""What the ledger is told and what it tells."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+State = Literal["planned", "sent", "done", "failed", "in_doubt"]
+Outcome = Literal["answered", "rejected", "unsent", "unknown", "in_doubt"]
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A call as it is written down before anything is sent. Money in nano-dollars, prices in nano-dollars per token."""
+
+    key: str
+    request: str
+    """Canonical JSON of everything that can change the answer; `key` is its sha256."""
+    redacted: bool
+    """Whether a secret was masked in `request`, which then no longer hashes to `key`."""
+    stage: str
+    role: str
+    prompt: str
+    subject: str
+    prompt_sha256: str
+    sample: int
+    provider: str
+    base_url: str
+    model: str
+    sampling: str
+    system_sha256: str
+    price_in: int
+    price_out: int
+    worst: int
+    repair_of: str | None = None
+    repair_reason: str | None = None
+    note: str = ""
+
+
+class Reading(NamedTuple):
+    """What a committed answer's envelope says, as far as accounts are concerned."""
+
+    tokens_in: int
+    tokens_out: int
+    tokens_estimated: bool
+    cost: int
+    stop: str
+    model: str
+    note: str = ""
+
+
+class Sent(NamedTuple):
+    """The intent is committed: the socket may open."""
+
+    fence: int
+    attempt: int
+
+
+class Done(NamedTuple):
+    """The call was answered, now or earlier."""
+
+    key: str
+    raw: bytes
+
+
+class Theirs(NamedTuple):
+    """Another process holds the lease."""
+
+    owner: str
+
+
+class NoMoney(NamedTuple):
+    """The call could exceed the budget. Nano-dollars."""
+
+    spent: int
+    in_flight: int
+    in_doubt: int
+
+
+class LedgerCall(NamedTuple):
+    """Everything known about one call, for provenance. USD; times are seconds since 1970, UTC."""
+
+    key: str
+    state: State
+    stage: str
+    role: str
+    prompt: str
+    subject: str
+    prompt_sha256: str
+    sample: int
+    provider: str
+    base_url: str
+    model: str
+    answered_model: str | None
+    sampling: str
+    system_sha256: str
+    request: str
+    raw: bytes | None
+    tokens_in: int | None
+    tokens_out: int | None
+    tokens_estimated: bool
+    usd: float | None
+    stop: str | None
+    repair_of: str | None
+    repair_reason: str | None
+    note: str
+    failure: str | None
+    planned_at: float
+    sent_at: float | None
+    done_at: float | None
+    attempts: int
+
+
+class UsageRow(NamedTuple):
+    """Sums for one stage, role and model."""
+
+    stage: str
+    role: str
+    provider: str
+    model: str
+    calls: int
+    cached: int
+    """Answers that came from the ledger instead."""
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    """Paid."""
+    usd_equivalent: float
+    """Paid, or for unpaid calls what they would have cost at `equivalent_price`."""
+    equivalent_price: str
+
+
+class Doubt(NamedTuple):
+    """An attempt that may have been billed though no answer is here."""
+
+    key: str
+    number: int
+    stage: str
+    model: str
+    subject: str
+    outcome: Outcome
+    detail: str
+    worst_usd: float
+    sent_at: float
+
+
+class Money(NamedTuple):
+    """USD: paid for done calls, reserved by calls in flight, reserved by calls in doubt."""
+
+    spent: float
+    in_flight: float
+    in_doubt: float

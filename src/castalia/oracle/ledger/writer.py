@@ -1,0 +1,94 @@
+"""One thread writes. Operations that wait at the same moment share one commit, so full durability costs latency, not rate."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from castalia.errors import StoreError
+from castalia.oracle.failpoints import failpoint
+from castalia.oracle.ledger.tables import store_error
+
+R = TypeVar("R")
+Operation = Callable[[sqlite3.Connection], R]
+_Item = tuple[Operation[Any], "Future[Any]"]
+
+GROUP = 512
+"""Operations in one commit at most."""
+
+
+class Writer:
+    """Runs operations inside transactions, in order. Each is atomic by itself; a result is given out after its commit."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path):
+        self._connection = connection
+        self._path = path
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="castalia-ledger", daemon=True)
+        self._thread.start()
+        self._closed = False
+
+    def submit(self, operation: Operation[R]) -> "Future[R]":
+        """Queues an operation."""
+        if self._closed:
+            raise StoreError(f"ledger {str(self._path)!r} is closed; open it again")
+        future: Future[R] = Future()
+        self._queue.put((operation, future))
+        return future
+
+    async def run(self, operation: Operation[R]) -> R:
+        """Waits for the commit of an operation. Once queued it happens, also when the waiting task is cancelled."""
+        return await asyncio.shield(asyncio.wrap_future(self.submit(operation)))
+
+    def close(self) -> None:
+        """Commits what is queued and ends the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            group: list[_Item] = []
+            item = self._queue.get()
+            while item is not None:
+                group.append(item)
+                if len(group) == GROUP or self._queue.empty():
+                    break
+                item = self._queue.get()
+            last = item is None
+            if group:
+                self._commit(group)
+
+    def _commit(self, group: list[_Item]) -> None:
+        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for operation, future in group:
+                self._connection.execute("SAVEPOINT operation")
+                try:
+                    results.append((future, operation(self._connection), None))
+                except Exception as error:
+                    if isinstance(error, sqlite3.OperationalError):
+                        raise  # disk and lock errors concern the whole group
+                    self._connection.execute("ROLLBACK TO operation")
+                    results.append((future, None, error))
+                self._connection.execute("RELEASE operation")
+            failpoint("mid-commit")
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            failure = store_error(error, self._path)
+            failure.__cause__ = error
+            results = [(future, None, failure) for _, future in group]
+        for future, value, error in results:
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)

@@ -1,0 +1,195 @@
+"""One adaptive limiter per (provider, address, model): how many calls fly, how many start per minute, with how many tokens.
+
+Additive increase, multiplicative decrease, as TCP does (Chiu and Jain 1989), with one cut per burst: when 40 calls in flight are refused
+together, that is one signal. The first call to a model flies alone, so that a wrong key costs one call and not a thousand.
+"""
+
+import asyncio
+import email.utils
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from castalia.errors import OracleError
+
+RETRY_AFTER_CAP = 120.0
+"""Seconds; servers have been seen to ask for days."""
+PROBE_SECONDS = 10.0
+"""How long the first call flies alone: refusals come at once, long answers don't."""
+CUT = 0.8
+BURST_SECONDS = 1.0
+PAUSE_STREAK = 4
+"""So many refusals in a row mean that the quota is used up; fewer are noise and delay only their own call."""
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds a server asks to wait (RFC 9110 section 10.2.3: seconds or a date), capped; None where it doesn't ask."""
+    value = headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+        except ValueError:
+            return None
+    # The comparison is written so that NaN ends at the cap.
+    return max(0.0, seconds) if seconds <= RETRY_AFTER_CAP else RETRY_AFTER_CAP
+
+
+class Rate:
+    """A bucket that refills steadily and may go into debt: whoever starts while it isn't empty pays the whole cost."""
+
+    def __init__(self, per_minute: float | None):
+        self._per_second = per_minute / 60 if per_minute else 0.0
+        self._most = max(1.0, self._per_second)
+        self._level = self._most
+        self._at = time.monotonic()
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next call may start."""
+        if not self._per_second:
+            return 0.0
+        self._level = min(self._most, self._level + (now - self._at) * self._per_second)
+        self._at = now
+        # The margin absorbs rounding: a timer may fire a moment early.
+        return max(0.0, (min(1.0, self._most) - self._level) / self._per_second) if self._level < 1 - 1e-6 else 0.0
+
+    def take(self, cost: float) -> None:
+        """Takes the cost; a negative one gives back what was reserved too much."""
+        if self._per_second:
+            self._level -= cost
+
+
+class Limiter:
+    """Lets calls of one model start, first come, first served."""
+
+    def __init__(self, most: int, requests_per_minute: float | None, tokens_per_minute: float | None):
+        self._most = float(most)
+        self._window = float(most)
+        self._requests = Rate(requests_per_minute)
+        self._tokens = Rate(tokens_per_minute)
+        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flying = 0
+        self._proved = False
+        self._probe_until = 0.0
+        self._paused_until = 0.0
+        self._last_cut = 0.0
+        self._streak = 0
+        self._refused: OracleError | None = None
+        self.reason = ""
+
+    @property
+    def flying(self) -> int:
+        """Calls in flight."""
+        return self._flying
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their start."""
+        return len(self._waiting)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether a call to this model has ever succeeded here."""
+        return self._proved
+
+    def try_start(self, tokens: float) -> bool:
+        """Starts at once where that is allowed. Raises the error that stopped this model for good."""
+        self._raise_refusal()
+        if self._waiting or self._delay() is not None:
+            return False
+        self._take(tokens)
+        return True
+
+    async def start(self, tokens: float) -> None:
+        """Waits for permission to start."""
+        if self.try_start(tokens):
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, tokens))
+        self._pump()
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.end()
+            raise
+
+    def end(self, *, reserved: float = 0.0, used: float = 0.0) -> None:
+        """A call came back; `used` corrects the `reserved` tokens."""
+        self._flying -= 1
+        self._tokens.take(used - reserved)
+        self._pump()
+
+    def accepted(self) -> None:
+        """The server did the work: credentials and model are right, and the window grows by one call per round."""
+        self._proved = True
+        self._streak = 0
+        self._window = min(self._most, self._window + 1 / self._window)
+
+    def overloaded(self, started: float, wait: float | None) -> None:
+        """The server said it is too much, of a call that started at `started` (monotonic seconds)."""
+        now = time.monotonic()
+        self._streak += 1
+        if started > self._last_cut and now - self._last_cut > BURST_SECONDS:
+            self._window = max(1.0, min(self._window, max(self._flying, 1.0)) * CUT)
+            self._last_cut = now
+        if wait is not None and self._streak >= PAUSE_STREAK:
+            self._paused_until = max(self._paused_until, now + wait)
+
+    def refuse(self, error: OracleError) -> None:
+        """Stops this model for good: no call starts any more."""
+        self._refused = error
+        while self._waiting:
+            future, _ = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(error)
+
+    def _raise_refusal(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+
+    def _take(self, tokens: float) -> None:
+        if not self._proved and self._flying == 0:
+            self._probe_until = time.monotonic() + PROBE_SECONDS
+        self._flying += 1
+        self._requests.take(1)
+        self._tokens.take(tokens)
+
+    def _delay(self) -> float | None:
+        """None when a call may start now; otherwise the seconds until it is worth looking again, 0 for `when one ends`."""
+        now = time.monotonic()
+        if not self._proved and self._flying and now < self._probe_until:
+            self.reason = "first call"
+            return self._probe_until - now
+        if self._flying >= max(1, int(self._window)):
+            self.reason = "concurrency" if self._window >= self._most else "server load"
+            return 0.0
+        for reason, wait in (
+            ("retry-after", self._paused_until - now),
+            ("requests per minute", self._requests.wait(now)),
+            ("tokens per minute", self._tokens.wait(now)),
+        ):
+            if wait > 0:
+                self.reason = reason
+                return wait
+        self.reason = ""
+        return None
+
+    def _pump(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            delay = self._delay()
+            if delay is not None:
+                if delay > 0:
+                    self._timer = asyncio.get_running_loop().call_later(delay, self._pump)
+                return
+            future, tokens = self._waiting.popleft()
+            if not future.done():
+                self._take(tokens)
+                future.set_result(None)

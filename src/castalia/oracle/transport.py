@@ -1,0 +1,89 @@
+"""One POST over aiohttp, and the two ways it can fail: nothing left this machine, or something did and its fate is unknown."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from castalia.oracle.failpoints import failpoint
+from castalia.oracle.providers.base import HttpProvider
+from castalia.records import canonical_json
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from castalia.oracle.calls import Ask
+
+CONNECT_SECONDS = 20.0
+TOTAL_SECONDS = 900.0
+"""Long reasoning answers take minutes without a byte."""
+BODY_LIMIT = 64 * 2**20
+"""Bytes of one answer after decompression."""
+
+
+class HttpReply(NamedTuple):
+    """A complete response."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+
+class Unsent(Exception):
+    """No connection: nothing was billed."""
+
+
+class Lost(Exception):
+    """The request left this machine, the answer didn't arrive whole: it may have been billed."""
+
+
+class Transport:
+    """Sessions of one client, opened when first needed."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    def _session(self, *, direct: bool) -> "aiohttp.ClientSession":
+        import aiohttp
+
+        if direct not in self._sessions:
+            self._sessions[direct] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+                timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+                trust_env=not direct,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._sessions[direct]
+
+    async def post(self, provider: HttpProvider, ask: "Ask", key: str | None) -> HttpReply:
+        """Sends one call. Raises Unsent or Lost; any HTTP status is a reply."""
+        import aiohttp
+
+        session = self._session(direct=provider.is_loopback)
+        data = canonical_json(provider.body(ask)).encode()
+        headers = {"Content-Type": "application/json", **provider.headers(key)}
+        try:
+            # Redirects would carry the credentials elsewhere.
+            async with session.post(provider.url, data=data, headers=headers, allow_redirects=False) as response:
+                failpoint("after-headers")
+                parts: list[bytes] = []
+                size = 0
+                async for part in response.content.iter_any():
+                    failpoint("mid-body")
+                    size += len(part)
+                    if size > BODY_LIMIT:
+                        raise Lost(f"the answer is larger than {BODY_LIMIT // 2**20} MiB")
+                    parts.append(part)
+                return HttpReply(response.status, response.headers, b"".join(parts))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise Unsent(_words(error)) from error
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            raise Lost(_words(error)) from error
+
+    async def close(self) -> None:
+        """Closes the sessions."""
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
