@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from castalia.engine.context import Context
 from castalia.engine.fence import Fenced, fence
-from castalia.errors import AnswerUnusable
+from castalia.errors import AnswerUnusable, SandboxUnavailable
 from castalia.records import Frozen, Message, Tool, canonical_json
 from castalia.records.sections import Flaw
 
@@ -35,10 +35,10 @@ ArgumentsText = Annotated[str, BeforeValidator(_object_text)]
 class TraceTurn(Frozen):
     """One turn: a tool call, or the end."""
 
-    analysis: str = Field("", description="What the last output shows and what to do next, one to three sentences.")
-    tool: str | None = Field(None, description="Name of the tool to call; null at the end.")
-    arguments: ArgumentsText | None = Field(None, description="Arguments of the call, a JSON object as text; null at the end.")
-    final: str | None = Field(None, description="The answer to the user; null while calling tools.")
+    analysis: str = Field(default="", description="What the last output shows and what to do next, one to three sentences.")
+    tool: str | None = Field(default=None, description="Name of the tool to call; null at the end.")
+    arguments: ArgumentsText | None = Field(default=None, description="Arguments of the call, a JSON object as text; null at the end.")
+    final: str | None = Field(default=None, description="The answer to the user; null while calling tools.")
 
 
 class ToolOutput(Protocol):
@@ -53,7 +53,13 @@ class ToolOutput(Protocol):
 class ToolRoom(Protocol):
     """Where tools run, with one folder for the whole trace."""
 
-    def call(self, name: str, arguments: str, /) -> ToolOutput: ...
+    def call(self, name: str, arguments: str, /) -> ToolOutput:
+        """Runs one tool; a failure of the tool is an output, not an exception."""
+        ...
+
+    def files(self) -> dict[str, str]:
+        """The files in the folder now: path to text."""
+        ...
 
 
 class Trace(NamedTuple):
@@ -66,6 +72,26 @@ class Trace(NamedTuple):
     def final(self) -> str:
         """The answer to the user."""
         return self.messages[-1].content
+
+
+def tool_specs() -> tuple[Tool, ...]:
+    """The tools of the sandbox, as the assistant is told of them."""
+    from castalia.sandbox.tools import TOOLS
+
+    return tuple(TOOLS.values())
+
+
+def open_room(ctx: Context, packages: Sequence[str]) -> ToolRoom:
+    """A fresh, empty folder in the sandbox of the run, where Python may import `packages` (names of installed distributions).
+
+    Raises SandboxUnavailable where the run has no sandbox.
+    """
+    from castalia.sandbox.tools import ToolSession
+
+    sandbox = ctx.services.get("sandbox")
+    if sandbox is None:
+        raise SandboxUnavailable(f"stage {ctx.stage!r} must run tools and has no sandbox; `castalia verify` names what is missing")
+    return ToolSession(sandbox, packages=packages)
 
 
 class _Step(NamedTuple):
@@ -81,6 +107,7 @@ async def run_trace(
     *,
     tools: Sequence[Tool],
     room: ToolRoom,
+    packages: Sequence[str] = (),
     reference: str = "",
     role: str | None = None,
     max_turns: int = 6,
@@ -95,7 +122,7 @@ async def run_trace(
     names = {tool.name for tool in tools}
     for turn in range(1, max_turns + 1):
         values: dict[str, object] = {
-            "task": task, "tools": tools, "reference": fence(reference) if reference else None,
+            "task": task, "tools": tools, "packages": packages, "reference": fence(reference) if reference else None,
             "steps": steps, "turn": turn, "max_turns": max_turns,
         }  # fmt: skip
         try:

@@ -14,8 +14,8 @@ class WrittenCandidate(Frozen):
 
     level: PlannedLevel = Field(description="The quality it is written at.")
     text: str = Field(description="The answer as the user would see it.")
-    failure_modes: tuple[FailureMode, ...] = Field((), description="What is wrong with it; empty for strong.")
-    spans: tuple[str, ...] = Field((), description="The words that show the failure, copied exactly from `text`.")
+    failure_modes: tuple[FailureMode, ...] = Field(default=(), description="What is wrong with it; empty for strong.")
+    spans: tuple[str, ...] = Field(default=(), description="The words that show the failure, copied exactly from `text`.")
 
 
 class WrittenCandidates(Frozen):
@@ -29,8 +29,10 @@ class JudgedCandidate(Frozen):
 
     label: str = Field(description="The letter it was shown under.")
     score: float = Field(ge=0, le=10, description="0-10 by the scale given.")
-    failure_modes: tuple[FailureMode, ...] = Field((), description="What is wrong with it.")
-    quote: str = Field("", description="The words that decided, copied exactly from the candidate; may be empty for a flawless one.")
+    failure_modes: tuple[FailureMode, ...] = Field(default=(), description="What is wrong with it.")
+    quote: str = Field(
+        default="", description="The words that decided, copied exactly from the candidate; may be empty for a flawless one."
+    )
 
 
 class CandidateVerdicts(Frozen):

@@ -8,7 +8,7 @@ from castalia.records import Frozen
 class Correction(Frozen):
     """The corrected answer and what it teaches."""
 
-    analysis: str = Field("", description="Short reasoning that leads to the right answer, or empty.")
-    answer: str = Field("", description="The right answer, as the model should have given it; empty for items with tools.")
+    analysis: str = Field(default="", description="Short reasoning that leads to the right answer, or empty.")
+    answer: str = Field(default="", description="The right answer, as the model should have given it; empty for items with tools.")
     practise: str = Field(description="What to practise, in one sentence.")
-    weight: float = Field(1.0, gt=0, le=4, description="How much this failure should weigh in the curriculum, 1 = as any other.")
+    weight: float = Field(default=1.0, gt=0, le=4, description="How much this failure should weigh in the curriculum, 1 = as any other.")

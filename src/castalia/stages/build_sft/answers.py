@@ -11,7 +11,7 @@ class Turn(Frozen):
     """A further exchange of a dialogue."""
 
     user: str = Field(description="What the user says next.")
-    analysis: str = Field("", description="Short reasoning before the answer, or empty.")
+    analysis: str = Field(default="", description="Short reasoning before the answer, or empty.")
     answer: str = Field(description="The answer.")
 
 
@@ -23,11 +23,11 @@ class WrittenExample(Frozen):
     blocks: tuple[int, ...] = Field(description="Numbers of the blocks that ground the answer, at least one.")
     difficulty: Difficulty = Field(description="For a user of the domain.")
     user: str = Field(description="What the user asks, with everything needed to answer.")
-    analysis: str = Field("", description="Short reasoning before the answer, or empty.")
+    analysis: str = Field(default="", description="Short reasoning before the answer, or empty.")
     answer: str = Field(description="The gold answer.")
-    turns: tuple[Turn, ...] = Field((), description="Further turns, for dialogues only.")
-    use_check: bool = Field(False, description="Verify the last answer by the executable check of a cited atom.")
-    check: Check | None = Field(None, description="How an answer to the last question can be checked by text; null where it can't.")
+    turns: tuple[Turn, ...] = Field(default=(), description="Further turns, for dialogues only.")
+    use_check: bool = Field(default=False, description="Verify the last answer by the executable check of a cited atom.")
+    check: Check | None = Field(default=None, description="How an answer to the last question can be checked by text; null where it can't.")
 
 
 class TraceTask(Frozen):
@@ -38,11 +38,13 @@ class TraceTask(Frozen):
     atoms: tuple[int, ...] = Field(description="Numbers of the atoms it teaches, the main one first.")
     blocks: tuple[int, ...] = Field(description="Numbers of the blocks that ground it.")
     difficulty: Difficulty = Field(description="For a user of the domain.")
-    check: Check | None = Field(None, description="What must hold at the end: kind `state` for files, else a check of the final answer.")
+    check: Check | None = Field(
+        default=None, description="What must hold at the end: kind `state` for files, else a check of the final answer."
+    )
 
 
 class SectionExamples(Frozen):
     """The examples and trace tasks of one passage."""
 
-    examples: tuple[WrittenExample, ...] = Field((), description="Examples, most valuable first.")
-    trace_tasks: tuple[TraceTask, ...] = Field((), description="Tasks for agent traces; empty where none fits.")
+    examples: tuple[WrittenExample, ...] = Field(default=(), description="Examples, most valuable first.")
+    trace_tasks: tuple[TraceTask, ...] = Field(default=(), description="Tasks for agent traces; empty where none fits.")

@@ -12,14 +12,14 @@ class FoundAtom(Frozen):
     node: str = Field(description="Key of the taxonomy node; its category is the atom's.")
     difficulty: Difficulty = Field(description="For a user of the domain.")
     blocks: tuple[int, ...] = Field(description="Numbers of the blocks that support it, at least one.")
-    quote: str = Field("", description="Words copied exactly from one of these blocks, at most about 20 of them; or empty.")
-    knowledge: KnowledgeBody | None = Field(None, description="For category knowledge.")
-    skill: SkillBody | None = Field(None, description="For category skills.")
-    behavioral: BehavioralBody | None = Field(None, description="For category behavioral.")
-    procedural: ProceduralBody | None = Field(None, description="For category procedural.")
+    quote: str = Field(default="", description="Words copied exactly from one of these blocks, at most about 20 of them; or empty.")
+    knowledge: KnowledgeBody | None = Field(default=None, description="For category knowledge.")
+    skill: SkillBody | None = Field(default=None, description="For category skills.")
+    behavioral: BehavioralBody | None = Field(default=None, description="For category behavioral.")
+    procedural: ProceduralBody | None = Field(default=None, description="For category procedural.")
 
 
 class Extraction(Frozen):
     """The atoms of one passage."""
 
-    atoms: tuple[FoundAtom, ...] = Field((), description="Most valuable first; empty when the passage teaches nothing.")
+    atoms: tuple[FoundAtom, ...] = Field(default=(), description="Most valuable first; empty when the passage teaches nothing.")

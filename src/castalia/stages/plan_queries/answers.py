@@ -12,7 +12,7 @@ class WrittenQuery(Frozen):
     node: str = Field(description="Key of the taxonomy node it should fill.")
     text: str = Field(description="The words to search for, as an expert would type them.")
     wanted: Wanted = Field(description="The kind of page that would serve.")
-    site: str | None = Field(None, description="One of the given sites, where the search should stay on it; null for anywhere.")
+    site: str | None = Field(default=None, description="One of the given sites, where the search should stay on it; null for anywhere.")
     language: str = Field("en", description="BCP 47 language of the wanted pages.")
 
 
@@ -25,5 +25,7 @@ class WrittenQueries(Frozen):
 class CoverageReview(Frozen):
     """What is missing, and searches that would fill it."""
 
-    gaps: tuple[str, ...] = Field((), description="Each gap in domain, difficulty or style, in one sentence; empty when there is none.")
-    queries: tuple[WrittenQuery, ...] = Field((), description="Searches for the gaps; empty when nothing is missing.")
+    gaps: tuple[str, ...] = Field(
+        default=(), description="Each gap in domain, difficulty or style, in one sentence; empty when there is none."
+    )
+    queries: tuple[WrittenQuery, ...] = Field(default=(), description="Searches for the gaps; empty when nothing is missing.")

@@ -1,0 +1,45 @@
+"""Written candidates become candidates: one per asked level, spans that exist, executed where they can be."""
+
+import asyncio
+from collections.abc import Sequence
+
+from castalia.engine.context import Context
+from castalia.errors import SandboxUnavailable
+from castalia.records import Candidate, Check
+from castalia.records.sections import Flaw
+from castalia.scoring import score
+from castalia.stages.build_preferences.answers import PlannedLevel, WrittenCandidate
+
+
+def accept(written: Sequence[WrittenCandidate], levels: Sequence[PlannedLevel]) -> tuple[list[Candidate], list[tuple[str, Flaw]]]:
+    """The usable candidates, and for the others their level and flaw."""
+    accepted: list[Candidate] = []
+    flawed: list[tuple[str, Flaw]] = []
+    for candidate in written:
+        if flaw := _flaw(candidate, accepted, levels):
+            flawed.append((candidate.level, flaw))
+        else:
+            accepted.append(Candidate(**candidate.model_dump()))
+    return accepted, flawed
+
+
+async def execute(candidates: Sequence[Candidate], check: Check, ctx: Context) -> list[Candidate]:
+    """The candidates with `executed` filled. Raises SandboxUnavailable where there is no sandbox: nothing is ranked unexecuted."""
+    sandbox = ctx.services.get("sandbox")
+    if sandbox is None:
+        raise SandboxUnavailable(f"stage {ctx.stage!r} must execute candidates and has no sandbox; `castalia verify` names what is missing")
+    results = [await asyncio.to_thread(score, check, candidate.text, sandbox=sandbox) for candidate in candidates]
+    return [candidate.model_copy(update={"executed": result.passed}) for candidate, result in zip(candidates, results, strict=True)]
+
+
+def _flaw(candidate: WrittenCandidate, accepted: Sequence[Candidate], levels: Sequence[PlannedLevel]) -> Flaw | None:
+    if candidate.level not in levels:
+        return Flaw("level-not-asked", candidate.level)
+    if any(other.level == candidate.level for other in accepted):
+        return Flaw("duplicate-level", candidate.level)
+    if not candidate.text.strip() or any(other.text.strip() == candidate.text.strip() for other in accepted):
+        return Flaw("empty-or-duplicate-text", candidate.text[:200])
+    if candidate.level == "strong" and candidate.failure_modes:
+        return Flaw("strong-with-failures", ", ".join(candidate.failure_modes))
+    missing = [span for span in candidate.spans if not span or span not in candidate.text]
+    return Flaw("span-not-in-text", missing[0]) if missing else None

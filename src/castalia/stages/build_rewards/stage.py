@@ -1,0 +1,126 @@
+"""Chooses checkable prompts, takes the target's own answers, checks them, and has a judge score them by rubric."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from pydantic import Field
+
+from castalia.engine.concurrently import concurrently
+from castalia.engine.context import Context
+from castalia.engine.fence import fence
+from castalia.engine.prompts import render_prompt
+from castalia.engine.stage import Params, Stage
+from castalia.errors import AnswerUnusable, ConfigError
+from castalia.oracle import ChatMessage, Task
+from castalia.records import Check, Provenance, Record, Reject, RewardRecord, Rubric, ScoredAnswer, SFTExample
+from castalia.records.selection import spread
+from castalia.scoring import score
+from castalia.stages.build_rewards.answers import JudgedAnswers
+from castalia.stages.build_rewards.formula import FORMULA, combined_reward, is_disagreement
+
+TARGET_PROMPT = Path(__file__).with_name("target_answer.md")
+JUDGE_PROMPT = Path(__file__).with_name("judge_rewards.md")
+LABELS = "ABCDEFGHIJKLMNOP"
+
+
+class RewardParams(Params):
+    """How many prompts, and how often the target answers each."""
+
+    prompts: int = Field(default=8, ge=0, description="At most so many prompts, at most one per passage, spread over the categories.")
+    answers: int = Field(default=4, ge=2, le=len(LABELS), description="Answers of the target per prompt.")
+
+
+async def build_rewards(inputs: Mapping[str, Sequence[Record]], params: RewardParams, ctx: Context) -> AsyncIterator[RewardRecord | Reject]:
+    """One record per chosen prompt. Where the judge gives nothing usable, the record stays, its rubrics are None, and a Reject says why."""
+    checkable = [example for example in cast(Sequence[SFTExample], inputs["sft"]) if example.check]
+    for outcomes in await concurrently(_build(example, params, ctx) for example in spread(checkable, params.prompts)):
+        for outcome in outcomes:
+            yield outcome
+
+
+async def _build(example: SFTExample, params: RewardParams, ctx: Context) -> list[RewardRecord | Reject]:
+    check = example.check
+    if check is None:
+        return []
+    texts, calls = await _target_answers(example, params.answers, ctx)
+    judged = await _judge(example, texts, ctx)
+    checked = [await _passes(check, text, ctx) for text in texts]
+    provenance = Provenance(parents=(example.id, *example.atoms), calls=(*calls, *judged.calls))
+    record = RewardRecord(
+        subject=example.subject.replace("/sft/", "/reward/"), section=example.section, category=example.category, node=example.node,
+        prompt=example.conversation.model_copy(update={"messages": example.conversation.messages[:1]}), check=check,
+        reference=example.conversation.messages[-1].content, formula=FORMULA, evidence=example.evidence, atoms=example.atoms,
+        answers=tuple(_scored(*triple) for triple in zip(texts, checked, judged.rubrics, strict=True)), provenance=provenance,
+    )  # fmt: skip
+    if not judged.problem:
+        return [record]
+    return [
+        record,
+        Reject(stage=ctx.stage, subject=example.subject, reason="verdict-unusable", detail=judged.problem, provenance=provenance),
+    ]
+
+
+async def _target_answers(example: SFTExample, count: int, ctx: Context) -> tuple[list[str], list[str]]:
+    conversation = example.conversation
+    values = {"instructions": conversation.instructions, "prompt": conversation.messages[0].content}
+    rendered = render_prompt(ctx.prompts[TARGET_PROMPT.stem], values)
+    task = Task(stage=ctx.stage, prompt=TARGET_PROMPT.stem, subject=example.subject, prompt_sha256=rendered.template_sha256)
+    messages = [ChatMessage("system", rendered.system)] if rendered.system else []
+    messages.append(ChatMessage("user", rendered.user))
+    if ctx.oracle is None:
+        raise ConfigError(f"stage {ctx.stage!r} needs the answers of the target and was given no oracle; configure the role 'target'")
+    oracle = ctx.oracle
+    replies = await concurrently(oracle.chat("target", messages, task=task, sample=k) for k in range(count))
+    return [reply.text for reply in replies], [reply.key for reply in replies]
+
+
+async def _passes(check: Check, text: str, ctx: Context) -> bool:
+    return (await asyncio.to_thread(score, check, text, sandbox=ctx.services.get("sandbox"))).passed
+
+
+class _Judged(NamedTuple):
+    rubrics: list[Rubric]
+    calls: tuple[str, ...]
+    problem: str
+
+
+async def _judge(example: SFTExample, texts: Sequence[str], ctx: Context) -> _Judged:
+    """A rubric per answer; empty rubrics, never zeros, where labels or quotes don't hold."""
+    nothing = [Rubric() for _ in texts]
+    values: dict[str, object] = {
+        "prompt": fence(example.conversation.messages[0].content), "reference": fence(example.conversation.messages[-1].content),
+        "answers": [{"label": label, "text": fence(text)} for label, text in zip(LABELS, texts, strict=False)],
+    }  # fmt: skip
+    try:
+        answer, call = await ctx.ask(JUDGE_PROMPT.stem, example.subject, values, JudgedAnswers, role="judge")
+    except AnswerUnusable as error:
+        return _Judged(nothing, (), str(error))
+    given = {judged.label.strip().upper(): judged for judged in answer.answers}
+    labels = LABELS[: len(texts)]
+    if len(given) != len(answer.answers) or set(given) != set(labels):
+        return _Judged(nothing, (call,), f"labels {[judged.label for judged in answer.answers]} for {', '.join(labels)}")
+    rubrics: list[Rubric] = []
+    problems: list[str] = []
+    for label, text in zip(labels, texts, strict=True):
+        judged = given[label]
+        if judged.quote in text:
+            rubrics.append(Rubric(**judged.model_dump(exclude={"label", "quote"})))
+        else:
+            rubrics.append(Rubric())
+            problems.append(f"{label} quotes {judged.quote!r}, which it doesn't contain")
+    return _Judged(rubrics, (call,), "; ".join(problems))
+
+
+def _scored(text: str, checked: bool, rubric: Rubric) -> ScoredAnswer:
+    return ScoredAnswer(
+        text=text, parsed=bool(text.strip()) and "<|" not in text, rubric=rubric, checked=checked,
+        disagree=is_disagreement(checked, rubric), reward=combined_reward(checked, rubric),
+    )  # fmt: skip
+
+
+STAGE = Stage(
+    name="build_rewards", version=1, run=build_rewards, params=RewardParams, shape="whole", reads={"sft": SFTExample},
+    writes={"rewards": RewardRecord}, prompts=(TARGET_PROMPT, JUDGE_PROMPT), oracle=("target", "judge"),
+)  # fmt: skip

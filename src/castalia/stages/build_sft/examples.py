@@ -1,0 +1,66 @@
+"""One written example becomes an SFT example, once its citations hold and its answer passed its check."""
+
+import asyncio
+
+from castalia.engine.context import Context
+from castalia.errors import SandboxUnavailable
+from castalia.records import Check, Conversation, Message, SFTExample
+from castalia.records.sections import Flaw
+from castalia.scoring import score
+from castalia.stages.build_sft.answers import WrittenExample
+from castalia.stages.build_sft.passage import Grounds, Passage, grounds, provenance
+
+
+async def build_example(passage: Passage, number: int, written: WrittenExample, call: str, ctx: Context) -> SFTExample | Flaw:
+    """The example, or why it can't be used. Executable answers are executed here; what fails is not written."""
+    found = grounds(passage, written.atoms, written.blocks)
+    flaw = found if isinstance(found, Flaw) else _shape_flaw(written, found)
+    if isinstance(found, Flaw) or flaw:
+        return flaw or Flaw("no-evidence", "")
+    check = found.check if written.use_check else written.check
+    last = written.turns[-1].answer if written.turns else written.answer
+    if check and (failed := await check_flaw(check, last, ctx)):
+        return failed
+    main = found.atoms[0]
+    return SFTExample(
+        subject=f"{passage.section.subject}/sft/{number}", section=passage.section.subject, kind=written.kind, category=main.category,
+        node=main.node, difficulty=written.difficulty, conversation=Conversation(messages=_messages(written)), evidence=(found.evidence,),
+        atoms=tuple(atom.id for atom in found.atoms), check=check, provenance=provenance(passage, found.atoms, (call,)),
+    )  # fmt: skip
+
+
+async def check_flaw(check: Check, answer: str, ctx: Context, files: dict[str, str] | None = None) -> Flaw | None:
+    """None where `answer` (and `files`, after tools) pass. Raises SandboxUnavailable where it would have to be executed and can't."""
+    sandbox = ctx.services.get("sandbox")
+    if check.kind == "execution" and sandbox is None:
+        raise SandboxUnavailable(f"stage {ctx.stage!r} must execute an answer and has no sandbox; `castalia verify` names what is missing")
+    result = await asyncio.to_thread(score, check, answer, sandbox=sandbox, files=files)
+    if result.passed:
+        return None
+    return Flaw("execution-failed" if check.kind == "execution" else "check-failed", result.reason)
+
+
+def _shape_flaw(written: WrittenExample, found: Grounds) -> Flaw | None:
+    turns = (written.user, written.answer, *(text for turn in written.turns for text in (turn.user, turn.answer)))
+    if not all(text.strip() for text in turns):
+        return Flaw("empty-turn", "every question and answer needs text")
+    if bool(written.turns) != (written.kind == "dialogue"):
+        return Flaw("turns-do-not-fit-kind", f"kind {written.kind!r} with {len(written.turns)} further turns")
+    if written.use_check and (written.check or not found.check):
+        return Flaw(
+            "no-check-to-use", "no cited atom has an execution check" if not written.check else "use_check and check exclude each other"
+        )
+    if written.check and written.check.kind in ("execution", "state"):
+        return Flaw("check-not-textual", f"{written.check.kind!r} checks come from atoms or belong to trace tasks")
+    return None
+
+
+def _messages(written: WrittenExample) -> tuple[Message, ...]:
+    turns = ((written.user, written.analysis, written.answer), *((turn.user, turn.analysis, turn.answer) for turn in written.turns))
+    messages: list[Message] = []
+    for user, analysis, answer in turns:
+        messages.append(Message(role="user", content=user))
+        if analysis:
+            messages.append(Message(role="assistant", channel="analysis", content=analysis))
+        messages.append(Message(role="assistant", channel="final", content=answer))
+    return tuple(messages)

@@ -1,0 +1,76 @@
+"""One passage with its atoms, and what may be cited from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from castalia.records import Atom, Check, Document, Evidence, Provenance
+from castalia.records.sections import Flaw, Section, cite
+
+
+class Passage(NamedTuple):
+    """A section of a document and the atoms found in it, by number."""
+
+    document: Document
+    section: Section
+    atoms: Mapping[int, Atom]
+
+
+class Grounds(NamedTuple):
+    """What an example rests on: its atoms, main one first, and its evidence."""
+
+    atoms: tuple[Atom, ...]
+    evidence: Evidence
+
+    @property
+    def check(self) -> Check | None:
+        """The execution check of the first atom that has one."""
+        checks = [atom.skill.check for atom in self.atoms if atom.skill and atom.skill.check and atom.skill.check.kind == "execution"]
+        return checks[0] if checks else None
+
+
+def grounds(passage: Passage, atoms: Sequence[int], blocks: Sequence[int]) -> Grounds | Flaw:
+    """Resolves cited atoms and blocks; a Flaw where one of them was not shown."""
+    if not atoms:
+        return Flaw("no-atoms-cited", "")
+    missing = [number for number in atoms if number not in passage.atoms]
+    if missing:
+        return Flaw("atom-not-shown", f"{missing} are not among {sorted(passage.atoms)}")
+    evidence = cite(passage.document, passage.section, blocks)
+    return evidence if isinstance(evidence, Flaw) else Grounds(tuple(passage.atoms[n] for n in dict.fromkeys(atoms)), evidence)
+
+
+def provenance(passage: Passage, atoms: Sequence[Atom], calls: Sequence[str]) -> Provenance:
+    """Parents: the document, then the atoms."""
+    return Provenance(parents=(passage.document.id, *(atom.id for atom in atoms)), calls=tuple(calls))
+
+
+def number_of(atom: Atom) -> int:
+    """The number an atom has in its section: the last part of its subject."""
+    return int(atom.subject.rpartition("/")[2])
+
+
+def show_atoms(atoms: Mapping[int, Atom]) -> str:
+    """The atoms as the prompt shows them."""
+    return "\n\n".join(f"[{number}] {_show(atom)}" for number, atom in sorted(atoms.items()))
+
+
+def _show(atom: Atom) -> str:
+    head = f"{atom.category}, {atom.difficulty}, node {atom.node}, blocks {', '.join(map(str, atom.evidence.blocks))}"
+    if atom.knowledge:
+        return f"{head}\n{atom.knowledge.form}: {atom.knowledge.statement}"
+    if atom.skill:
+        runner = atom.skill.check.execution.runner if atom.skill.check and atom.skill.check.execution else None
+        check = f"\nexecutable check: runner {runner}" if runner else ""
+        return f"{head}\ntask: {atom.skill.task}\n{_listed('steps', atom.skill.steps)}\nexample:\n{atom.skill.example}{check}"
+    if atom.behavioral:
+        body = atom.behavioral
+        return f"{head}\nscenario: {body.scenario}\ngood: {body.correct}\nbad: {body.incorrect}\nwhy: {body.why}"
+    if atom.procedural:
+        body = atom.procedural
+        parts = [f"goal: {body.goal}", _listed("steps", body.steps), _listed("branches", body.branches), _listed("tools", body.tools)]
+        return head + "\n" + "\n".join(part for part in parts if part)
+    raise AssertionError(f"atom {atom.id!r} has no body")  # the record's validator makes this impossible
+
+
+def _listed(title: str, items: Sequence[str]) -> str:
+    return f"{title}:\n" + "\n".join(f"{i}. {item}" for i, item in enumerate(items, start=1)) if items else ""

@@ -1,0 +1,38 @@
+"""A trace task is carried out with real tools and becomes an agent trace, if it ends and what it left behind is right."""
+
+from collections.abc import Sequence
+
+from castalia.engine.context import Context
+from castalia.engine.trace import open_room, run_trace, tool_specs
+from castalia.records import Conversation, Message, SFTExample
+from castalia.records.sections import Flaw, blocks_of, show_blocks
+from castalia.stages.build_sft.answers import TraceTask
+from castalia.stages.build_sft.examples import check_flaw
+from castalia.stages.build_sft.passage import Passage, grounds, provenance
+
+
+async def build_trace(
+    passage: Passage, task: TraceTask, call: str, ctx: Context, *, max_turns: int, packages: Sequence[str]
+) -> SFTExample | Flaw:
+    """The trace, or why there is none. Turn k is asked about as `SECTION/trace/NUMBER/turn/K`."""
+    found = grounds(passage, task.atoms, task.blocks)
+    if isinstance(found, Flaw):
+        return found
+    if task.check and task.check.kind == "execution":
+        return Flaw("check-not-for-traces", "a trace is checked by its files (state) or by the text of its final answer")
+    subject = f"{passage.section.subject}/trace/{task.number}"
+    tools = tool_specs()
+    room = open_room(ctx, packages)
+    reference = show_blocks(blocks_of(passage.document, passage.section))
+    trace = await run_trace(ctx, subject, task.task, tools=tools, room=room, packages=packages, reference=reference, max_turns=max_turns)
+    if isinstance(trace, Flaw):
+        return trace
+    if task.check and (failed := await check_flaw(task.check, trace.final, ctx, room.files())):
+        return failed
+    main = found.atoms[0]
+    return SFTExample(
+        subject=subject, section=passage.section.subject, kind="agent-trace", category=main.category, node=main.node,
+        difficulty=task.difficulty, evidence=(found.evidence,), atoms=tuple(atom.id for atom in found.atoms), check=task.check,
+        conversation=Conversation(messages=(Message(role="user", content=task.task), *trace.messages), tools=tools),
+        provenance=provenance(passage, found.atoms, (call, *trace.calls)),
+    )  # fmt: skip
