@@ -60,7 +60,9 @@ class ExecutionConfig(_Section):
     connect_to: dict[str, str] = Field({}, description="Host to HOST:PORT, as curl's --connect-to: for sites served locally.")
     allow_private: tuple[str, ...] = Field((), description="Private address ranges the fetcher may reach; none by default.")
     pages_per_second: float = Field(1.0, gt=0, description="Per host, unless its robots.txt asks for less.")
-    user_agent: str = Field("castalia/0.1 (+https://example.org/castalia)", description="Give your own address, so that hosts can reach you.")
+    user_agent: str = Field(
+        "castalia/0.1 (+https://example.org/castalia)", description="Give your own address, so that hosts can reach you."
+    )
 
 
 class EvaluationConfig(_Section):
@@ -80,7 +82,9 @@ class Config(_Section):
     sources: SourcesConfig = SourcesConfig()
     stages: dict[str, dict[str, Any]] = Field({}, description="Params of stages, by stage name.")
     sandbox: SandboxConfig = SandboxConfig()
-    training: str | None = Field(None, description="Path of the recipe, beside the configuration; None takes the shipped one of the target.")
+    training: str | None = Field(
+        None, description="Path of the recipe, beside the configuration; None takes the shipped one of the target."
+    )
     evaluation: EvaluationConfig = EvaluationConfig()
     execution: ExecutionConfig = ExecutionConfig()
 

@@ -80,6 +80,6 @@ def _shared_settings(config: Config) -> Mapping[str, Any]:
         "exclude": config.sources.exclude,
         "search": config.sources.search,
         "max_pages": config.sources.max_pages,
-        "runners": {name: runner.description for name, runner in config.sandbox.runners.items()},
+        "runners": tuple(f"{name}: {runner.description}" for name, runner in config.sandbox.runners.items()),
         "packages": config.sandbox.packages,
     }

@@ -1,19 +1,24 @@
 """A configuration opened for work: its store, and on demand its oracle, web and sandbox."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from castalia.config import Config
-from castalia.engine import Params, Stage
+from castalia.engine import Event, Params, Price, RoleIdentity, RunReport, Stage, run_pipeline
 from castalia.errors import ConfigError
-from castalia.oracle import OracleClient, open_oracle
+from castalia.oracle import OracleClient, open_ledger, open_oracle, role_config
 from castalia.pipeline import all_stages, stage_params
+from castalia.release import Release, publish
 from castalia.sandbox import Sandbox, open_sandbox
 from castalia.store import Store, open_store
 from castalia.web import open_web
+
+
+CHARACTERS_PER_TOKEN = 4  # of English and code, for estimates only
+EXPECTED_ANSWER_TOKENS = 800
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,11 @@ class Workspace:
         return self.folder / "releases"
 
     @property
+    def pending(self) -> Path:
+        """Tasks that the last run found no recorded answer for."""
+        return self.folder / "pending.jsonl"
+
+    @property
     def archive(self) -> Path:
         """Pages as received."""
         return self.folder / "archive"
@@ -49,6 +59,12 @@ class Services:
     oracle: OracleClient
     sandbox: Sandbox
     by_name: Mapping[str, Any]
+
+    def money(self) -> str:
+        """Spent and left, in words."""
+        stats = self.oracle.stats()
+        left = "" if stats.usd_left is None else f", ${stats.usd_left:.2f} left"
+        return f"${stats.usd_spent:.2f} spent{left}"
 
 
 def open_workspace(config: Config) -> Workspace:
@@ -86,3 +102,71 @@ async def open_services(workspace: Workspace, *, offline: bool = False) -> Async
                 )
             )
             yield Services(oracle, sandbox, {"web": web, "sandbox": sandbox})
+
+
+def role_identity(workspace: Workspace) -> RoleIdentity:
+    """What of each oracle role enters fingerprints."""
+    roles = workspace.config.oracles
+    return lambda role, prompts: role_config(roles, role).identity(prompts)
+
+
+def price(workspace: Workspace) -> Price:
+    """Expected US dollars of one call by role and prompt length, None where the model has no known price."""
+    roles = workspace.config.oracles
+
+    def expected(role: str, characters: int) -> float | None:
+        known = role_config(roles, role).price()
+        return None if known is None else known.usd(characters // CHARACTERS_PER_TOKEN, EXPECTED_ANSWER_TOKENS)
+
+    return expected
+
+
+async def run_stages(
+    workspace: Workspace,
+    services: Services,
+    *,
+    rebuild: Collection[str] = (),
+    keep: Collection[str] = (),
+    until: str | None = None,
+    on_event: Callable[[Event], None] = lambda _: None,
+) -> RunReport:
+    """Brings the datasets of the workspace up to date; see `castalia.engine.run_pipeline` for what it raises.
+
+    The resolved configuration is saved beside the store, so that a run can be repeated.
+    """
+    save_resolved(workspace)
+    return await run_pipeline(
+        workspace.stages,
+        store=workspace.store,
+        params=workspace.params,
+        oracle=services.oracle,
+        services=services.by_name,
+        rebuild=rebuild,
+        keep=keep,
+        until=until,
+        on_event=on_event,
+        role_identity=role_identity(workspace),
+        price=price(workspace),
+        engine=workspace.config.execution.engine,
+    )
+
+
+def save_resolved(workspace: Workspace) -> None:
+    """Writes the resolved configuration as JSON: every default spelled out, secrets by the name of their variable only."""
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    (workspace.folder / "config.json").write_text(workspace.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def make_release(workspace: Workspace, name: str | None = None) -> Release:
+    """Freezes what passed quality control. See `castalia.release.publish` for what it refuses."""
+    config = workspace.config
+    identity = config.model_dump(mode="json", exclude={"execution", "oracles"})  # speed, places and paths make no data
+    with open_ledger(workspace.ledger, readonly=True) as ledger:
+        return publish(
+            workspace.store,
+            workspace.releases,
+            name or config.name,
+            domain=config.domain,
+            config={**identity, "stages": {name: params.model_dump(mode="json") for name, params in workspace.params.items()}},
+            known_calls=lambda keys: {key for key in keys if ledger.call(key) is not None},
+        )

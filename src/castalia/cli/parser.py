@@ -49,7 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _start_commands(command: Callable[..., _Parser]) -> None:
     init = command("init", "castalia.cli.start:init", "write a configuration to edit", configured=False)
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where to write castalia.yaml (default: here)")
-    demo = command("demo", "castalia.cli.start:demo", "the whole way on a real documentation site, without key, GPU or hub", configured=False)
+    demo = command(
+        "demo", "castalia.cli.start:demo", "the whole way on a real documentation site, without key, GPU or hub", configured=False
+    )
     demo.add_argument("--data-only", action="store_true", help="stop after the release: no torch needed")
     demo.add_argument("--folder", type=Path, default=Path("runs/demo"), help="where everything is kept (default: runs/demo)")
     demo.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one configuration value")
@@ -59,8 +61,12 @@ def _data_commands(command: Callable[..., _Parser]) -> None:
     command("plan", "castalia.cli.data:plan", "show what would run, why, and what it would cost; run nothing")
     run = command("run", "castalia.cli.data:run", "run every stage that is missing or was asked to be rebuilt")
     run.add_argument("--until", metavar="STAGE", help="stop after this stage")
-    run.add_argument("--rebuild", action="append", default=[], metavar="STAGE", help="make it again, and what depends on it; `all` for everything")
-    run.add_argument("--keep", action="append", default=[], metavar="STAGE", help="keep what it made although its inputs changed; recorded as a waiver")
+    run.add_argument(
+        "--rebuild", action="append", default=[], metavar="STAGE", help="make it again, and what depends on it; `all` for everything"
+    )
+    run.add_argument(
+        "--keep", action="append", default=[], metavar="STAGE", help="keep what it made although its inputs changed; recorded as a waiver"
+    )
     command("status", "castalia.cli.data:status", "datasets, the quality funnel, money, what waits for people")
     show = command("show", "castalia.cli.data:show", "print records of a dataset")
     show.add_argument("dataset", help="its name, e.g. atoms")
@@ -101,9 +107,13 @@ def _tool_commands(command: Callable[..., _Parser]) -> None:
     oracle.add_argument("--verify", action="store_true", help="prove that no paid answer was edited")
     oracle.add_argument("--in-doubt", action="store_true", help="list calls whose answer may have been lost in a crash")
     oracle.add_argument("--export", type=Path, metavar="FILE", help="write the tasks that the last run found no answer for, as JSONL")
-    oracle.add_argument("--import", dest="import_file", type=Path, metavar="FILE", help="add answers to the recordings of the configuration")
+    oracle.add_argument(
+        "--import", dest="import_file", type=Path, metavar="FILE", help="add answers to the recordings of the configuration"
+    )
     command("verify", "castalia.cli.tools:verify", "read everything stored again: objects, ledger, releases")
-    doctor = command("sandbox", "castalia.cli.tools:sandbox", "say which isolation this machine gives, and how to get a better one", configured=False)
+    doctor = command(
+        "sandbox", "castalia.cli.tools:sandbox", "say which isolation this machine gives, and how to get a better one", configured=False
+    )
     doctor.add_argument("action", choices=("doctor",))
     harmony = command("harmony", "castalia.cli.tools:harmony", "check a file of conversations for Harmony faults", configured=False)
     harmony.add_argument("action", choices=("lint",))
@@ -112,5 +122,9 @@ def _tool_commands(command: Callable[..., _Parser]) -> None:
 
 
 def _add_configuration(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-c", "--config", action="append", type=Path, default=[], help="configuration file; later ones win (default: castalia.yaml)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one value, e.g. stages.extract.max_atoms=4")
+    parser.add_argument(
+        "-c", "--config", action="append", type=Path, default=[], help="configuration file; later ones win (default: castalia.yaml)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one value, e.g. stages.extract.max_atoms=4"
+    )

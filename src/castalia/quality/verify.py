@@ -46,7 +46,10 @@ async def verify_records(inputs: Mapping[str, Sequence[Record]], params: VerifyP
         first_asker.setdefault(schema.normal_prompt(view), view.record.id)
     checks = CheckContext(
         documents={document.id: document for document in cast("Sequence[Document]", inputs["documents"])},
-        leaks={leak.record: f"{leak.method} overlap {leak.similarity:.2f} with {leak.bank} item" for leak in cast("Sequence[Leak]", inputs["leaks"])},
+        leaks={
+            leak.record: f"{leak.method} overlap {leak.similarity:.2f} with {leak.bank} item"
+            for leak in cast("Sequence[Leak]", inputs["leaks"])
+        },
         seen_prompts=first_asker,
         params=params,
         context=ctx,

@@ -43,9 +43,13 @@ class View:
 def view_record(record: Checked, dataset: str) -> View:
     """The view of a record of any of the four datasets."""
     if isinstance(record, SFTExample):
-        return _view(record, dataset, record.section, record.conversation, _final(record.conversation), check=record.check, evidence=record.evidence)
+        return _view(
+            record, dataset, record.section, record.conversation, _final(record.conversation), check=record.check, evidence=record.evidence
+        )
     if isinstance(record, PreferencePair):
-        return _view(record, dataset, record.section, record.prompt, record.chosen.text, worse=record.rejected.text, evidence=record.evidence)
+        return _view(
+            record, dataset, record.section, record.prompt, record.chosen.text, worse=record.rejected.text, evidence=record.evidence
+        )
     if isinstance(record, RewardRecord):
         return _view(record, dataset, record.section, record.prompt, record.reference, check=record.check, evidence=record.evidence)
     return _view(record, dataset, f"replay/{record.category}", record.conversation, _final(record.conversation), check=record.check)

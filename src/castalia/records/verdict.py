@@ -33,4 +33,4 @@ class ReviewItem(Record):
     category: Category = Field(description="Category of the record.")
     stratum: str = Field(description="Stratum it was drawn from, e.g. `agree-pass`.")
     inclusion_probability: float = Field(description="Probability with which a record of this stratum was drawn.")
-    verdicts: tuple[str, ...] = Field(default=(), description="Ids of the verdicts that the person audits, hidden until the label is given.")
+    verdicts: tuple[str, ...] = Field(default=(), description="Ids of the audited verdicts, hidden until the label is given.")

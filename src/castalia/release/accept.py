@@ -30,7 +30,9 @@ def accept(datasets: Mapping[str, Sequence[Record]], verdicts: Sequence[Verdict]
         by_record.setdefault(verdict.record, []).append(verdict)
     unchecked = sorted(record.id for records in datasets.values() for record in records if record.id not in by_record)
     if unchecked:
-        raise ReleaseRefused(f"{len(unchecked)} records have no quality verdicts, the first is {unchecked[0]!r}; run `castalia run` to the end")
+        raise ReleaseRefused(
+            f"{len(unchecked)} records have no quality verdicts, the first is {unchecked[0]!r}; run `castalia run` to the end"
+        )
     waiting = [verdict for verdict in verdicts if verdict.outcome == "waiting"]
     if waiting:
         raise ReleaseRefused(

@@ -86,7 +86,9 @@ def publish(
 
     files = dict(_data_files(accepted.records))
     files.update(_token_files(accepted.records))
-    provenance = [{"id": identity, "pages": list(origin.pages), "calls": list(origin.calls)} for identity, origin in sorted(origins.items())]
+    provenance = [
+        {"id": identity, "pages": list(origin.pages), "calls": list(origin.calls)} for identity, origin in sorted(origins.items())
+    ]
     files["provenance.parquet"] = _parquet(provenance)
     waiting = len(store.read_dataset("review_queue", ReviewItem))
     files["README.md"] = dataset_card(name, domain, accepted, pages, waiting).encode()
@@ -95,7 +97,7 @@ def publish(
     sources = ("pages", "documents", "atoms", *DATASETS, "verdicts", "leaks", "suite")
     lock = {
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
-        "datasets": {source: store.read_manifest(source).content for source in sources},
+        "datasets": {source: store.manifest(source).content for source in sources},
     }
     files["lock.json"] = (json.dumps(lock, indent=2, sort_keys=True) + "\n").encode()
 
@@ -169,4 +171,6 @@ def _write_folder(target: Path, files: Mapping[str, bytes]) -> None:
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         kind = StorageFull if error.errno == _NO_SPACE else StoreError
-        raise kind(f"release {target.name!r} can't be written to {str(target.parent)!r}: {error.strerror}; nothing was left behind") from error
+        raise kind(
+            f"release {target.name!r} can't be written to {str(target.parent)!r}: {error.strerror}; nothing was left behind"
+        ) from error

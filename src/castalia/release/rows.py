@@ -83,7 +83,9 @@ def conversation_columns(conversation: Conversation, *, name: str = "messages") 
     return {
         name: [_message_row(message) for message in conversation.messages],
         "instructions": conversation.instructions,
-        "tools": json.dumps([tool.model_dump(mode="json") for tool in conversation.tools], ensure_ascii=False) if conversation.tools else "",
+        "tools": json.dumps([tool.model_dump(mode="json") for tool in conversation.tools], ensure_ascii=False)
+        if conversation.tools
+        else "",
         "effort": conversation.effort,
     }
 

@@ -17,11 +17,11 @@ KINDS: tuple[Kind, ...] = ("ok", "wrong", "timeout", "memory", "output", "crash"
 class Limits(Frozen):
     """What one program may use. Exceeding a limit is an outcome, not an error."""
 
-    seconds: float = Field(5.0, gt=0, description="Wall-clock seconds of a program, or of each input of an evaluation.")
-    memory_mb: int = Field(512, ge=32, description="MiB of address space per process, and of private memory in total.")
-    output_bytes: int = Field(1_000_000, ge=1, description="Bytes of stdout and stderr together; also of one JSON value.")
-    processes: int = Field(32, ge=1, description="Processes and threads at one time.")
-    files_mb: int = Field(16, ge=1, description="MiB of files: one file, the working folder, and what is returned.")
+    seconds: float = Field(default=5.0, gt=0, description="Wall-clock seconds of a program, or of each input of an evaluation.")
+    memory_mb: int = Field(default=512, ge=32, description="MiB of address space per process, and of private memory in total.")
+    output_bytes: int = Field(default=1_000_000, ge=1, description="Bytes of stdout and stderr together; also of one JSON value.")
+    processes: int = Field(default=32, ge=1, description="Processes and threads at one time.")
+    files_mb: int = Field(default=16, ge=1, description="MiB of files: one file, the working folder, and what is returned.")
 
 
 class RunnerConfig(Frozen):
@@ -31,6 +31,7 @@ class RunnerConfig(Frozen):
     packages: tuple[str, ...] = Field(
         (), description="Installed distributions the harness may import, e.g. `mako`. Nothing else is visible."
     )
+    description: str = Field("", description="What candidate, input and value are, for the oracles that write checks.")
 
 
 @dataclass(frozen=True)

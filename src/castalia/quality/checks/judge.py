@@ -38,7 +38,10 @@ def block_label(document: Document, number: int) -> str:
 def source_blocks(views: Sequence[View], documents: Mapping[str, Document]) -> dict[str, str]:
     """The text of every block that any of the records cites, by label, in page order."""
     cited = {(document.url, number): document for view in views for document, number in cited_blocks(view, documents)}
-    return {block_label(document, number): document.blocks[number].text for (_, number), document in sorted(cited.items(), key=lambda item: item[0])}
+    return {
+        block_label(document, number): document.blocks[number].text
+        for (_, number), document in sorted(cited.items(), key=lambda item: item[0])
+    }
 
 
 def delimiter(*texts: str) -> str:
@@ -47,7 +50,13 @@ def delimiter(*texts: str) -> str:
 
 
 async def ask_judge(
-    prompt: str, views: Sequence[View], ctx: CheckContext, *, sources: Mapping[str, str], needs_block: bool, extra: Mapping[str, object] | None = None
+    prompt: str,
+    views: Sequence[View],
+    ctx: CheckContext,
+    *,
+    sources: Mapping[str, str],
+    needs_block: bool,
+    extra: Mapping[str, object] | None = None,
 ) -> dict[str, Finding]:
     """Findings by label. An unusable answer or a record left out abstains, an absent judge waits, and so does nobody pass."""
     values = {"records": views, "sources": sources, "delimiter": delimiter(*sources.values()), **(extra or {})}

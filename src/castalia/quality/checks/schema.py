@@ -2,13 +2,14 @@
 
 import re
 
-from castalia.harmony import lint_conversation
+from castalia.harmony import gpt_oss_vocabulary, lint_conversation
 from castalia.quality.check import CheckContext, Finding, RecordCheck
 from castalia.quality.view import View
 
 # Shapes of credentials: a prefix that vendors document, then a long random tail.
 _SECRETS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36,}\b|\bsk-[A-Za-z0-9_-]{24,}|\bxox[abprs]-[A-Za-z0-9-]{20,}"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36,}\b"
+    r"|\bsk-[A-Za-z0-9_-]{24,}|\bxox[abprs]-[A-Za-z0-9-]{20,}"
 )
 _BROKEN_TEXT = re.compile(r"\ufffd|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|â€™|â€œ|Ã©|Ã¼")
 
@@ -16,7 +17,12 @@ _BROKEN_TEXT = re.compile(r"\ufffd|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|â€™|â�
 def _harmony(view: View, ctx: CheckContext) -> Finding | None:
     if not view.conversations:
         return None
-    problems = [str(problem) for conversation in view.conversations for problem in lint_conversation(conversation)]
+    problems = [
+        finding.message
+        for conversation in view.conversations
+        for finding in lint_conversation(conversation, gpt_oss_vocabulary())
+        if finding.severity == "error"
+    ]
     return Finding("fail", "Harmony lint: " + "; ".join(problems)) if problems else Finding("pass", "renders to Harmony without findings")
 
 

@@ -1,0 +1,214 @@
+"""Commands of the data half: plan, run, status, show, trace, release, export, review."""
+
+import argparse
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from castalia.cli.common import print_facts, print_table, workspace_of
+from castalia.cli.progress import show_progress
+from castalia.errors import InputError, MissingRecording
+from castalia.records import Record, Reject, ReviewItem, Verdict
+from castalia.workspace import Workspace, open_services, role_identity, run_stages
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Prints the state, reason and price of every stage."""
+    from castalia.engine import plan as plan_stages
+    from castalia.workspace import price
+
+    workspace = workspace_of(options)
+    steps = plan_stages(
+        workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace)
+    )
+    if options.json:
+        print_facts({"stage": s.name, "state": s.state, "reason": s.reason, "calls": s.calls, "usd": s.usd} for s in steps)
+        return 0
+    print_table(("stage", "state", "calls", "usd", "why"), ((s.name, s.state, s.calls, s.usd, s.reason) for s in steps))
+    known = [step.usd for step in steps if step.usd is not None]
+    open_steps = sum(step.usd is None for step in steps)
+    budget = workspace.config.execution.budget_usd
+    print(f"\nabout ${sum(known):.2f} known now" + (f"; {open_steps} stages can be estimated once their inputs exist" if open_steps else ""))
+    print(f"budget: {'none set (execution.budget_usd)' if budget is None else f'${budget:.2f}, a hard cap'}")
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs what is not fresh."""
+    workspace = workspace_of(options)
+
+    async def work() -> Any:
+        async with open_services(workspace) as services:
+            with show_progress(as_json=options.json, money=services.money) as listener:
+                try:
+                    return await run_stages(
+                        workspace, services, rebuild=options.rebuild, keep=options.keep, until=options.until, on_event=listener
+                    )
+                except MissingRecording:
+                    if services.oracle.missing:
+                        services.oracle.write_pending(workspace.pending)
+                    raise
+
+    report = asyncio.run(work())
+    if options.json:
+        print_facts([{"ran": list(report.ran), "seconds": round(report.seconds, 3)}])
+    elif report.ran:
+        print(f"ran {', '.join(report.ran)} in {report.seconds:.1f} s; next: castalia status, castalia release")
+    else:
+        print("nothing to do: every stage is fresh")
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Prints the quality funnel first, then datasets, money and what waits."""
+    workspace = workspace_of(options)
+    store = workspace.store
+    datasets = [{"dataset": name, "records": store.manifest(name).rows} for name in store.names()]
+    funnel = quality_funnel(workspace)
+    usage = usage_rows(workspace)
+    waiting = store.manifest("review_queue").rows if store.has("review_queue") else 0
+    if options.json:
+        print_facts([{"funnel": row} for row in funnel] + datasets + [{"usage": row} for row in usage] + [{"waiting_for_people": waiting}])
+        return 0
+    print("quality: records in, and where they stopped")
+    print_table(("dataset", "in", "accepted", "stopped at"), ((r["dataset"], r["in"], r["accepted"], r["stopped"]) for r in funnel))
+    print("\ndatasets")
+    print_table(("dataset", "records"), ((row["dataset"], row["records"]) for row in datasets))
+    print("\noracle")
+    head = ("stage", "role", "model", "calls", "tokens_in", "tokens_out", "usd_paid")
+    print_table(head, ([row[name] for name in head] for row in usage))
+    print(f"\n{waiting} records wait for a person: castalia review")
+    return 0
+
+
+def quality_funnel(workspace: Workspace) -> list[dict[str, Any]]:
+    """Records in and accepted per dataset, and the layer that stopped the others."""
+    from castalia.release import DATASETS
+
+    store = workspace.store
+    if not store.has("verdicts"):
+        return []
+    stopped: dict[str, dict[str, tuple[int, str]]] = {}
+    for verdict in store.read_dataset("verdicts", Verdict):
+        if verdict.outcome not in ("pass", "flag"):
+            first = stopped.setdefault(verdict.dataset, {})
+            first[verdict.record] = min(first.get(verdict.record, (99, "")), (verdict.layer, f"{verdict.layer} {verdict.check} {verdict.outcome}"))
+    rows: list[dict[str, Any]] = []
+    for dataset in DATASETS:
+        total = store.manifest(dataset).rows
+        reasons = Counter(reason for _, reason in stopped.get(dataset, {}).values())
+        where = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items())) or "-"
+        rows.append({"dataset": dataset, "in": total, "accepted": total - len(stopped.get(dataset, {})), "stopped": where})
+    return rows
+
+
+def usage_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """Oracle usage by stage, role and model; empty before the first call."""
+    from castalia.oracle import open_ledger
+
+    if not workspace.ledger.is_file():
+        return []
+    with open_ledger(workspace.ledger, readonly=True) as ledger:
+        return [row._asdict() for row in ledger.usage()]
+
+
+def show(options: argparse.Namespace) -> int:
+    """Prints records of one dataset as readable JSON."""
+    workspace = workspace_of(options)
+    record_type = dataset_types(workspace).get(options.dataset)
+    if record_type is None or not workspace.store.has(options.dataset):
+        names = ", ".join(workspace.store.names()) or "none yet: castalia run"
+        raise InputError(f"there is no dataset {options.dataset!r} in the store; datasets: {names}")
+    shown = 0
+    for record in workspace.store.read_dataset(options.dataset, record_type):
+        if options.id and record.id != options.id:
+            continue
+        if shown >= options.limit:
+            break
+        shown += 1
+        print(json.dumps(record.to_row(), ensure_ascii=False, indent=None if options.json else 2, default=str))
+    if options.id and not shown:
+        raise InputError(f"dataset {options.dataset!r} has no record {options.id!r}")
+    return 0
+
+
+def dataset_types(workspace: Workspace) -> dict[str, type[Record]]:
+    """Record type of every dataset that stages write, rejects included."""
+    types: dict[str, type[Record]] = {}
+    for stage in workspace.stages:
+        types.update(stage.writes)
+        types[f"{stage.name}.rejects"] = Reject
+    return types
+
+
+def trace(options: argparse.Namespace) -> int:
+    """Prints the chain behind a record."""
+    from castalia.trace import trace as trace_record
+
+    workspace = workspace_of(options)
+    for step in trace_record(workspace, options.id):
+        if options.json:
+            print_facts([{"depth": step.depth, "kind": step.kind, "id": step.identity, **step.facts}])
+            continue
+        indent = "  " * step.depth
+        print(f"{indent}{step.kind}: {step.identity}")
+        for name, value in step.facts.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            short = text if options.answers or len(text) <= 160 else text[:157] + "..."
+            print(f"{indent}    {name}: " + short.replace("\n", f"\n{indent}      "))
+    return 0
+
+
+def release(options: argparse.Namespace) -> int:
+    """Freezes what passed."""
+    from castalia.workspace import make_release
+
+    workspace = workspace_of(options)
+    made = make_release(workspace, options.name)
+    if options.json:
+        print_facts([{"release": made.name, "folder": str(made.folder), "records": dict(made.records), "kept_out": made.kept_out, "new": made.new}])
+        return 0
+    counts = ", ".join(f"{count} {dataset}" for dataset, count in made.records.items())
+    print(f"{made.name}: {counts}; {made.kept_out} kept out by quality control" if made.new else f"{made.name} already holds exactly this: {counts}")
+    print(f"in {made.folder}")
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Copies a release in another layout."""
+    from castalia.release.export import export_release
+
+    workspace = workspace_of(options)
+    written = export_release(workspace.releases, options.release, options.to, options.out)
+    print_facts([{"files": written}]) if options.json else print(f"{len(written)} files in {options.out}")
+    return 0
+
+
+def review(options: argparse.Namespace) -> int:
+    """Shows waiting records one by one and keeps the labels, or lists them."""
+    from castalia.cli.review import review_interactively
+
+    workspace = workspace_of(options)
+    if not workspace.store.has("review_queue"):
+        raise InputError("there is no review queue yet; `castalia run` fills it")
+    queue = list(workspace.store.read_dataset("review_queue", ReviewItem))
+    if options.list:
+        rows = [(item.record, item.dataset, item.category, item.stratum, item.inclusion_probability) for item in queue]
+        if options.json:
+            print_facts(item.to_row() for item in queue)
+        else:
+            print_table(("record", "dataset", "category", "stratum", "probability"), rows)
+        return 0
+    return review_interactively(workspace, queue, reviewer=options.reviewer)
+
+
+def latest_release(folder: Path, name: str) -> Path:
+    """The newest version of a release. Raises InputError when there is none."""
+    from castalia.release import released_versions
+
+    versions = released_versions(folder, name)
+    if not versions:
+        raise InputError(f"there is no release {name!r} in {str(folder)!r}; make one with `castalia release`")
+    return versions[-1]

@@ -1,0 +1,57 @@
+"""Commands to begin with: init and demo."""
+
+import argparse
+from importlib import resources
+from pathlib import Path
+
+from castalia.errors import InputError
+
+TEMPLATE = """\
+# What Castalia should teach your target. Everything left out has a default: `castalia plan --json` shows the consequences.
+name: {name}
+domain: ""                # in words for the oracle, e.g. "the Rust borrow checker"
+target: {{model: openai/gpt-oss-20b}}
+
+oracles:
+  # Keys are read from ANTHROPIC_API_KEY or OPENAI_API_KEY, never from here.
+  writer: {{provider: anthropic, model: "", temperature: 0.7}}
+  # A judge of another family than the writer; any OpenAI-compatible server will do:
+  # judge: {{provider: openai, base_url: "http://localhost:8000/v1", model: ""}}
+  # The target itself, served, so that rewards and replay are made from its own answers:
+  # target: {{provider: openai, base_url: "http://localhost:8001/v1", model: openai/gpt-oss-20b}}
+
+sources:
+  sites: []               # URL prefixes, e.g. ["https://docs.example.org/"]
+  licences: permissive    # or a list of SPDX ids
+
+execution: {{budget_usd: 20}}
+"""
+
+
+def init(options: argparse.Namespace) -> int:
+    """Writes castalia.yaml into a folder; never over an existing one."""
+    folder: Path = options.folder
+    path = folder / "castalia.yaml"
+    if path.exists():
+        raise InputError(f"{str(path)!r} exists already; edit it, or name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "".join(letter if letter.isalnum() else "-" for letter in folder.absolute().name.lower()).strip("-") or "castalia"
+    path.write_text(TEMPLATE.format(name=name), encoding="utf-8")
+    print(f"wrote {path}; fill in domain, model and sites, then: castalia plan")
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """The main job on embedded defaults."""
+    from castalia.demo import run_demo
+
+    return run_demo(examples_folder() / "mako", options.folder, data_only=options.data_only, assignments=options.set, as_json=options.json)
+
+
+def examples_folder() -> Path:
+    """The shipped examples: inside the installed package, or beside `src` in a checkout. Raises InputError when neither is there."""
+    package = Path(str(resources.files("castalia")))
+    for candidate in (package / "examples", package.parents[1] / "examples"):
+        if (candidate / "mako" / "castalia.yaml").is_file():
+            return candidate
+    raise InputError(f"the examples are not installed beside {str(package)!r}; reinstall castalia")

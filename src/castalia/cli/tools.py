@@ -1,0 +1,87 @@
+"""Commands about the tools: the oracle's ledger, the sandbox, Harmony files, and everything stored."""
+
+import argparse
+
+from castalia.cli.common import print_facts, print_table, workspace_of
+from castalia.errors import InputError, StoreError
+
+
+def oracle(options: argparse.Namespace) -> int:
+    """Usage by stage, role and model; or one of the actions."""
+    from castalia.cli.data import usage_rows
+    from castalia.oracle import import_recordings, open_ledger
+
+    workspace = workspace_of(options)
+    if options.export:
+        if not workspace.pending.is_file():
+            raise InputError("no task waits for an answer: the last run found them all, or there was none")
+        options.export.write_bytes(workspace.pending.read_bytes())
+        print(f"wrote {options.export}; put an `answer` into every line, then: castalia oracle --import {options.export}")
+        return 0
+    if options.import_file:
+        folders = sorted({role.recordings for role in workspace.config.oracles.values() if role.provider == "recorded" and role.recordings})
+        if len(folders) != 1:
+            raise InputError(f"answers are added to the recordings of the configuration, which names {len(folders)} folders; it must name one")
+        print(f"added {import_recordings(options.import_file, folders[0])} answers to {folders[0]}")
+        return 0
+    if not workspace.ledger.is_file():
+        raise InputError(f"there is no ledger yet at {str(workspace.ledger)!r}; `castalia run` makes one")
+    with open_ledger(workspace.ledger, readonly=True) as ledger:
+        if options.verify:
+            rows = ledger.verify()
+            print_facts([{"verified": rows}]) if options.json else print(f"{rows} answers, the chain is whole")
+            return 0
+        if options.in_doubt:
+            doubtful = [call.facts() for call in ledger.in_doubt()]
+            print_facts(doubtful)
+            if not options.json and not doubtful:
+                print("no call is in doubt")
+            return 0
+    rows = usage_rows(workspace)
+    if options.json:
+        print_facts(rows)
+    elif rows:
+        print_table(list(rows[0]), (list(row.values()) for row in rows))
+    else:
+        print("no calls yet")
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Re-reads store, ledger and releases. Raises StoreError when anything is not what was written."""
+    from castalia.oracle import open_ledger
+    from castalia.release import verify_release
+
+    workspace = workspace_of(options)
+    problems = [f"{problem.place}: {problem.what}" for problem in workspace.store.verify()]
+    answers = 0
+    if workspace.ledger.is_file():
+        with open_ledger(workspace.ledger, readonly=True) as ledger:
+            answers = ledger.verify()
+    releases = sorted(workspace.releases.glob("*@v*"))
+    for folder in releases:
+        problems += [f"release {folder.name}: {problem}" for problem in verify_release(folder)]
+    facts = {"datasets": len(workspace.store.names()), "answers": answers, "releases": len(releases), "problems": problems}
+    if problems:
+        raise StoreError(f"{len(problems)} stored things are not what was written: " + "; ".join(problems[:5]))
+    print_facts([facts]) if options.json else print(f"{facts['datasets']} datasets, {answers} answers and {len(releases)} releases are as written")
+    return 0
+
+
+def sandbox(options: argparse.Namespace) -> int:
+    """Which isolation this machine gives. Exit code 7 when none."""
+    from castalia.errors import SandboxUnavailable
+    from castalia.sandbox import doctor
+
+    report = doctor()
+    print_facts([report._asdict()]) if options.json else print(report)
+    return 0 if report.tier else SandboxUnavailable.exit_code
+
+
+def harmony(options: argparse.Namespace) -> int:
+    """Checks a JSONL file of conversations. Exit code 3 when there are findings."""
+    from castalia.harmony import lint_file
+
+    report = lint_file(options.file, options.max_tokens)
+    print_facts([report.facts()]) if options.json else print(report)
+    return 3 if report.findings else 0

@@ -1,0 +1,80 @@
+"""Where a record comes from: the chain up to the page, its licence evidence and the raw oracle answers."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from castalia.errors import InputError
+from castalia.oracle import open_ledger
+from castalia.web import open_archive
+from castalia.workspace import Workspace
+
+
+class Step(NamedTuple):
+    """One line of a trace. `depth` says how far above the traced record it stands."""
+
+    depth: int
+    kind: str
+    identity: str
+    facts: Mapping[str, Any]
+
+
+def trace(workspace: Workspace, identity: str) -> Iterator[Step]:
+    """The record, then everything behind it, each shown once where it is met first.
+
+    Raises InputError when no dataset of the store has the record.
+    """
+    if workspace.store.find(identity) is None:
+        names = ", ".join(workspace.store.names())
+        raise InputError(f"no record {identity!r} in the store; look ids up with `castalia show DATASET` (datasets: {names})")
+    ledger = open_ledger(workspace.ledger, readonly=True)
+    archive = open_archive(workspace.archive)
+    seen: set[str] = set()
+
+    def climb(current: str, depth: int) -> Iterator[Step]:
+        if current in seen:
+            return
+        seen.add(current)
+        found = workspace.store.find(current)
+        if found is None:
+            yield Step(depth, "missing", current, {"why": "no dataset of the store has it any more"})
+            return
+        dataset, row = found
+        yield Step(depth, dataset, current, _facts(row))
+        if current.startswith("page_"):
+            fetch = archive.lookup(row["body_sha256"])
+            yield Step(depth + 1, "archive", row["body_sha256"][:16], _fetch_facts(fetch))
+            for evidence in row["licence"]["evidence"]:
+                yield Step(depth + 1, "licence evidence", evidence["spdx"] or "unknown", evidence)
+        for key in row["provenance"]["calls"]:
+            if key not in seen:
+                seen.add(key)
+                call = ledger.call(key)
+                yield Step(depth + 1, "oracle", key[:16], {"why": "not in this ledger"} if call is None else _call_facts(call))
+        for parent in row["provenance"]["parents"]:
+            yield from climb(parent, depth + 1)
+
+    yield from climb(identity, 0)
+
+
+_READABLE = ("subject", "url", "section", "kind", "category", "node", "key", "title", "text", "check", "outcome", "reason")
+
+
+def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The few fields a reader recognizes a record by."""
+    facts = {name: row[name] for name in _READABLE if isinstance(row.get(name), str) and row[name]}
+    if "licence" in row:
+        facts["licence"] = f"{row['licence']['spdx']} ({row['licence']['verdict']}: {row['licence']['reason']})"
+    evidence = row.get("evidence")
+    for cited in evidence if isinstance(evidence, list) else [evidence] if isinstance(evidence, dict) else []:
+        facts.setdefault("cites", []).append(f"{cited['url']} blocks {list(cited['blocks'])}")
+    return facts
+
+
+def _fetch_facts(fetch: Any) -> dict[str, Any]:
+    return {"why": "not in the archive"} if fetch is None else {name: value for name, value in fetch._asdict().items() if value not in (None, "")}
+
+
+def _call_facts(call: Any) -> dict[str, Any]:
+    """What the ledger knows of a call; `answer` is the raw bytes as text."""
+    return json.loads(json.dumps(call.facts(), default=str))
