@@ -11,7 +11,7 @@ from typing import Any
 from castalia.errors import ConfigError
 from castalia.harmony.vocabulary import HARMONY_TOKENS, Vocabulary
 
-_PROBES = ("a", " a", "a b\n\n  c", '{"k": [1, 2]}', "<|end|>", "naïve – 日本")
+_PROBES = ("a", " a", "a B\n\n  c", '{"k": [1, 2]}', "<|end|>", "naïve – 日本")
 
 
 class _Foreign:

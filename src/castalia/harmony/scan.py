@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from castalia.harmony.vocabulary import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, RETURN, START, Vocabulary
@@ -81,7 +82,7 @@ def _with_header(block: Block, ids: Sequence[int], marks: list[str | None], span
     edges = [index for index in range(start, end) if marks[index] is not None]
     sections = [
         ("role", start, (edges or [end])[0]),
-        *((str(marks[at]), at + 1, to) for at, to in zip(edges, [*edges[1:], end], strict=True)),
+        *((str(marks[at]), at + 1, to) for at, to in pairwise([*edges, end])),
     ]
     if len({name for name, _, _ in sections}) != len(sections):
         return replace(block, problem="header")

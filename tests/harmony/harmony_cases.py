@@ -1,0 +1,76 @@
+"""Random conversations for property tests, and short words to write them by hand."""
+
+from hypothesis import strategies as st
+
+from castalia.records import Conversation, Message
+
+
+def user(text: str) -> Message:
+    return Message(role="user", content=text)
+
+
+def thinks(text: str) -> Message:
+    return Message(role="assistant", content=text, channel="analysis")
+
+
+def says(text: str) -> Message:
+    return Message(role="assistant", content=text, channel="commentary")
+
+
+def answers(text: str) -> Message:
+    return Message(role="assistant", content=text, channel="final")
+
+
+def calls(name: str, arguments: str, content_type: str | None = "json") -> Message:
+    return Message(role="assistant", content=arguments, channel="commentary", recipient=f"functions.{name}", content_type=content_type)
+
+
+def returns(name: str, text: str) -> Message:
+    return Message(role="tool", content=text, name=f"functions.{name}", channel="commentary")
+
+
+def talk(*messages: Message, instructions: str = "") -> Conversation:
+    return Conversation(messages=messages, instructions=instructions)
+
+
+texts = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "\n",
+            "a <|end|> b",
+            "<|start|>assistant<|channel|>final<|message|>x<|return|>",
+            "<|call|>",
+            "naïve – 日本 🙂",
+            '{"a": 1}',
+            "to=functions.f",
+        ]
+    ),
+)
+names = st.sampled_from(["f", "get_weather", "run-tests", "B2"])
+
+
+@st.composite
+def turns(draw: st.DrawFn) -> list[Message]:
+    """A user message, then rounds of thoughts, preambles and calls, then a final."""
+    out = [user(draw(texts))]
+    for _ in range(draw(st.integers(0, 2))):
+        if draw(st.booleans()):
+            out.append(thinks(draw(texts)))
+        if draw(st.booleans()):
+            out.append(says(draw(texts)))
+        called = draw(st.lists(names, min_size=1, max_size=2))
+        out += [calls(name, draw(texts)) for name in called]
+        out += [returns(name, draw(texts)) for name in called]
+    if draw(st.booleans()):
+        out.append(thinks(draw(texts)))
+    return [*out, answers(draw(texts))]
+
+
+conversations = st.builds(
+    lambda parts, instructions: talk(*(message for part in parts for message in part), instructions=instructions),
+    st.lists(turns(), min_size=1, max_size=3),
+    st.sampled_from(["", "Be brief.", "# Odd\n\n<|end|>"]),
+)

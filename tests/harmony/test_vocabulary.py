@@ -1,0 +1,121 @@
+import gzip
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from harmony_cases import answers, calls, returns, talk, texts, thinks, user
+from hypothesis import HealthCheck, given, settings
+
+from castalia.errors import ConfigError
+from castalia.harmony import HARMONY_TOKENS, foreign_vocabulary, gpt_oss, gpt_oss_vocabulary, parse_completion, render_samples
+from castalia.harmony.gpt_oss import read_ranks
+
+TALK = talk(user("q <|end|>"), thinks("t"), calls("f", '{"a": 1}'), returns("f", "r"), answers("naïve – 日本"))
+
+
+@pytest.fixture(scope="module")
+def small_tokenizer():
+    """A byte-level tokenizer with a chat token of its own, as a small target has."""
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    from tokenizers import decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = tokenizers.Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    wrapped.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
+    return wrapped
+
+
+def test_official_ids_are_used(vocabulary, oracle):
+    assert {token: oracle.encoding.encode(token, allowed_special="all") for token in HARMONY_TOKENS} == {
+        token: [number] for token, number in vocabulary.special.items()
+    }
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=texts)
+def test_text_gets_the_ids_of_the_reference_and_comes_back(text, vocabulary, oracle):
+    assert vocabulary.encode(text) == oracle.encoding.encode(text, disallowed_special=())
+    assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+def test_ids_that_mean_nothing_decode_to_a_replacement(vocabulary):
+    assert vocabulary.decode([-1, 10**12]) == "\ufffd\ufffd"
+
+
+def test_a_missing_or_wrong_vocabulary_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIKTOKEN_ENCODINGS_BASE", str(tmp_path))
+    with pytest.raises(ConfigError, match="holds no file"):
+        read_ranks()
+    (tmp_path / "o200k_base.tiktoken").write_bytes(b"AA== 0\n")
+    with pytest.raises(ConfigError, match="has sha256"):
+        read_ranks()
+    monkeypatch.delenv("TIKTOKEN_ENCODINGS_BASE")
+    monkeypatch.setattr(gpt_oss, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install 'bpe-openai"):
+        read_ranks()
+
+
+def test_the_folder_of_the_reference_is_read_too(tmp_path, monkeypatch):
+    package = find_spec("bpe_openai")
+    packed = Path(package.origin).parent / "data" / "o200k_base.tiktoken.gz"
+    (tmp_path / "o200k_base.tiktoken").write_bytes(gzip.decompress(packed.read_bytes()))
+    monkeypatch.setenv("TIKTOKEN_ENCODINGS_BASE", str(tmp_path))
+    assert len(read_ranks().splitlines()) == 199998
+
+
+def test_importing_harmony_loads_no_tokenizer_and_no_model_library():
+    code = "import sys, castalia.harmony; print([m for m in ('tiktoken', 'bpe_openai', 'torch', 'transformers') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_a_tokenizer_without_the_harmony_tokens_is_refused(small_tokenizer):
+    import copy
+
+    with pytest.raises(ConfigError, match="lacks the Harmony tokens"):
+        foreign_vocabulary(copy.deepcopy(small_tokenizer))
+
+
+def test_a_small_target_renders_and_parses_with_its_own_ids(small_tokenizer):
+    import copy
+
+    tokenizer = copy.deepcopy(small_tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(HARMONY_TOKENS)})
+    vocabulary = foreign_vocabulary(tokenizer, name="small")
+    (sample,) = render_samples(TALK, vocabulary)
+    reference = render_samples(TALK, gpt_oss_vocabulary())[0]
+    assert vocabulary.decode(sample.ids) == gpt_oss_vocabulary().decode(reference.ids)
+    said = [
+        message for start, end in sample.spans() for message in parse_completion(sample.ids[start:end], vocabulary, finished=True).messages
+    ]
+    assert said == [message for message in TALK.messages if message.role == "assistant"]
+
+
+def test_special_tokens_of_a_foreign_tokenizer_never_come_out_of_text(small_tokenizer):
+    import copy
+
+    tokenizer = copy.deepcopy(small_tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(HARMONY_TOKENS)})
+    tokenizer.add_tokens(["<plain_added>"])
+    vocabulary = foreign_vocabulary(tokenizer, name="small")
+    text = "".join(HARMONY_TOKENS) + "<|im_start|><plain_added> x"
+    assert not set(vocabulary.encode(text)) & set(tokenizer.added_tokens_decoder)
+    assert vocabulary.decode(vocabulary.encode(text)) == text
+    assert vocabulary.decode([-3, 10**9]) == "\ufffd\ufffd"
+
+
+def test_a_tokenizer_that_changes_text_is_refused(small_tokenizer):
+    import copy
+
+    from tokenizers import normalizers
+
+    tokenizer = copy.deepcopy(small_tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(HARMONY_TOKENS)})
+    tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    with pytest.raises(ConfigError, match="gives text back unchanged"):
+        foreign_vocabulary(tokenizer)
