@@ -18,9 +18,9 @@ from castalia.errors import ConfigError, SandboxUnavailable
 from castalia.records import Execution
 from castalia.sandbox.compare import parse_value
 from castalia.sandbox.grading import grade_answers, inputs_of
-from castalia.sandbox.jail import Builder, Plan, make_builder, plan_jail
+from castalia.sandbox.jail import Builder, Plan, plan_jail
 from castalia.sandbox.packages import copy_packages, package_set
-from castalia.sandbox.stage import make_stage, remove_stage
+from castalia.sandbox.stage import remove_stage
 from castalia.sandbox.supervise import Report, converse
 from castalia.sandbox.values import KINDS, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
 
@@ -126,7 +126,11 @@ class Sandbox:
     def grade_many(self, pairs: Sequence[tuple[Execution, str]], *, limits: Limits | None = None, workers: int = 2) -> list[Grade]:
         """Grades pairs of execution and candidate, each in a jail of its own, `workers` at a time; results in order."""
         with ThreadPoolExecutor(max_workers=workers) as pool:
-            return list(pool.map(lambda pair: self.grade(pair[0], pair[1], limits=limits), pairs))
+
+            def one(pair: tuple[Execution, str]) -> Grade:
+                return self.grade(pair[0], pair[1], limits=limits)
+
+            return list(pool.map(one, pairs))
 
     def _package_folder(self, names: Sequence[str]) -> Path | None:
         wanted = package_set(names)
@@ -203,8 +207,7 @@ def _outcome(report: Report) -> Outcome:
     if "refused" in frame:
         return Outcome("refused", detail=str(frame["refused"]))
     if report.limit or not frame:
-        kind: Kind = cast(Kind, report.limit) if report.limit in KINDS else "crash"
-        return Outcome(kind, detail="the jail was ended from outside", peak_memory_mb=report.peak_memory_mb)
+        return Outcome(report.limit or "crash", detail="the jail was ended from outside", peak_memory_mb=report.peak_memory_mb)
     status = frame.get("status")
     stderr = _bytes(frame.get("stderr"))
     files = frame.get("files")
@@ -223,8 +226,10 @@ def _outcome(report: Report) -> Outcome:
 
 
 def _kind(limit: object, status: object, stderr: bytes) -> Kind:
-    if limit == "timeout" or limit == "output":
-        return limit
+    if limit == "timeout":
+        return "timeout"
+    if limit == "output":
+        return "output"
     if status == 0:
         return "ok"
     if stderr.rstrip().rpartition(b"\n")[2].startswith(b"MemoryError"):
@@ -233,7 +238,7 @@ def _kind(limit: object, status: object, stderr: bytes) -> Kind:
 
 
 def _result(frame: Mapping[str, Any]) -> Value | Failure:
-    kind = frame.get("kind")
+    kind: Any = frame.get("kind")
     if kind == "ok":
         try:
             return Value(parse_value(str(frame.get("value"))), _number(frame.get("seconds")))

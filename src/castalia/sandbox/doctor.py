@@ -81,7 +81,8 @@ def _fix() -> str:
     if _setting("user/max_user_namespaces") == "0" or _setting("kernel/unprivileged_userns_clone") == "0":
         return "User namespaces are turned off: `sudo sysctl -w user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1`."
     return (
-        "In a container, allow user namespaces and mounts (Docker: `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`), "
+        "In a container, allow user namespaces and mounts (Docker: `--security-opt seccomp=unconfined "
+        "--security-opt systempaths=unconfined`), "
         "or use a kernel with Landlock (Linux 6.2 or later, `lsm=landlock,...`)."
     )
 

@@ -7,6 +7,7 @@ bwrap/        a reachable copy of bubblewrap, where one is needed
 work-N/       working folders of tier B, one per jail
 """
 
+import compileall
 import os
 import re
 import shutil
@@ -27,10 +28,9 @@ def make_stage() -> Path:
     modules.mkdir(parents=True)
     for source in sorted(_INSIDE.glob("*.py")):
         shutil.copyfile(source, modules / source.name)
-    for folder in (modules.parent, modules):
-        folder.chmod(0o755)
-    for file in modules.iterdir():
-        file.chmod(0o644)
+    compileall.compile_dir(modules, quiet=2, stripdir=str(stage))  # jails can't write, so they would compile every time
+    for path in (modules.parent, *modules.parent.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     return stage
 
 

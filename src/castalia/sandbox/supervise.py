@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from castalia.sandbox.values import Tier
 
@@ -32,7 +32,7 @@ class Report:
     """What came out of a jail: its frames, which limit the host had to enforce, the last words on its stderr."""
 
     frames: list[dict[str, Any]]
-    limit: str | None
+    limit: Literal["timeout", "memory", "output"] | None
     complaint: str
     peak_memory_mb: float
 
@@ -40,10 +40,11 @@ class Report:
 def converse(launch: Launch, request: bytes, *, seconds: float, most_bytes: int, memory_mb: int) -> Report:
     """Starts a jail, hands over the request and reads what it answers until it ends or exceeds a limit. Raises OSError when the
     program can't be started at all."""
-    identity: dict[str, Any] = {} if launch.user is None else {"user": launch.user, "group": launch.user, "extra_groups": []}
-    process = subprocess.Popen(
+    user = launch.user
+    process = subprocess.Popen[bytes](
         launch.argv, env=dict(launch.environment), cwd="/", start_new_session=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **identity,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        user=user, group=user, extra_groups=None if user is None else [],
     )  # fmt: skip
     try:
         return _attend(process, request, seconds, most_bytes, memory_mb)
@@ -54,7 +55,8 @@ def converse(launch: Launch, request: bytes, *, seconds: float, most_bytes: int,
 def _attend(process: subprocess.Popen[bytes], request: bytes, seconds: float, most_bytes: int, memory_mb: int) -> Report:
     assert process.stdin and process.stdout and process.stderr
     deadline = time.monotonic() + seconds
-    out, complaint, limit, peak = bytearray(), bytearray(), None, 0.0
+    out, complaint, peak = bytearray(), bytearray(), 0.0
+    limit: Literal["timeout", "memory", "output"] | None = None
     watch = selectors.DefaultSelector()
     rest = memoryview(len(request).to_bytes(4, "big") + request)
     for pipe in (process.stdin, process.stdout, process.stderr):
@@ -105,7 +107,7 @@ def _frames(data: bytearray) -> list[dict[str, Any]]:
             break
         value: Any = json.loads(body)
         if isinstance(value, dict):
-            frames.append(value)
+            frames.append(cast(dict[str, Any], value))
         position += 4 + length
     return frames
 
@@ -124,8 +126,8 @@ def private_memory_mb(pid: int) -> float:
             for line in Path(f"/proc/{one}/status").read_text().splitlines():
                 if line.startswith(("RssAnon:", "RssShmem:")):
                     total += int(line.split()[1])
-            for task in os.listdir(f"/proc/{one}/task"):
-                waiting += [int(child) for child in Path(f"/proc/{one}/task/{task}/children").read_text().split()]
+            for task in Path(f"/proc/{one}/task").iterdir():
+                waiting += [int(child) for child in (task / "children").read_text().split()]
     return total / 1024
 
 
@@ -149,10 +151,10 @@ def _end(process: subprocess.Popen[bytes], launch: Launch) -> None:
 def session_groups(session: int) -> set[int]:
     """Process groups of the living processes in a session (proc_pid_stat(5): state is field 3, group 5, session 6)."""
     groups: set[int] = set()
-    for name in os.listdir("/proc"):
-        if name.isdigit():
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
             with contextlib.suppress(OSError):
-                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
                 if int(fields[3]) == session and fields[0] not in "ZX":
                     groups.add(int(fields[2]))
     return groups

@@ -29,9 +29,9 @@ class RunnerConfig(Frozen):
 
     harness: str = Field(description="Path of a Python file with `def run(candidate: str, value) -> JSON value`.")
     packages: tuple[str, ...] = Field(
-        (), description="Installed distributions the harness may import, e.g. `mako`. Nothing else is visible."
+        default=(), description="Installed distributions the harness may import, e.g. `mako`. Nothing else is visible."
     )
-    description: str = Field("", description="What candidate, input and value are, for the oracles that write checks.")
+    description: str = Field(default="", description="For prompts: what a candidate is, what an input and a value look like.")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def capture(jail: Confinement, leader: int, readers: Sequence[int], feed: tuple[
     began = time.monotonic()
     deadline = began + jail.limits["seconds"]
     room = int(jail.limits["output_bytes"])
-    outputs = [bytearray() for _ in readers]
+    outputs: list[bytearray] = [bytearray() for _ in readers]
     limit: str | None = None
     watch = selectors.DefaultSelector()
     death = os.pidfd_open(leader)
@@ -50,7 +50,8 @@ def capture(jail: Confinement, leader: int, readers: Sequence[int], feed: tuple[
             elif feed and key.fd == feed[0]:
                 _feed(watch, key)
             else:
-                room -= _read_some(watch, key.fd, outputs[key.data], room + 1)
+                number: int = key.data
+                room -= _read_some(watch, key.fd, outputs[number], room + 1)
                 if room < 0:
                     limit = "output"
     ended = end(jail, leader)

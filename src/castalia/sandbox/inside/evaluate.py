@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from .capture import capture
 from .confine import Confinement
@@ -101,10 +101,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float.__add__(value, 0.0)
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
-        for key in value:
+        items = cast("dict[Any, Any]", value).items()
+        for key, _ in items:
             if not isinstance(key, str):
                 raise TypeError(f"key {key!r} is a {type(key).__name__}; keys of a JSON object are strings")
-        return {str.__str__(key): _plain(item) for key, item in value.items()}
+        return {str.__str__(key): _plain(item) for key, item in items}
     raise TypeError(f"a {type(value).__name__} has no JSON type")

@@ -1,9 +1,10 @@
+# ruff: noqa: PTH103, PTH118, PTH120, PTH123
+# (importing pathlib would be a fifth of a jail's start)
 """One program with files and stdin, in the working folder; its output and the files it leaves come back."""
 
-import base64
+import binascii
 import os
 import stat
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .capture import capture
@@ -16,9 +17,10 @@ MOST_FILES = 1000
 def execute(jail: Confinement, argv: list[str], files: dict[str, str], stdin: str) -> dict[str, Any]:
     """Runs `argv`. `files` and `stdin` are base64. Raises OSError when a file can't be written."""
     for name, content in files.items():
-        place = Path(jail.work) / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(base64.b64decode(content))
+        place = os.path.join(jail.work, name)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(place, "wb") as file:
+            file.write(binascii.a2b_base64(content))
     in_reader, in_writer = os.pipe()
     out_reader, out_writer = os.pipe()
     err_reader, err_writer = os.pipe()
@@ -33,18 +35,22 @@ def execute(jail: Confinement, argv: list[str], files: dict[str, str], stdin: st
     leader = start(jail, {0: in_reader, 1: out_writer, 2: err_writer}, body)
     for descriptor in (in_reader, out_writer, err_writer):
         os.close(descriptor)
-    captured = capture(jail, leader, [out_reader, err_reader], (in_writer, base64.b64decode(stdin)))
+    captured = capture(jail, leader, [out_reader, err_reader], (in_writer, binascii.a2b_base64(stdin)))
     left, omitted = _files_left(jail)
     return {
         "limit": captured.limit,
         "status": captured.ended.status if captured.ended else None,
-        "stdout": base64.b64encode(captured.outputs[0]).decode(),
-        "stderr": base64.b64encode(captured.outputs[1]).decode(),
+        "stdout": _text(captured.outputs[0]),
+        "stderr": _text(captured.outputs[1]),
         "files": left,
         "omitted": omitted,
         "seconds": captured.seconds,
         "peak_memory_mb": captured.ended.peak_memory_mb if captured.ended else None,
     }
+
+
+def _text(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def _files_left(jail: Confinement) -> tuple[dict[str, str], list[str]]:
@@ -55,13 +61,13 @@ def _files_left(jail: Confinement) -> tuple[dict[str, str], list[str]]:
     for folder, folders, names, descriptor in os.fwalk(jail.work, follow_symlinks=False):
         folders.sort()
         for name in sorted(names):
-            shown = str(PurePosixPath(folder, name).relative_to(jail.work))
+            shown = os.path.relpath(os.path.join(folder, name), jail.work)
             content = _content(name, descriptor, room) if len(left) < MOST_FILES and shown.isprintable() else None
             if content is None:
                 omitted.append(ascii(shown))
             else:
                 room -= len(content)
-                left[shown] = base64.b64encode(content).decode()
+                left[shown] = _text(content)
     return left, omitted[:100]
 
 

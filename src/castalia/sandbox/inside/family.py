@@ -1,6 +1,6 @@
+# ruff: noqa: SIM105 - contextlib is one more import in every jail
 """Foreign processes as one family: started by the supervisor, ended together, none left behind."""
 
-import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -19,11 +19,14 @@ class End(NamedTuple):
 def start(jail: Confinement, streams: Mapping[int, int], body: Callable[[], None]) -> int:
     """Forks a confined process that sees only `streams` (its number -> the descriptor it gets) and calls `body`. Returns its id."""
     child = os.fork()
-    if child:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+    if not child:
+        _become_foreign(jail, streams, body)
+    else:
+        try:
             os.setpgid(child, child)  # both sides set it, so it holds whoever runs first
-        return child
-    _become_foreign(jail, streams, body)
+        except (ProcessLookupError, PermissionError):
+            pass  # it is dead or runs its program already, and then it has set it
+    return child
 
 
 def _become_foreign(jail: Confinement, streams: Mapping[int, int], body: Callable[[], None]) -> NoReturn:
@@ -45,11 +48,13 @@ def _become_foreign(jail: Confinement, streams: Mapping[int, int], body: Callabl
 
 def end(jail: Confinement, leader: int) -> End | None:
     """Kills every foreign process and reaps them all. None when the leader was reaped before."""
-    with contextlib.suppress(ProcessLookupError):
+    try:
         if jail.tier == "A":
             os.kill(-1, signal.SIGKILL)  # within the process namespace: all but its init and the caller
         else:
             os.killpg(leader, signal.SIGKILL)  # setsid and setpgid are denied, so nobody has left the group
+    except ProcessLookupError:
+        pass  # all dead by themselves
     result = None
     while True:
         try:

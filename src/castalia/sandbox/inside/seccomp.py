@@ -7,7 +7,6 @@ Filters add up: the strictest answer of all installed ones counts.
 import ctypes
 import errno
 import os
-import platform
 import struct
 
 from .syscalls import ARCHITECTURES, Architecture, libc
@@ -96,7 +95,7 @@ def install(program: list[Instruction]) -> None:
 
 def architecture() -> Architecture:
     """The running architecture. Raises OSError when its system call numbers aren't known here."""
-    name = platform.machine()
+    name = os.uname().machine
     if name not in ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no system call table for architecture {name!r}; known are {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]

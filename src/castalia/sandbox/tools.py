@@ -1,0 +1,177 @@
+"""The tools that agent traces and tool-using evaluation items may call: Python in the jail, and a working folder between calls.
+
+The working folder lives as bytes on the host and visits each jail: nothing of a jail outlives its call. What a call says is the
+same on every machine: no host paths, no addresses, no timings.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple, Self, cast
+
+from castalia.records import Tool
+from castalia.sandbox.box import Sandbox
+from castalia.sandbox.values import Limits, Outcome
+
+MOST_TEXT = 4000  # characters of a result
+MOST_BYTES = 4 << 20  # bytes in the working folder
+
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
+_STAGED = re.compile(r"/[^\s\"']*/castalia-sandbox-[^/\s\"']+/(python|work)(-[^/\s\"']+)?")
+
+
+def _schema(**properties: str) -> str:
+    fields = {name: {"type": "string", "description": text} for name, text in properties.items()}
+    return json.dumps({"type": "object", "properties": fields, "required": list(properties)})
+
+
+TOOLS: Mapping[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            name="run_python",
+            description="Runs Python code in the working folder and returns what it prints.",
+            parameters=_schema(code="The program. Print what you want to see."),
+        ),
+        Tool(
+            name="write_file",
+            description="Writes a text file in the working folder.",
+            parameters=_schema(path="Path below the working folder.", content="The whole new content."),
+        ),
+        Tool(
+            name="read_file",
+            description="Returns the content of a text file in the working folder.",
+            parameters=_schema(path="Path below the working folder."),
+        ),
+    )
+}
+
+
+class ToolResult(NamedTuple):
+    """What the model is told, and whether the call did what it was asked to."""
+
+    text: str
+    ok: bool
+
+
+class ToolSession:
+    """One working folder and the calls on it, in order. Not for several threads at a time."""
+
+    def __init__(
+        self, sandbox: Sandbox, *, packages: Sequence[str] = (), files: Mapping[str, str] | None = None, limits: Limits | None = None
+    ) -> None:
+        self._sandbox = sandbox
+        self._packages = tuple(packages)
+        self._limits = limits or Limits()
+        self._files = {_path(name): content.encode() for name, content in (files or {}).items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files = {}
+
+    def files(self) -> dict[str, str]:
+        """The working folder: path to text, sorted; bytes that are no UTF-8 are replaced."""
+        return {name: self._files[name].decode("utf-8", "replace") for name in sorted(self._files)}
+
+    def call(self, name: str, arguments_json: str) -> ToolResult:
+        """Executes one call. Whatever the model wrote, the answer is a result with `ok` False, never an exception; raises only
+        SandboxUnavailable and ConfigError, which are no fault of the model."""
+        if name.removeprefix("functions.") not in TOOLS:
+            return ToolResult(f"error: there is no tool {name!r}; there are {', '.join(TOOLS)}", False)
+        tool = TOOLS[name.removeprefix("functions.")]
+        try:
+            arguments = _arguments(tool, arguments_json)
+            if tool.name == "run_python":
+                return self._run_python(arguments["code"])
+            if tool.name == "write_file":
+                return self._write(_path(arguments["path"]), arguments["content"])
+            return self._read(_path(arguments["path"]))
+        except _WrongArguments as error:
+            return ToolResult(f"error: {error}", False)
+
+    def _run_python(self, code: str) -> ToolResult:
+        outcome = self._sandbox.run(
+            ["python", "-"], files=self._files, stdin=code.encode("utf-8", "replace"), limits=self._limits, packages=self._packages
+        )
+        if outcome.kind in ("ok", "wrong") and sum(map(len, outcome.files.values())) <= MOST_BYTES:
+            self._files = dict(outcome.files)
+        return ToolResult(_say(outcome), outcome.kind == "ok")
+
+    def _write(self, path: str, content: str) -> ToolResult:
+        data = content.encode("utf-8", "replace")
+        others = {name: other for name, other in self._files.items() if name != path}
+        if sum(map(len, others.values())) + len(data) > MOST_BYTES:
+            return ToolResult(f"error: the working folder holds at most {MOST_BYTES} bytes", False)
+        parents = {str(parent) for parent in PurePosixPath(path).parents}
+        if any(name in parents or path in {str(parent) for parent in PurePosixPath(name).parents} for name in others):
+            return ToolResult(f"error: {path!r} would be a file and a folder at once", False)
+        self._files = {**others, path: data}
+        return ToolResult(f"wrote {len(data)} bytes to {path}", True)
+
+    def _read(self, path: str) -> ToolResult:
+        if path not in self._files:
+            known = ", ".join(sorted(self._files)) or "none"
+            return ToolResult(f"error: no file {path!r}; files: {known}", False)
+        return ToolResult(_cut(self._files[path].decode("utf-8", "replace")), True)
+
+
+class _WrongArguments(Exception):
+    """The model called a tool wrongly; it is told so."""
+
+
+def _arguments(tool: Tool, text: str) -> dict[str, str]:
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _WrongArguments(f"the arguments are not JSON: {error}") from error
+    wanted = list(json.loads(tool.parameters)["properties"])
+    if not isinstance(value, dict):
+        raise _WrongArguments(f"the arguments must be a JSON object with {', '.join(wanted)}")
+    given = cast(dict[str, Any], value)
+    for name in wanted:
+        if not isinstance(given.get(name), str):
+            raise _WrongArguments(f"{tool.name} needs {name!r} as a string")
+    unknown = [name for name in given if name not in wanted]
+    if unknown:
+        raise _WrongArguments(f"{tool.name} has no argument {unknown[0]!r}; it has {', '.join(wanted)}")
+    return given
+
+
+def _path(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or not name.isprintable():
+        raise _WrongArguments(f"{name!r} is not a path below the working folder, e.g. notes/plan.txt")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise _WrongArguments(f"{name!r} is no file name in UTF-8") from error
+    return str(path)
+
+
+def _say(outcome: Outcome) -> str:
+    out, complaint = (_neutral(stream.decode("utf-8", "replace")) for stream in (outcome.stdout, outcome.stderr))
+    parts = [out.rstrip("\n"), complaint.rstrip("\n")]
+    why = {
+        "timeout": "error: the program took too long and was ended",
+        "memory": "error: the program used too much memory and was ended",
+        "output": "error: the program printed too much and was ended",
+        "crash": "error: the program was ended by a signal",
+        "refused": f"error: {outcome.detail}",
+    }
+    text = "\n".join(part for part in (_cut(parts[0]), _cut(parts[1]), why.get(outcome.kind, "")) if part)
+    if text:
+        return text
+    return "(no output)" if outcome.kind == "ok" else f"(no output, exit code {outcome.exit_code})"
+
+
+def _neutral(text: str) -> str:
+    """Without what differs between machines or runs: addresses, and the places where tier B keeps its files."""
+    placed = _STAGED.sub(lambda match: f"/{match[1]}", text)
+    return _ADDRESS.sub("0x0", placed)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}\n[{len(text) - MOST_TEXT} more characters]"
