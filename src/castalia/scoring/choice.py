@@ -10,7 +10,7 @@ _LEADING = re.compile(r"\W*([A-Z])\W*(?:[.):]|\*\*)(?:\s|$)")
 _STATED = re.compile(r"(?:answer|choice|option|letter)(?:\s+(?:is|would be|must be))?\s*[:=]?\s*[\W_]*\b([A-Z])\b(?!')", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\{\s*(?:\\text\{)?\s*\(?([A-Za-z])\)?\s*\}")
 _TOKEN = re.compile(r"(?<![\w'])([A-Z])(?![\w'])")
-_ARTICLE = re.compile(r"(?<![\w'])(?:A(?= [a-z])|I(?= [a-z]))")
+_ARTICLE = re.compile(r"(?<![\w'])[AI](?= (?!(?:and|or|nor|but|not|is|was|because|as|since)\b)[a-z])")
 
 
 def chosen_letter(answer: str) -> str | None:

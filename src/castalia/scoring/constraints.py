@@ -6,7 +6,7 @@ A rule is a name, or `name=value`. Words are runs of non-space outside fenced co
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from castalia.errors import ConfigError
 from castalia.records import Check
@@ -19,7 +19,8 @@ _SENTENCE_END = re.compile(r"[.!?]+(?=[\s\"')\]*]|$)")
 _LETTERS = re.compile(r"[^\W\d_]")
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True)
+class Rule:
     """What a rule takes after `=` (`count`, `phrase` or nothing) and how it judges (answer, value)."""
 
     takes: str
@@ -62,27 +63,47 @@ def _letters(answer: str) -> str:
     return "".join(_LETTERS.findall(answer))
 
 
+def _at_most(measure: Callable[[str], int]) -> Rule:
+    return Rule("count", lambda answer, value: measure(answer) <= int(value))
+
+
+def _at_least(measure: Callable[[str], int]) -> Rule:
+    return Rule("count", lambda answer, value: measure(answer) >= int(value))
+
+
+def _exactly(measure: Callable[[str], int]) -> Rule:
+    return Rule("count", lambda answer, value: measure(answer) == int(value))
+
+
+def _form(holds: Callable[[str], bool]) -> Rule:
+    return Rule("nothing", lambda answer, _: holds(answer))
+
+
+def _phrase(holds: Callable[[str, str], bool]) -> Rule:
+    return Rule("phrase", holds)
+
+
 RULES: Mapping[str, Rule] = {
-    "max_words": Rule("count", lambda answer, value: _words(answer) <= int(value)),
-    "min_words": Rule("count", lambda answer, value: _words(answer) >= int(value)),
-    "max_sentences": Rule("count", lambda answer, value: _sentences(answer) <= int(value)),
-    "min_sentences": Rule("count", lambda answer, value: _sentences(answer) >= int(value)),
-    "sentences": Rule("count", lambda answer, value: _sentences(answer) == int(value)),
-    "max_lines": Rule("count", lambda answer, value: _lines(answer) <= int(value)),
-    "lines": Rule("count", lambda answer, value: _lines(answer) == int(value)),
-    "bullets": Rule("count", lambda answer, value: _bullets(answer) == int(value)),
-    "min_bullets": Rule("count", lambda answer, value: _bullets(answer) >= int(value)),
-    "max_bullets": Rule("count", lambda answer, value: _bullets(answer) <= int(value)),
-    "no_bullets": Rule("nothing", lambda answer, _: _bullets(answer) == 0),
-    "json": Rule("nothing", lambda answer, _: _is_json(answer)),
-    "code_block": Rule("nothing", lambda answer, _: bool(code_blocks(answer))),
-    "no_code": Rule("nothing", lambda answer, _: "`" not in answer and not code_blocks(answer)),
-    "must_include": Rule("phrase", _has),
-    "must_not_include": Rule("phrase", lambda answer, value: not _has(answer, value)),
-    "starts_with": Rule("phrase", lambda answer, value: normalize(answer).startswith(normalize(value))),
-    "ends_with": Rule("phrase", lambda answer, value: normalize(answer).endswith(normalize(value))),
-    "lowercase": Rule("nothing", lambda answer, _: _letters(answer) == _letters(answer).lower()),
-    "uppercase": Rule("nothing", lambda answer, _: _letters(answer) == _letters(answer).upper()),
+    "max_words": _at_most(_words),
+    "min_words": _at_least(_words),
+    "max_sentences": _at_most(_sentences),
+    "min_sentences": _at_least(_sentences),
+    "sentences": _exactly(_sentences),
+    "max_lines": _at_most(_lines),
+    "lines": _exactly(_lines),
+    "bullets": _exactly(_bullets),
+    "min_bullets": _at_least(_bullets),
+    "max_bullets": _at_most(_bullets),
+    "no_bullets": _form(lambda answer: _bullets(answer) == 0),
+    "json": _form(_is_json),
+    "code_block": _form(lambda answer: bool(code_blocks(answer))),
+    "no_code": _form(lambda answer: "`" not in answer and not code_blocks(answer)),
+    "must_include": _phrase(_has),
+    "must_not_include": _phrase(lambda answer, value: not _has(answer, value)),
+    "starts_with": _phrase(lambda answer, value: normalize(answer).startswith(normalize(value))),
+    "ends_with": _phrase(lambda answer, value: normalize(answer).endswith(normalize(value))),
+    "lowercase": _form(lambda answer: _letters(answer) == _letters(answer).lower()),
+    "uppercase": _form(lambda answer: _letters(answer) == _letters(answer).upper()),
 }
 
 

@@ -17,7 +17,8 @@ def score_execution(check: Check, answer: str, sandbox: Sandbox | None) -> Score
         raise ConfigError("a check of kind 'execution' has no `execution`; give it a runner and tests")
     if sandbox is None:
         raise SandboxUnavailable(
-            f"a check needs runner {check.execution.runner!r} and no sandbox is open; `castalia.sandbox.doctor()` says what this machine offers"
+            f"a check needs runner {check.execution.runner!r} and no sandbox is open; "
+            "`castalia.sandbox.doctor()` says what this machine offers"
         )
     grade = sandbox.grade(check.execution, program_of(answer))
     if grade.passed:

@@ -7,9 +7,11 @@ space. `bare` also drops what people put around a short answer: quotes, backtick
 import re
 import unicodedata
 
-_TYPOGRAPHIC = str.maketrans(
-    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-"}
-)  # fmt: skip
+_TYPOGRAPHIC = {
+    **dict.fromkeys(map(ord, "\u2018\u2019"), "'"),
+    **dict.fromkeys(map(ord, "\u201c\u201d"), '"'),
+    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-"),
+}
 _SHORT = 3  # phrases up to this length match whole words only
 
 

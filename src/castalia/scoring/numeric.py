@@ -8,8 +8,9 @@ from castalia.records import Check
 from castalia.scoring.values import Score, right, wrong
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?(?:[eE][-+]?\d{1,3})?"
-_FIND = re.compile(rf"(?<![\w.])(?=[-+]?\.?\d){_NUMBER}(?:\s*/\s*(?=\d){_NUMBER})?")
-_MARKED = re.compile(rf"(?:####|\\boxed\{{|(?:answer|result|total)(?:\s+is)?\s*[:=]?)\s*[*$`\\(]*\s*((?=[-+]?\.?\d){_NUMBER}(?:\s*/\s*(?=\d){_NUMBER})?)", re.IGNORECASE)  # fmt: skip
+_RATIO = rf"(?=[-+]?\.?\d){_NUMBER}(?:\s*/\s*(?=\d){_NUMBER})?"
+_FIND = re.compile(rf"(?<![\w.]){_RATIO}")
+_MARKED = re.compile(rf"(?:####|\\boxed\{{|(?:answer|result|total)(?:\s+is)?\s*[:=]?)\s*[*$`\\(]*\s*({_RATIO})", re.IGNORECASE)
 _LONGEST = 100  # digits; nobody means more
 
 
