@@ -11,7 +11,24 @@ from castalia.engine.context import Context
 from castalia.engine.stage import Stage
 from castalia.errors import AnswerUnusable, MissingRecording
 from castalia.oracle import Reply, TextReply
-from castalia.records import Atom, Block, Document, KnowledgeBody, LicenceDecision, Record, Reject, SkillBody, TaxonomyNode
+from castalia.records import (
+    Atom,
+    Block,
+    Check,
+    Conversation,
+    Document,
+    Evidence,
+    Execution,
+    KnowledgeBody,
+    LicenceDecision,
+    Message,
+    Record,
+    Reject,
+    SFTExample,
+    SkillBody,
+    TaxonomyNode,
+)
+from castalia.sandbox import Grade
 
 URL = "https://docs.example.org/guide.html"
 
@@ -93,3 +110,37 @@ def skill_atom(page: Document, number: int, last: int, check: Any = None) -> Ato
         evidence={"document": page.id, "url": page.url, "blocks": (1,)},  # type: ignore[arg-type]
         skill=SkillBody(task="Double it.", steps=("write it",), example="def answer(x): return 2 * x", check=check),
     )  # fmt: skip
+
+
+DOUBLES = Check(
+    kind="execution",
+    execution=Execution(runner="python", tests=({"input": {"call": "answer", "args": [2]}, "expected": 4},)),  # type: ignore[arg-type]
+)
+
+
+class GradingSandbox:
+    """Passes the candidates that contain `return 2 * x`, and runs nothing."""
+
+    def __init__(self):
+        self.graded: list[str] = []
+
+    def grade(self, execution: Execution, candidate: str, *, limits: Any = None) -> Grade:
+        self.graded.append(candidate)
+        passed = "return 2 * x" in candidate
+        total = len(execution.tests)
+        return Grade(passed, "ok" if passed else "wrong", () if passed else ("test 1: gave 3, expected 4",), total, total if passed else 0)
+
+
+def code(expression: str) -> str:
+    """An answer with one candidate."""
+    return f"Here it is:\n\n```python\ndef answer(x):\n    return {expression}\n```\n"
+
+
+def example(section: str, number: int = 1, category: str = "knowledge", check: Check | None = None, **changes: Any) -> SFTExample:
+    messages = (Message(role="user", content=f"Question {number}?"), Message(role="assistant", channel="final", content="Right."))
+    values = {
+        "subject": f"{section}/sft/{number}", "section": section, "kind": "grounded-answer", "category": category, "node": f"{category}/n",
+        "difficulty": "easy", "conversation": Conversation(messages=messages), "atoms": ("atom_1",), "check": check,
+        "evidence": (Evidence(document="doc_1", url=URL, blocks=(0,)),),
+    }  # fmt: skip
+    return SFTExample.model_validate(values | changes)

@@ -12,7 +12,10 @@ CLAIM = {
 TESTS = [{"input": {"x": 1}, "expected": '"1"'}]
 SKILL = {
     "category": "skills", "node": "skills/write", "difficulty": "medium", "blocks": [2],
-    "skill": {"task": "Escape x.", "steps": ["use h"], "example": "${x | h}", "check": {"kind": "execution", "execution": {"runner": "mako", "tests": TESTS}}},
+    "skill": {
+        "task": "Escape x.", "steps": ["use h"], "example": "${x | h}",
+        "check": {"kind": "execution", "execution": {"runner": "mako", "tests": TESTS}},
+    },
 }  # fmt: skip
 
 
@@ -75,9 +78,12 @@ def test_a_skill_atom_keeps_its_check_only_with_a_known_runner_and_tests():
     def with_execution(execution):
         return SKILL | {"skill": SKILL["skill"] | {"check": {"kind": "execution", "execution": execution}}}
 
-    _, [atom], rejects = extract(SKILL, with_execution({"runner": "ruby", "tests": TESTS}), with_execution({"runner": "mako", "tests": []}))
+    textual = SKILL | {"skill": SKILL["skill"] | {"check": {"kind": "exact", "expected": ["1"]}}}
+    _, [atom], rejects = extract(
+        SKILL, with_execution({"runner": "ruby", "tests": TESTS}), with_execution({"runner": "mako", "tests": []}), textual
+    )
     assert atom.skill.check.execution.tests[0].input == '{"x":1}'
-    assert [reason for _, reason in reasons(rejects)] == ["unknown-runner", "empty-check"]
+    assert [reason for _, reason in reasons(rejects)] == ["unknown-runner", "empty-check", "check-not-executable"]
 
 
 def test_atoms_beyond_the_limit_are_rejects():

@@ -18,7 +18,8 @@ from castalia.engine.trace import ArgumentsText, open_room, tool_specs
 from castalia.errors import AnswerUnusable
 from castalia.records import Bank, Check, Frozen, Provenance, Reject, SuiteItem, TaxonomyNode, ask_user
 from castalia.records.sections import Flaw
-from castalia.scoring import score
+from castalia.scoring import RULES
+from castalia.scoring.proof import proof_flaw
 
 PROMPT = Path(__file__).with_suffix(".md")
 
@@ -66,6 +67,7 @@ async def design_suite(node: TaxonomyNode, params: SuiteParams, ctx: Context) ->
     values: dict[str, object] = {
         "domain": params.domain, "node": node, "counts": counts, "runners": params.runners, "tools": tool_specs(),
         "packages": params.packages,
+        "rules": [name if rule.takes == "nothing" else f"{name}={rule.takes.upper()}" for name, rule in RULES.items()],
     }  # fmt: skip
     try:
         answer, call = await ctx.ask(PROMPT.stem, node.key, values, WrittenItems)
@@ -133,8 +135,7 @@ async def _proof_flaw(item: WrittenItem, params: SuiteParams, ctx: Context) -> F
         for call in item.solution:
             await asyncio.to_thread(room.call, call.tool, call.arguments)
         files = room.files()
-    result = await asyncio.to_thread(score, item.check, item.reference, sandbox=ctx.services.get("sandbox"), files=files)
-    return None if result.passed else Flaw("reference-fails-check", result.reason)
+    return await proof_flaw(item.check, item.reference, sandbox=ctx.services.get("sandbox"), files=files)
 
 
 def _plain(question: str) -> str:

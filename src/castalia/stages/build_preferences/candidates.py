@@ -1,13 +1,11 @@
 """Written candidates become candidates: one per asked level, spans that exist, executed where they can be."""
 
-import asyncio
 from collections.abc import Sequence
 
 from castalia.engine.context import Context
-from castalia.errors import SandboxUnavailable
 from castalia.records import Candidate, Check
 from castalia.records.sections import Flaw
-from castalia.scoring import score
+from castalia.scoring.proof import proof_flaw
 from castalia.stages.build_preferences.answers import PlannedLevel, WrittenCandidate
 
 
@@ -26,10 +24,8 @@ def accept(written: Sequence[WrittenCandidate], levels: Sequence[PlannedLevel]) 
 async def execute(candidates: Sequence[Candidate], check: Check, ctx: Context) -> list[Candidate]:
     """The candidates with `executed` filled. Raises SandboxUnavailable where there is no sandbox: nothing is ranked unexecuted."""
     sandbox = ctx.services.get("sandbox")
-    if sandbox is None:
-        raise SandboxUnavailable(f"stage {ctx.stage!r} must execute candidates and has no sandbox; `castalia verify` names what is missing")
-    results = [await asyncio.to_thread(score, check, candidate.text, sandbox=sandbox) for candidate in candidates]
-    return [candidate.model_copy(update={"executed": result.passed}) for candidate, result in zip(candidates, results, strict=True)]
+    flaws = [await proof_flaw(check, candidate.text, sandbox=sandbox) for candidate in candidates]
+    return [candidate.model_copy(update={"executed": flaw is None}) for candidate, flaw in zip(candidates, flaws, strict=True)]
 
 
 def _flaw(candidate: WrittenCandidate, accepted: Sequence[Candidate], levels: Sequence[PlannedLevel]) -> Flaw | None:

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from castalia.records import Candidate, FailureMode
 from castalia.records.sections import Flaw
 from castalia.stages.build_preferences.answers import CandidateVerdicts, JudgedCandidate
 
 LABELS = "ABCDEFGHIJ"
+MODES: tuple[FailureMode, ...] = get_args(FailureMode)
 EXECUTION_MARGIN = 10.0
 
 
@@ -70,8 +71,8 @@ def pair_by_judge(orders: Sequence[Mapping[str, JudgedCandidate]], candidates: S
 
 def _judged(candidate: Candidate, verdicts: Sequence[JudgedCandidate]) -> Candidate:
     """The planned failure modes, and those the judge saw in every order."""
-    agreed: set[FailureMode] = set.intersection(*(set(verdict.failure_modes) for verdict in verdicts))
-    modes = tuple(dict.fromkeys(chain(candidate.failure_modes, sorted(agreed))))
+    agreed = [mode for mode in MODES if all(mode in verdict.failure_modes for verdict in verdicts)]
+    modes = tuple(dict.fromkeys(chain(candidate.failure_modes, agreed)))
     mean = sum(verdict.score for verdict in verdicts) / len(verdicts)
     return candidate.model_copy(update={"score": mean, "failure_modes": modes})
 

@@ -127,4 +127,5 @@ def _gold(example: SFTExample) -> str:
 STAGE = Stage(
     name="build_preferences", version=1, run=build_preferences, params=PreferenceParams, shape="whole", reads={"sft": SFTExample},
     writes={"preferences": PreferencePair}, prompts=(WRITE_PROMPT, JUDGE_PROMPT), oracle=("writer", "judge"),
+    estimate=lambda records, params: 3 * min(records, params.pairs),
 )  # fmt: skip

@@ -1,6 +1,5 @@
 """Has each DEV failure corrected, and keeps a correction only if it passes the check the target failed."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from castalia.engine.trace import TRACE_PROMPT, open_room, run_trace
 from castalia.errors import AnswerUnusable
 from castalia.records import Check, Failure, Message, Provenance, Reject, ReplayItem
 from castalia.records.sections import Flaw
-from castalia.scoring import score
+from castalia.scoring.proof import proof_flaw
 from castalia.stages.build_replay.answers import Correction
 
 PROMPT = Path(__file__).with_name("correct_failure.md")
@@ -64,7 +63,7 @@ async def _correct(failure: Failure, params: ReplayParams, ctx: Context, calls: 
         return await _solve(failure, question, correction, params, ctx, calls)
     if not correction.answer.strip():
         return Flaw("empty-answer", "the correction has no answer")
-    if flaw := await _check_flaw(item.check, correction.answer, None, ctx):
+    if flaw := await proof_flaw(item.check, correction.answer, sandbox=ctx.services.get("sandbox")):
         return flaw
     analysis = [Message(role="assistant", channel="analysis", content=correction.analysis)] if correction.analysis else []
     return correction, [*analysis, Message(role="assistant", channel="final", content=correction.answer)]
@@ -83,13 +82,8 @@ async def _solve(
     if isinstance(trace, Flaw):
         return trace
     calls.extend(trace.calls)
-    flaw = await _check_flaw(item.check, trace.final, room.files(), ctx)
+    flaw = await proof_flaw(item.check, trace.final, sandbox=ctx.services.get("sandbox"), files=room.files())
     return flaw or (correction, trace.messages)
-
-
-async def _check_flaw(check: Check, answer: str, files: dict[str, str] | None, ctx: Context) -> Flaw | None:
-    result = await asyncio.to_thread(score, check, answer, sandbox=ctx.services.get("sandbox"), files=files)
-    return None if result.passed else Flaw("check-failed", result.reason)
 
 
 def _described(check: Check) -> str:

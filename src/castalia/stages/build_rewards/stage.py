@@ -1,6 +1,5 @@
 """Chooses checkable prompts, takes the target's own answers, checks them, and has a judge score them by rubric."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -16,7 +15,7 @@ from castalia.errors import AnswerUnusable, ConfigError
 from castalia.oracle import ChatMessage, Task
 from castalia.records import Check, Provenance, Record, Reject, RewardRecord, Rubric, ScoredAnswer, SFTExample
 from castalia.records.selection import spread
-from castalia.scoring import score
+from castalia.scoring.proof import proof_flaw
 from castalia.stages.build_rewards.answers import JudgedAnswers
 from castalia.stages.build_rewards.formula import FORMULA, combined_reward, is_disagreement
 
@@ -77,7 +76,7 @@ async def _target_answers(example: SFTExample, count: int, ctx: Context) -> tupl
 
 
 async def _passes(check: Check, text: str, ctx: Context) -> bool:
-    return (await asyncio.to_thread(score, check, text, sandbox=ctx.services.get("sandbox"))).passed
+    return await proof_flaw(check, text, sandbox=ctx.services.get("sandbox")) is None
 
 
 class _Judged(NamedTuple):
@@ -123,4 +122,5 @@ def _scored(text: str, checked: bool, rubric: Rubric) -> ScoredAnswer:
 STAGE = Stage(
     name="build_rewards", version=1, run=build_rewards, params=RewardParams, shape="whole", reads={"sft": SFTExample},
     writes={"rewards": RewardRecord}, prompts=(TARGET_PROMPT, JUDGE_PROMPT), oracle=("target", "judge"),
+    estimate=lambda records, params: min(records, params.prompts) * (params.answers + 1),
 )  # fmt: skip

@@ -1,12 +1,9 @@
 """One written example becomes an SFT example, once its citations hold and its answer passed its check."""
 
-import asyncio
-
 from castalia.engine.context import Context
-from castalia.errors import SandboxUnavailable
-from castalia.records import Check, Conversation, Message, SFTExample
+from castalia.records import Conversation, Message, SFTExample
 from castalia.records.sections import Flaw
-from castalia.scoring import score
+from castalia.scoring.proof import proof_flaw
 from castalia.stages.build_sft.answers import WrittenExample
 from castalia.stages.build_sft.passage import Grounds, Passage, grounds, provenance
 
@@ -19,7 +16,7 @@ async def build_example(passage: Passage, number: int, written: WrittenExample, 
         return flaw or Flaw("no-evidence", "")
     check = found.check if written.use_check else written.check
     last = written.turns[-1].answer if written.turns else written.answer
-    if check and (failed := await check_flaw(check, last, ctx)):
+    if check and (failed := await proof_flaw(check, last, sandbox=ctx.services.get("sandbox"))):
         return failed
     main = found.atoms[0]
     return SFTExample(
@@ -27,17 +24,6 @@ async def build_example(passage: Passage, number: int, written: WrittenExample, 
         node=main.node, difficulty=written.difficulty, conversation=Conversation(messages=_messages(written)), evidence=(found.evidence,),
         atoms=tuple(atom.id for atom in found.atoms), check=check, provenance=provenance(passage, found.atoms, (call,)),
     )  # fmt: skip
-
-
-async def check_flaw(check: Check, answer: str, ctx: Context, files: dict[str, str] | None = None) -> Flaw | None:
-    """None where `answer` (and `files`, after tools) pass. Raises SandboxUnavailable where it would have to be executed and can't."""
-    sandbox = ctx.services.get("sandbox")
-    if check.kind == "execution" and sandbox is None:
-        raise SandboxUnavailable(f"stage {ctx.stage!r} must execute an answer and has no sandbox; `castalia verify` names what is missing")
-    result = await asyncio.to_thread(score, check, answer, sandbox=sandbox, files=files)
-    if result.passed:
-        return None
-    return Flaw("execution-failed" if check.kind == "execution" else "check-failed", result.reason)
 
 
 def _shape_flaw(written: WrittenExample, found: Grounds) -> Flaw | None:

@@ -6,8 +6,8 @@ from castalia.engine.context import Context
 from castalia.engine.trace import open_room, run_trace, tool_specs
 from castalia.records import Conversation, Message, SFTExample
 from castalia.records.sections import Flaw, blocks_of, show_blocks
+from castalia.scoring.proof import proof_flaw
 from castalia.stages.build_sft.answers import TraceTask
-from castalia.stages.build_sft.examples import check_flaw
 from castalia.stages.build_sft.passage import Passage, grounds, provenance
 
 
@@ -27,8 +27,10 @@ async def build_trace(
     trace = await run_trace(ctx, subject, task.task, tools=tools, room=room, packages=packages, reference=reference, max_turns=max_turns)
     if isinstance(trace, Flaw):
         return trace
-    if task.check and (failed := await check_flaw(task.check, trace.final, ctx, room.files())):
-        return failed
+    if task.check:
+        failed = await proof_flaw(task.check, trace.final, sandbox=ctx.services.get("sandbox"), files=room.files())
+        if failed:
+            return failed
     main = found.atoms[0]
     return SFTExample(
         subject=subject, section=passage.section.subject, kind="agent-trace", category=main.category, node=main.node,

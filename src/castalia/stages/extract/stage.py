@@ -16,6 +16,8 @@ from castalia.records.sections import Flaw, Section, blocks_of, cite, sections, 
 from castalia.stages.extract.answers import Extraction, FoundAtom
 
 PROMPT = Path(__file__).with_name("extract.md")
+WORDS_OF_A_PAGE = 2500
+"""What a page of documentation holds, about: for estimates of cost only."""
 
 
 class ExtractParams(Params):
@@ -83,10 +85,8 @@ def _flaw(found: FoundAtom, number: int, nodes: Mapping[str, TaxonomyNode], para
 
 
 def _check_flaw(check: Check, runners: Sequence[str]) -> Flaw | None:
-    if check.kind == "state":
-        return Flaw("check-needs-tools", "an atom's example runs without tools")
     if check.kind != "execution":
-        return None if check.expected else Flaw("empty-check", check.kind)
+        return Flaw("check-not-executable", f"{check.kind!r}: an atom's check executes its example")
     names = [runner.partition(":")[0].strip() for runner in runners]
     if check.execution is None or not check.execution.tests:
         return Flaw("empty-check", "an execution check needs a runner and at least one test")
@@ -96,4 +96,5 @@ def _check_flaw(check: Check, runners: Sequence[str]) -> Flaw | None:
 STAGE = Stage(
     name="extract", version=1, run=extract_atoms, params=ExtractParams, shape="ask",
     reads={"documents": Document, "taxonomy": TaxonomyNode}, writes={"atoms": Atom}, prompts=(PROMPT,), oracle=("extractor",),
+    estimate=lambda records, params: records * -(-WORDS_OF_A_PAGE // params.max_words),
 )  # fmt: skip

@@ -35,7 +35,7 @@ async def plan_queries(inputs: Mapping[str, Sequence[Record]], params: PlanParam
     nodes = sorted(cast(Sequence[TaxonomyNode], inputs["taxonomy"]), key=lambda node: (CATEGORIES.index(node.category), node.key))
     plan = _Plan(ctx.stage, nodes, params.sites)
     by_category = {category: [node for node in nodes if node.category == category] for category in CATEGORIES}
-    asked = [category for category in CATEGORIES if by_category[category]]
+    asked: list[Category] = [category for category in CATEGORIES if by_category[category]]
     for category, answer in zip(asked, await concurrently(_ask_category(c, by_category[c], params, ctx) for c in asked), strict=True):
         if isinstance(answer, Reject):
             yield answer
@@ -138,4 +138,5 @@ async def _ask_review(number: int, plan: _Plan, params: PlanParams, ctx: Context
 STAGE = Stage(
     name="plan_queries", version=1, run=plan_queries, params=PlanParams, shape="whole", reads={"taxonomy": TaxonomyNode},
     writes={"queries": Query}, prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT), oracle=("writer",),
+    estimate=lambda records, params: min(records, len(CATEGORIES)) + params.max_reviews,
 )  # fmt: skip
