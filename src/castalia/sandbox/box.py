@@ -156,7 +156,14 @@ class Sandbox:
         answers = len(request.get("inputs", ())) or 1
         most = 2 * (limits.output_bytes + (limits.files_mb << 20)) if request["mode"] == "execute" else 6 * limits.output_bytes * answers
         try:
-            report = converse(plan.launch, body, seconds=seconds + _START, most_bytes=most + (1 << 20), memory_mb=limits.memory_mb)
+            report = converse(
+                plan.launch,
+                body,
+                seconds=seconds + _START,
+                most_bytes=most + (1 << 20),
+                memory_mb=limits.memory_mb,
+                files_mb=limits.files_mb,
+            )
         except OSError as error:
             raise SandboxUnavailable(f"the jail could not be started: {error}") from error
         first = report.frames[0] if report.frames else {}

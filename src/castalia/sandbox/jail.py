@@ -118,7 +118,7 @@ def _plan_plain(builder: Builder, limits: Limits, packages: Path | None, user: i
     running = 0 if user is not None else _tasks_of(os.geteuid())
     told = _told("B", limits, str(work), read + list(_DEVICES), [str(work), *_DEVICES], running + limits.processes + 2)
     environment = _environment(str(builder.farm), str(packages) if packages else None, str(work))
-    return Plan(Launch("B", _boot(executable, str(staged)), environment, user), told, executable, work)
+    return Plan(Launch("B", _boot(executable, str(staged)), environment, user, work), told, executable, work)
 
 
 def _tasks_of(user: int) -> int:

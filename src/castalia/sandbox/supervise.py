@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from castalia.sandbox.values import Tier
 
@@ -19,12 +19,20 @@ _LOOK = 0.05  # seconds between two looks at the memory
 
 @dataclass(frozen=True)
 class Launch:
-    """How a jail is started. `user` is the uid it drops to, None when this process is no root."""
+    """How a jail is started. `user` is the uid it drops to, None when this process is no root. `work` is the host's folder a jail of
+    tier B works in; its size is watched, because no file system of its own bounds it."""
 
     tier: Tier
     argv: Sequence[str]
     environment: Mapping[str, str]
     user: int | None
+    work: Path | None = None
+
+
+class _Room(NamedTuple):
+    memory_mb: int
+    files_mb: int
+    work: Path | None
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Report:
     peak_memory_mb: float
 
 
-def converse(launch: Launch, request: bytes, *, seconds: float, most_bytes: int, memory_mb: int) -> Report:
+def converse(launch: Launch, request: bytes, *, seconds: float, most_bytes: int, memory_mb: int, files_mb: int) -> Report:
     """Starts a jail, hands over the request and reads what it answers until it ends or exceeds a limit. Raises OSError when the
     program can't be started at all."""
     user = launch.user
@@ -47,12 +55,12 @@ def converse(launch: Launch, request: bytes, *, seconds: float, most_bytes: int,
         user=user, group=user, extra_groups=None if user is None else [],
     )  # fmt: skip
     try:
-        return _attend(process, request, seconds, most_bytes, memory_mb)
+        return _attend(process, request, seconds, most_bytes, _Room(memory_mb, files_mb, launch.work))
     finally:
         _end(process, launch)
 
 
-def _attend(process: subprocess.Popen[bytes], request: bytes, seconds: float, most_bytes: int, memory_mb: int) -> Report:
+def _attend(process: subprocess.Popen[bytes], request: bytes, seconds: float, most_bytes: int, room: _Room) -> Report:
     assert process.stdin and process.stdout and process.stderr
     deadline = time.monotonic() + seconds
     out, complaint, peak = bytearray(), bytearray(), 0.0
@@ -73,8 +81,10 @@ def _attend(process: subprocess.Popen[bytes], request: bytes, seconds: float, mo
             next_look = now + _LOOK
             used = private_memory_mb(process.pid)
             peak = max(peak, used)
-            if used > memory_mb:
+            if used > room.memory_mb:
                 limit = "memory"
+            elif room.work and folder_mb(room.work) > room.files_mb:
+                limit = "output"
         for key, _ in watch.select(max(0.0, min(next_look, deadline) - time.monotonic())):
             if key.data is None:
                 try:
@@ -129,6 +139,17 @@ def private_memory_mb(pid: int) -> float:
             for task in Path(f"/proc/{one}/task").iterdir():
                 waiting += [int(child) for child in (task / "children").read_text().split()]
     return total / 1024
+
+
+def folder_mb(folder: Path) -> float:
+    """MiB of disk below a folder, links not followed."""
+    total = 0
+    for place, _, names, descriptor in os.fwalk(folder, onerror=None, follow_symlinks=False):
+        del place
+        for name in names:
+            with contextlib.suppress(OSError):  # it was removed while we looked
+                total += os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512
+    return total / (1 << 20)
 
 
 def _end(process: subprocess.Popen[bytes], launch: Launch) -> None:

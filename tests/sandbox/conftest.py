@@ -1,0 +1,28 @@
+"""One open sandbox per tier for the whole room; skipped with the doctor's reason where a tier does not work."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from castalia.errors import SandboxUnavailable
+from castalia.sandbox import RunnerConfig, Sandbox, doctor, open_sandbox
+
+HARNESS = """
+from markupsafe import escape
+
+def run(candidate, value):
+    return str(escape(candidate.format(**value)))
+"""
+
+
+@pytest.fixture(scope="session", params=["A", "B"])
+def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    harness: Path = tmp_path_factory.mktemp("harness") / "escape.py"
+    harness.write_text(HARNESS)
+    try:
+        opened = open_sandbox({"escape": RunnerConfig(harness=str(harness), packages=("MarkupSafe",))}, tier=request.param)
+    except SandboxUnavailable as error:
+        pytest.skip(f"{error} | doctor: {doctor().why}")
+    with opened:
+        yield opened
