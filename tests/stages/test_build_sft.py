@@ -51,6 +51,7 @@ def test_the_prompt_shows_blocks_and_atoms_by_the_numbers_they_are_cited_by():
     assert "[2] code: ${x | h}" in shown
     assert "[4] skills, medium" in shown
     assert "[1] knowledge, easy" in shown
+    assert 'input {"args":[2],"call":"answer"} gives 4' in shown
 
 
 def test_a_worked_solution_is_executed_and_keeps_reasoning_and_check():

@@ -35,7 +35,7 @@ async def build_preferences(
     """At most one pair per chosen prompt. Candidates are asked for under the example's subject, verdicts under `SUBJECT/order/1`
     and `SUBJECT/order/2`."""
     chosen = spread(cast(Sequence[SFTExample], inputs["sft"]), params.pairs)
-    for outcomes in await concurrently(_build(example, params, ctx) for example in chosen):
+    for outcomes in await concurrently((_build(example, params, ctx) for example in chosen), ctx.progress):
         for outcome in outcomes:
             yield outcome
 

@@ -34,7 +34,8 @@ class RewardParams(Params):
 async def build_rewards(inputs: Mapping[str, Sequence[Record]], params: RewardParams, ctx: Context) -> AsyncIterator[RewardRecord | Reject]:
     """One record per chosen prompt. Where the judge gives nothing usable, the record stays, its rubrics are None, and a Reject says why."""
     checkable = [example for example in cast(Sequence[SFTExample], inputs["sft"]) if example.check]
-    for outcomes in await concurrently(_build(example, params, ctx) for example in spread(checkable, params.prompts)):
+    chosen = spread(checkable, params.prompts)
+    for outcomes in await concurrently((_build(example, params, ctx) for example in chosen), ctx.progress):
         for outcome in outcomes:
             yield outcome
 

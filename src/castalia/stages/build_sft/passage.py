@@ -59,9 +59,11 @@ def _show(atom: Atom) -> str:
     if atom.knowledge:
         return f"{head}\n{atom.knowledge.form}: {atom.knowledge.statement}"
     if atom.skill:
-        runner = atom.skill.check.execution.runner if atom.skill.check and atom.skill.check.execution else None
-        check = f"\nexecutable check: runner {runner}" if runner else ""
-        return f"{head}\ntask: {atom.skill.task}\n{_listed('steps', atom.skill.steps)}\nexample:\n{atom.skill.example}{check}"
+        parts = [f"task: {atom.skill.task}", _listed("steps", atom.skill.steps), f"example:\n{atom.skill.example}"]
+        if atom.skill.check and atom.skill.check.execution:
+            tests = [f"input {test.input} gives {test.expected}" for test in atom.skill.check.execution.tests]
+            parts.append(_listed(f"executable check, runner {atom.skill.check.execution.runner}", tests))
+        return head + "\n" + "\n".join(part for part in parts if part)
     if atom.behavioral:
         body = atom.behavioral
         return f"{head}\nscenario: {body.scenario}\ngood: {body.correct}\nbad: {body.incorrect}\nwhy: {body.why}"
