@@ -33,7 +33,7 @@ _LAST_ID: Final = 201087  # everything between the named tokens is reserved
 # three digits, runs of punctuation, line ends, spaces.
 _UPPER, _LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
 _LEAD, _CONTRACTION = r"[^\r\n\p{L}\p{N}]?", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-_PATTERN: Final = "|".join(
+PATTERN: Final = "|".join(
     (
         f"{_LEAD}[{_UPPER}]*[{_LOWER}]+{_CONTRACTION}",
         f"{_LEAD}[{_UPPER}]+[{_LOWER}]*{_CONTRACTION}",
@@ -77,7 +77,7 @@ def gpt_oss_vocabulary() -> Vocabulary:
     named = {**_NAMED, **_SPECIAL}
     taken = set(named.values())
     reserved = {f"<|reserved_{number}|>": number for number in range(200000, _LAST_ID + 1) if number not in taken}
-    return _GptOss(tiktoken.Encoding(_GptOss.name, pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={**reserved, **named}))
+    return _GptOss(tiktoken.Encoding(_GptOss.name, pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={**reserved, **named}))
 
 
 def read_ranks() -> bytes:
