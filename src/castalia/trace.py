@@ -1,11 +1,11 @@
 """Where a record comes from: the chain up to the page, its licence evidence and the raw oracle answers."""
 
-import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from castalia.errors import InputError
-from castalia.oracle import open_ledger
+from castalia.oracle import LedgerCall, open_ledger
 from castalia.web import open_archive
 from castalia.workspace import Workspace
 
@@ -49,8 +49,8 @@ def trace(workspace: Workspace, identity: str) -> Iterator[Step]:
         for key in row["provenance"]["calls"]:
             if key not in seen:
                 seen.add(key)
-                call = ledger.call(key)
-                yield Step(depth + 1, "oracle", key[:16], {"why": "not in this ledger"} if call is None else _call_facts(call))
+                known = ledger.lookup(key) is not None
+                yield Step(depth + 1, "oracle", key[:16], _call_facts(ledger.call(key)) if known else {"why": "not in this ledger"})
         for parent in row["provenance"]["parents"]:
             yield from climb(parent, depth + 1)
 
@@ -75,6 +75,21 @@ def _fetch_facts(fetch: Any) -> dict[str, Any]:
     return {"why": "not in the archive"} if fetch is None else {name: value for name, value in fetch._asdict().items() if value not in (None, "")}
 
 
-def _call_facts(call: Any) -> dict[str, Any]:
-    """What the ledger knows of a call; `answer` is the raw bytes as text."""
-    return json.loads(json.dumps(call.facts(), default=str))
+def _call_facts(call: LedgerCall) -> dict[str, Any]:
+    """Who was asked what and how, and the raw answer as text."""
+    facts = {
+        "asked": f"{call.role} in stage {call.stage}, prompt {call.prompt!r} about {call.subject!r}",
+        "model": f"{call.provider} {call.answered_model or call.model}".strip(),
+        "sampling": call.sampling,
+        "system prompt sha256": call.system_sha256,
+        "prompt file sha256": call.prompt_sha256,
+        "answered at": _time(call.done_at),
+        "usd": call.usd,
+        "note": call.note,
+        "answer": "" if call.raw is None else call.raw.decode("utf-8", errors="replace"),
+    }
+    return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

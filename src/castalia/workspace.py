@@ -168,5 +168,5 @@ def make_release(workspace: Workspace, name: str | None = None) -> Release:
             name or config.name,
             domain=config.domain,
             config={**identity, "stages": {name: params.model_dump(mode="json") for name, params in workspace.params.items()}},
-            known_calls=lambda keys: {key for key in keys if ledger.call(key) is not None},
+            known_calls=lambda keys: {key for key in keys if ledger.lookup(key) is not None},
         )

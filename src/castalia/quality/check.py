@@ -50,3 +50,11 @@ class GroupCheck:
     run: Callable[[Sequence[View], CheckContext], Awaitable[Mapping[str, Finding]]]
     applies: Callable[[View], bool]
     prompt: Path
+
+
+@dataclass(frozen=True)
+class PluginCheck:
+    """What an entry point in the group `castalia.checks` offers: a check and the layer it joins."""
+
+    layer: int
+    check: RecordCheck | GroupCheck

@@ -3,9 +3,12 @@
 A layer that can't run fails closed: its records wait, they don't pass.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from castalia.quality.check import GroupCheck, RecordCheck
+from castalia.engine import load_plugin
+from castalia.errors import ConfigError
+from castalia.quality.check import GroupCheck, PluginCheck, RecordCheck
 from castalia.quality.checks import consistency, execution, facts, policy, schema
 
 
@@ -32,3 +35,15 @@ LAYERS: tuple[Layer, ...] = (
     Layer(5, "policy", "Is it licensed, safe, and not needlessly refusing?", (policy.LICENCE, policy.POLICY)),
     Layer(6, "people", "Do people agree with the judges?", ()),  # sampling: quality/review.py fills the queue
 )
+
+
+def layers_with(plugins: Sequence[str]) -> tuple[Layer, ...]:
+    """The six layers, with the named plug-in checks at the end of theirs. Raises ConfigError for one that can't be used."""
+    layers = list(LAYERS)
+    for name in plugins:
+        loaded = load_plugin("castalia.checks", name)
+        if not isinstance(loaded, PluginCheck) or not 1 <= loaded.layer <= len(layers):
+            raise ConfigError(f"check plug-in {name!r} is {loaded!r:.80}; it must be a PluginCheck with a layer from 1 to {len(layers)}")
+        layer = layers[loaded.layer - 1]
+        layers[loaded.layer - 1] = replace(layer, checks=(*layer.checks, loaded.check))
+    return tuple(layers)

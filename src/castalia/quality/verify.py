@@ -11,7 +11,7 @@ from castalia.engine.context import Context
 from castalia.errors import MissingRecording
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
 from castalia.quality.checks import policy, schema
-from castalia.quality.layers import LAYERS
+from castalia.quality.layers import LAYERS, layers_with
 from castalia.quality.review import review_queue
 from castalia.quality.view import View, by_group, view_record
 from castalia.records import (
@@ -35,6 +35,7 @@ class VerifyParams(Params):
 
     max_characters: int = Field(8000, description="Longest question or answer.")
     passages_per_record: int = Field(2, description="Passages from other pages shown per record in layer 3.")
+    plugin_checks: tuple[str, ...] = Field((), description="Names of installed plug-in checks to run as well.")
     review_size: int = Field(40, description="About how many records people are asked to review.")
 
 
@@ -56,7 +57,7 @@ async def verify_records(inputs: Mapping[str, Sequence[Record]], params: VerifyP
     )
     verdicts: dict[str, list[Verdict]] = {view.record.id: [] for view in views}
     standing = views
-    for layer in LAYERS:
+    for layer in layers_with(params.plugin_checks):
         for check in layer.checks:
             findings = await _run(check, standing, checks)
             for view in standing:

@@ -1,0 +1,1 @@
+"""A stage, a provider and a check: copy the file you need and change it."""
