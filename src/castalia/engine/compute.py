@@ -7,16 +7,19 @@ to worker processes; the result is the same, so the choice is no part of any ide
 
 import os
 import pickle
+import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
 from castalia.engine.outputs import dataset_of
 from castalia.engine.stage import Params, Stage
-from castalia.errors import ConfigError
+from castalia.errors import CastaliaError, ConfigError
 from castalia.records import Record
 from castalia.store import Dataset
 
@@ -89,9 +92,39 @@ def _map_in_processes(stage: Stage, params: Params, rows: pa.Table, processes: i
 
     table = pa.table({"id": rows.column("id"), "row": rows.to_struct_array()})
     frame = daft.from_arrow(table).into_batches(BATCH).select("id", Worker(stage, params).work(daft.col("row")).alias("outputs"))
-    for part in frame.to_arrow_iter():
+    for part in _parts(stage, frame, daft):
         for row in part.to_pylist():
             yield Mapped(row["id"], tuple(_decode(stage, item) for item in row["outputs"]))
+
+
+def _parts(stage: Stage, frame: Any, daft: Any) -> Iterator[pa.RecordBatch]:
+    try:
+        with _importable_in_workers():
+            yield from frame.to_arrow_iter()
+    except (RuntimeError, daft.exceptions.DaftCoreException) as error:
+        raise _worker_died(stage, error) from error
+
+
+def _worker_died(stage: Stage, error: Exception) -> CastaliaError:
+    """A worker that is killed, by lack of memory for example, takes no exception with it."""
+    return CastaliaError(
+        f"stage {stage.name!r}: a worker process ended without an answer: {error!s:.400}; nothing was published. "
+        f"Run it with `workers=0` to see the failing record, or with fewer workers where memory is short"
+    )
+
+
+@contextmanager
+def _importable_in_workers() -> Generator[None]:
+    """Workers start as fresh interpreters; this lets them import what this process can."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def _work(stage: Stage, params: Params, row: dict[str, Any]) -> list[dict[str, Any]]:
