@@ -1,6 +1,7 @@
 """From a model's text to a value, strictly: schema for the wire, JSON without duplicate keys or NaN, validation, the repair."""
 
 import json
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -52,6 +53,7 @@ def strict_json(text: str | bytes) -> Any:
         raise NotJSON(str(error)) from error
 
 
+@lru_cache(maxsize=256)
 def wire_schema(answer: type[BaseModel]) -> Schema:
     """The JSON schema of `answer` in the dialect that all JSON-schema modes take: closed objects, every property required."""
     return Schema(answer.__name__, canonical_json(_tighten(answer.model_json_schema())))
@@ -84,6 +86,7 @@ def _tighten(node: Any) -> Any:
     return result
 
 
+@lru_cache(maxsize=256)
 def is_expressible(schema: Schema) -> bool:
     """Whether a JSON-schema mode can take it: no free-form objects, no recursion."""
     root = json.loads(schema.text)

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from castalia.errors import AnswerUnusable, ConfigError, MissingRecording, UnknownPrice
 from castalia.oracle.answers import Problem, repair_request, validate, wire_schema
 from castalia.oracle.calls import Ask, ChatMessage, MissingCall, ModelAnswer, Reply, Task, TextReply
-from castalia.oracle.dispatch import Call, Dispatch, read_committed
+from castalia.oracle.dispatch import Dispatch, read_committed
+from castalia.oracle.exchange import Call
 from castalia.oracle.ledger import Ledger
 from castalia.oracle.ledger.reading import most_tokens
 from castalia.oracle.ledger.rows import Intent
@@ -77,7 +78,7 @@ class OracleClient:
                 raise UnknownPrice(
                     f"role {role!r} has a budget but model {config.model!r} has no known price"
                     + (f" at {config.base_url!r}" if config.base_url else "")
-                    + "; give `prices: {input: ..., output: ...}` in USD per million tokens (0 for a server of your own), or drop the budget"
+                    + "; give `prices: {input: ..., output: ...}` in USD per million tokens (0 for your own server), or drop the budget"
                 )
         variables = {variable for config in self._roles.values() if (variable := config.key_variable())}
         keys = {variable: os.environ.get(variable) for variable in variables}
@@ -169,7 +170,8 @@ class OracleClient:
         config = role_config(self._roles, role)
         schema = wire_schema(answer) if answer else None
         asked = Ask(Task("", "", "", ""), system, (ChatMessage("user", user),), schema)
-        return None if config.price() is None else to_usd(self._call(role, self._provider(config), asked).intent.worst)
+        worst = self._call(role, self._provider(config), asked).intent.worst
+        return None if config.price() is None else to_usd(worst)
 
     def estimate(self, role: str, *, calls: int, tokens_in: int, tokens_out: int) -> float | None:
         """USD of so many calls with so many tokens each; None when the price is unknown."""

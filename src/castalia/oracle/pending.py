@@ -11,8 +11,8 @@ from castalia.records import canonical_json
 def write_pending(missing: Iterable[MissingCall], path: Path) -> int:
     """Writes one JSON line per missing call, sorted by task; returns how many.
 
-    Fill `answer` (JSON that fits `answer_schema`), or replace it by `text` where no schema is given, and move the line into a `*.jsonl` of the
-    recordings folder. The file itself, when it is called pending.jsonl, is never read as a recording.
+    Fill `answer` (JSON that fits `answer_schema`), or replace it by `text` where no schema is given, and move the line into a
+    `*.jsonl` of the recordings folder. The file itself, when it is called pending.jsonl, is never read as a recording.
     """
     lines = {(call.task.prompt, call.task.subject, call.sample): _line(call) for call in missing}
     temporary = path.with_name(path.name + ".part")

@@ -33,8 +33,8 @@ def verify_chain(connection: sqlite3.Connection) -> Verification:
     previous, count, spent = "", 0, 0
     columns = ", ".join(f"calls.{name}" for name in LINKED)
     rows = connection.execute(
-        f"SELECT {columns}, chain, redacted, body FROM calls LEFT JOIN attempts ON attempts.key = calls.key AND attempts.number = calls.attempt "
-        "WHERE state = 'done' ORDER BY seq"
+        f"SELECT {columns}, chain, redacted, body FROM calls "
+        "LEFT JOIN attempts ON attempts.key = calls.key AND attempts.number = calls.attempt WHERE state = 'done' ORDER BY seq"
     )
     for values in rows:
         row: dict[str, Any] = dict(zip((*LINKED, "chain", "redacted", "body"), values, strict=True))

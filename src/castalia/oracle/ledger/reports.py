@@ -45,7 +45,8 @@ def usage(read: Read, equivalent: str | None) -> list[UsageRow]:
         row[:4]: row[4:]
         for row in read(
             "SELECT stage, role, provider, model, count(*), sum(tokens_in), sum(tokens_out), sum(cost), "
-            "sum(CASE WHEN price_in + price_out = 0 THEN tokens_in ELSE 0 END), sum(CASE WHEN price_in + price_out = 0 THEN tokens_out ELSE 0 END) "
+            "sum(CASE WHEN price_in + price_out = 0 THEN tokens_in ELSE 0 END), "
+            "sum(CASE WHEN price_in + price_out = 0 THEN tokens_out ELSE 0 END) "
             "FROM calls WHERE state = 'done' GROUP BY stage, role, provider, model"
         )
     }
@@ -65,8 +66,8 @@ def usage(read: Read, equivalent: str | None) -> list[UsageRow]:
 def in_doubt(read: Read) -> list[Doubt]:
     """Attempts that may have been billed, oldest first."""
     rows = read(
-        "SELECT a.key, number, stage, model, subject, outcome, coalesce(detail, ''), a.worst, a.sent_at FROM attempts a JOIN calls USING (key) "
-        "WHERE outcome IN ('unknown', 'in_doubt') ORDER BY a.sent_at, a.key"
+        "SELECT a.key, number, stage, model, subject, outcome, coalesce(detail, ''), a.worst, a.sent_at "
+        "FROM attempts a JOIN calls USING (key) WHERE outcome IN ('unknown', 'in_doubt') ORDER BY a.sent_at, a.key"
     )
     return [Doubt(*row[:7], worst_usd=to_usd(row[7]), sent_at=row[8]) for row in rows]
 

@@ -41,7 +41,10 @@ CREATE TABLE attempts (
   PRIMARY KEY (key, number)
 );
 CREATE INDEX attempts_doubtful ON attempts (outcome) WHERE outcome IN ('unknown', 'in_doubt');
-CREATE TABLE hits (stage TEXT, role TEXT, provider TEXT, model TEXT, n INTEGER NOT NULL, PRIMARY KEY (stage, role, provider, model)) WITHOUT ROWID;
+CREATE TABLE hits (
+  stage TEXT, role TEXT, provider TEXT, model TEXT, n INTEGER NOT NULL,
+  PRIMARY KEY (stage, role, provider, model)
+) WITHOUT ROWID;
 CREATE TRIGGER done_stays BEFORE UPDATE ON calls WHEN OLD.state = 'done'
   BEGIN SELECT RAISE(ABORT, 'a done call is immutable'); END;
 CREATE TRIGGER done_is_kept BEFORE DELETE ON calls WHEN OLD.state = 'done'
@@ -87,13 +90,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             _create(connection)
-        version = _version(connection)
-        if version is None or version < VERSION:
-            raise StoreError(f"{str(path)!r} is no ledger of this Castalia (version {version}, expected {VERSION}); name another file")
-        if version > VERSION:
-            raise StoreError(
-                f"ledger {str(path)!r} has version {version}, this Castalia reads up to {VERSION}; upgrade Castalia (`pip install -U castalia`)"
-            )
+        _check_version(_version(connection), path)
     except sqlite3.Error as error:
         connection.close()
         raise store_error(error, path) from error
@@ -101,6 +98,15 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_version(version: int | None, path: Path) -> None:
+    if version is None or version < VERSION:
+        raise StoreError(f"{str(path)!r} is no ledger of this Castalia (version {version}, expected {VERSION}); name another file")
+    if version > VERSION:
+        raise StoreError(
+            f"ledger {str(path)!r} has version {version}, this Castalia reads up to {VERSION}; upgrade Castalia (`pip install -U castalia`)"
+        )
 
 
 def _create(connection: sqlite3.Connection) -> None:

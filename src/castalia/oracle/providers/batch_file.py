@@ -45,10 +45,10 @@ class BatchFileProvider(LocalProvider):
     def missing(self, ask: Ask) -> str:
         """What to do with the file."""
         return (
-            f"no imported answer for prompt {ask.task.prompt!r}, subject {ask.task.subject!r}, sample {ask.sample}. The call waits in the ledger; "
-            f"when this run ends, all waiting calls stand in {PENDING!r} beside the ledger, in OpenAI batch format. Have it answered "
-            f"(`vllm run-batch -i {PENDING} -o results.jsonl --model ...`, a batch API, a person), import the results with "
-            f"`castalia oracle import results.jsonl`, and run again"
+            f"no imported answer for prompt {ask.task.prompt!r}, subject {ask.task.subject!r}, sample {ask.sample}. "
+            f"The call waits in the ledger; when this run ends, all waiting calls stand in {PENDING!r} beside the ledger, in OpenAI batch "
+            f"format. Have it answered (`vllm run-batch -i {PENDING} -o results.jsonl --model ...`, a batch API, a person), import the "
+            f"results with `castalia oracle import results.jsonl`, and run again"
         )
 
     @staticmethod

@@ -163,9 +163,9 @@ class RecordedProvider(LocalProvider):
         """What is missing and the three ways to get it."""
         return (
             f"no recorded answer for prompt {ask.task.prompt!r}, subject {ask.task.subject!r}, sample {ask.sample} in "
-            f"{str(self.recordings.folder)!r}. Three ways to get one: set an API key and a provider ('anthropic' or 'openai') for the role; "
-            f"point the role at a local server (`provider: openai`, `base_url: http://localhost:8000/v1`); or answer the missing tasks as a "
-            f"batch file (`provider: batch_file`), or by hand in pending.jsonl, and put the answered lines into that folder"
+            f"{str(self.recordings.folder)!r}. Three ways to get one: set an API key and a provider ('anthropic' or 'openai') for the "
+            f"role; point the role at a local server (`provider: openai`, `base_url: http://localhost:8000/v1`); or answer the missing "
+            f"tasks as a batch file (`provider: batch_file`), or by hand in pending.jsonl, and put the answered lines into that folder"
         )
 
     @staticmethod
