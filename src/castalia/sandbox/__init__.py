@@ -6,7 +6,7 @@ distributions, gets inputs over a pipe and gives JSON values back; what is expec
 """
 
 from castalia.sandbox.box import Sandbox
-from castalia.sandbox.doctor import doctor, open_sandbox
+from castalia.sandbox.opening import doctor, open_sandbox
 from castalia.sandbox.tools import TOOLS, ToolResult, ToolSession
 from castalia.sandbox.values import DoctorReport, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
 

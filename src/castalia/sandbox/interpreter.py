@@ -28,14 +28,15 @@ def this_interpreter() -> Interpreter:
     """The interpreter that runs this, seen through any virtual environment."""
     base = getattr(sys, "_base_executable", "") or sys.executable
     standard_library = Path(sysconfig.get_path("stdlib"))
-    name = sysconfig.get_config_var("INSTSONAME")
-    folder = sysconfig.get_config_var("LIBDIR")
-    shared = Path(folder or "/nowhere") / (name or "none")
+    name = str(sysconfig.get_config_var("INSTSONAME") or "")
+    # beside the library first: the folder of the build is not where a moved Python lives
+    places = [Path(folder or "/", name) for folder in (f"{sys.base_prefix}/lib", sysconfig.get_config_var("LIBDIR"))]
+    shared = [place for place in places if ".so" in name and os.access(place, os.R_OK)]
     return Interpreter(
         executable=Path(base).resolve(),
         standard_library=standard_library,
         library=os.path.relpath(standard_library, sys.base_prefix),
-        shared=(shared,) if ".so" in (name or "") and shared.is_file() else (),
+        shared=tuple(shared[:1]),
     )
 
 

@@ -49,9 +49,9 @@ def make_builder(tier: Tier, stage: Path) -> Builder:
             raise FileNotFoundError("no bubblewrap binary")
         if is_root and not reachable_by_others(binary):
             binary = bubblewrap.copy_bubblewrap(binary, stage / "bwrap")
-    open_to_all = all(reachable_by_others(path) for path in (python.executable, python.standard_library, *python.shared))
+    parts = (python.executable, python.standard_library, *python.shared)
     farm = None
-    if tier == "B" or (is_root and not open_to_all):
+    if tier == "B" or (is_root and not all(map(reachable_by_others, parts))):
         farm = stage / "python"
         if not farm.exists():
             make_farm(python, farm)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -84,11 +84,15 @@ class Grade:
         return self.tests_passed / self.tests if self.tests else 0.0
 
 
-@dataclass(frozen=True)
-class DoctorReport:
+class DoctorReport(NamedTuple):
     """What isolation this machine offers. `tier` is None when foreign code will not be run; `fix` then says what helps."""
 
     tier: Tier | None
     why: str
     fix: str
-    tiers: Mapping[str, str] = field(default_factory=dict[str, str])
+    tiers: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [f"foreign code runs in tier {self.tier}" if self.tier else "foreign code is not run on this machine"]
+        lines += [f"tier {tier} {text}" for tier, text in self.tiers.items()]
+        return "\n".join([*lines, self.fix] if self.fix else lines)

@@ -1,0 +1,122 @@
+"""Which tier is taken, for whom, and what is said when there is none."""
+
+import logging
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from castalia.errors import ConfigError, SandboxUnavailable
+from castalia.sandbox import RunnerConfig, doctor, jail, open_sandbox
+from castalia.sandbox.interpreter import make_farm, this_interpreter
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_doctor_says_what_the_sandbox_then_does() -> None:
+    report = doctor()
+    assert set(report.tiers) == {"A", "B"}
+    if report.tier is None:
+        assert report.fix
+        with pytest.raises(SandboxUnavailable):
+            open_sandbox()
+    else:
+        with open_sandbox() as sandbox:
+            assert sandbox.tier == report.tier
+
+
+def test_without_any_tier_nothing_runs_and_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("no isolation in this test")
+
+    monkeypatch.setattr("castalia.sandbox.opening.make_builder", broken)
+    with pytest.raises(SandboxUnavailable, match=r"tier A: no isolation in this test; tier B: .*user namespaces|AppArmor|bubblewrap"):
+        open_sandbox()
+    assert doctor().tier is None
+
+
+def test_a_weaker_tier_is_never_taken_in_silence(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("castalia.sandbox.bubblewrap.find_bubblewrap", lambda: None)
+    with pytest.raises(SandboxUnavailable, match="no bubblewrap binary"):
+        open_sandbox(tier="A")
+    if not doctor().tier:
+        pytest.skip("tier B does not work here")
+    with caplog.at_level(logging.WARNING), open_sandbox() as sandbox:
+        assert sandbox.tier == "B"
+    assert "tier B" in caplog.text
+    assert "no bubblewrap binary" in caplog.text
+
+
+def test_a_jail_that_can_not_confine_itself_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "works" not in doctor().tiers["A"][:5]:
+        pytest.skip(doctor().tiers["A"])
+    original = jail._told  # pyright: ignore[reportPrivateUsage]
+
+    def told(*words: object) -> dict[str, object]:
+        return {**original(*words), "write": ["/work\0"]}  # type: ignore[arg-type]
+
+    with open_sandbox(tier="A") as sandbox:
+        monkeypatch.setattr(jail, "_told", told)
+        with pytest.raises(SandboxUnavailable, match="could not be started"):
+            sandbox.run(["python", "-c", "print('ran')"])
+
+
+def test_a_harness_that_can_not_be_read_or_loaded_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    if not doctor().tier:
+        pytest.skip(doctor().why)
+    with pytest.raises(ConfigError, match="can't be read"):
+        open_sandbox({"x": RunnerConfig(harness=str(tmp_path / "missing.py"))})
+    (tmp_path / "needs.py").write_text("import markupsafe\ndef run(candidate, value): return 1\n")
+    with (
+        open_sandbox({"x": RunnerConfig(harness=str(tmp_path / "needs.py"))}) as sandbox,
+        pytest.raises(ConfigError, match="No module named 'markupsafe'"),
+    ):
+        sandbox.evaluate("x", "", [1])
+
+
+def test_closing_removes_everything_from_the_disk() -> None:
+    if not doctor().tier:
+        pytest.skip(doctor().why)
+    mine = f"castalia-sandbox-{os.getpid()}-"
+    before = {path.name for path in Path(tempfile.gettempdir()).iterdir() if path.name.startswith(mine)}
+    with open_sandbox() as sandbox:
+        sandbox.run(["python", "-c", "pass"], packages=["markupsafe"])
+    assert {path.name for path in Path(tempfile.gettempdir()).iterdir() if path.name.startswith(mine)} == before
+
+
+@pytest.mark.parametrize("tier", ["A", "B"])
+def test_an_ordinary_user_gets_the_same_sandbox(tier: str) -> None:
+    """As root, everything above ran as root: here an ordinary user opens the sandbox, with a Python of their own."""
+    if os.geteuid() != 0:
+        pytest.skip("this is an ordinary user: the other tests show it")
+    if not doctor().tiers[tier].startswith("works"):
+        pytest.skip(doctor().tiers[tier])
+    script = (
+        "import os\nfrom castalia.sandbox import open_sandbox\n"
+        f"with open_sandbox(tier={tier!r}) as s:\n"
+        "    v = s.evaluate('python', 'def f(x): return x * 2', [{'call': 'f', 'args': [21]}])[0].value\n"
+        "    o = s.run(['python', '-c', 'import os; print(os.path.exists(\"/etc/passwd\") and open(\"/etc/passwd\").read())'])\n"
+        "    t = s.run(['python', '-c', 'while 1: pass'], limits=__import__('castalia.sandbox').sandbox.Limits(seconds=0.3))\n"
+        "    print(os.getuid(), v, o.kind, b'root:' in o.stdout, t.kind)\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="ordinary-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        make_farm(this_interpreter(), folder / "python")
+        (folder / "tmp").mkdir()
+        (folder / "tmp").chmod(0o777)
+        site = Path(pytest.__file__).parent.parent
+        if not all(parent.stat().st_mode & 0o001 for parent in (*site.parents, *ROOT.parents)):
+            pytest.skip("an ordinary user can't reach this checkout")
+        environment = {
+            "PYTHONHOME": str(folder / "python"), "LD_LIBRARY_PATH": str(folder / "python/lib"), "TMPDIR": str(folder / "tmp"),
+            "PYTHONPATH": f"{ROOT / 'src'}:{site}", "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+        done = subprocess.run(
+            [str(folder / "python/bin/python"), "-c", script],
+            env=environment, user=12345, group=12345, extra_groups=[], capture_output=True, text=True, check=False, cwd="/", timeout=60,
+        )  # fmt: skip
+    expected = "12345 42 wrong False timeout" if tier == "B" else "12345 42 ok False timeout"
+    assert (done.stdout.strip(), done.stderr[-2000:]) == (expected, "")
