@@ -34,7 +34,7 @@ class _Child:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "castalia.web.worker"],
+            [sys.executable, "-c", "from castalia.web.worker import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
@@ -118,7 +118,7 @@ def _exactly(descriptor: int, count: int, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _serve() -> None:
+def serve() -> None:
     """The child's side: one request after the other until its input closes."""
     import resource
 
@@ -143,7 +143,3 @@ def _serve() -> None:
 def _reply(sink: Any, data: bytes) -> None:
     sink.write(_LENGTH.pack(len(data)) + data)
     sink.flush()
-
-
-if __name__ == "__main__":
-    _serve()

@@ -1,0 +1,45 @@
+"""Which queries led to which page, and the topic it fits best."""
+
+from collections.abc import Mapping, Sequence
+
+from castalia.records import Query
+from castalia.web.search.ranking import PageText, Ranking
+from castalia.web.search.site import Discovered
+
+_BEST = 5
+"""A query leads to so many pages at most."""
+_LEAST_SHARE = 0.4
+"""And only to pages with at least this share of its best score."""
+
+
+class Topics:
+    """Query ids and topic by URL."""
+
+    def __init__(self, scores: Mapping[str, Sequence[tuple[float, Query]]]) -> None:
+        self._scores = scores
+
+    def of(self, url: str) -> tuple[tuple[str, ...], str]:
+        """Ids of the queries that led to `url`, sorted, and the node of the best one; empty where none did."""
+        scored = self._scores.get(url, ())
+        if not scored:
+            return (), ""
+        best = min(scored, key=lambda item: (-item[0], item[1].id))
+        return tuple(sorted({query.id for _, query in scored})), best[1].node
+
+
+def assign_queries(pages: Sequence[Discovered], queries: Sequence[Query]) -> Topics:
+    """Ranks the pages for every query; a query with a site leads only to pages below it."""
+    texts = {
+        item.fetched.url: PageText(item.facts["title"], tuple(item.facts["headings"]), item.facts["text"])
+        for item in pages
+        if "text" in item.facts
+    }
+    ranking = Ranking(texts)
+    scores: dict[str, list[tuple[float, Query]]] = {}
+    for query in queries:
+        ranked = [(url, score) for url, score in ranking.rank(query.text) if not query.site or url.startswith(query.site)]
+        for url, score in ranked[:_BEST]:
+            if score >= _LEAST_SHARE * ranked[0][1]:
+                # A long query sums more words: its best score is the measure for how well a page fits it.
+                scores.setdefault(url, []).append((score / ranked[0][1], query))
+    return Topics(scores)

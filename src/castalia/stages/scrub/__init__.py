@@ -1,0 +1,15 @@
+"""From raw documents to documents without personal data."""
+
+from castalia.engine.stage import Stage
+from castalia.records import Document
+from castalia.stages.scrub.scrub import ScrubParams, scrub_document
+
+STAGE = Stage(
+    name="scrub",
+    version=1,
+    run=scrub_document,
+    params=ScrubParams,
+    reads={"documents_raw": Document},
+    writes={"documents_scrubbed": Document},
+    shape="map",
+)

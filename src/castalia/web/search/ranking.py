@@ -1,0 +1,69 @@
+"""Term-overlap ranking (BM25, Robertson and Zaragoza 2009) over a handful of pages. Pure, deterministic."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from castalia.web.prescan import word_set
+
+_K1, _B = 1.2, 0.75
+_TITLE_WEIGHT = 4
+"""A word of the title counts as often as this in the text; a word of a heading half of it."""
+_STOP = word_set(
+    "a an and are as at be by can do does for from how i if in into is it its of on or than that the their then there these this to "
+    "was what when where which who why will with you your"
+)
+
+
+class PageText(NamedTuple):
+    """The words of a page by where they stand."""
+
+    title: str
+    headings: tuple[str, ...]
+    text: str
+
+
+class Ranking:
+    """An index of pages, by URL."""
+
+    def __init__(self, pages: Mapping[str, PageText]) -> None:
+        self._counts = {url: _count(page) for url, page in pages.items()}
+        self._lengths = {url: sum(counts.values()) for url, counts in self._counts.items()}
+        self._mean = max(1.0, sum(self._lengths.values()) / max(1, len(pages)))
+        self._documents = Counter(word for counts in self._counts.values() for word in counts)
+
+    def rank(self, query: str) -> list[tuple[str, float]]:
+        """URLs with a positive score, best first; equal scores by URL."""
+        words = list(dict.fromkeys(terms(query)))
+        scored = [(url, self._score(url, words)) for url in self._counts]
+        return sorted(((url, score) for url, score in scored if score > 0), key=lambda item: (-item[1], item[0]))
+
+    def _score(self, url: str, words: Sequence[str]) -> float:
+        counts = self._counts[url]
+        norm = _K1 * (1 - _B + _B * self._lengths[url] / self._mean)
+        total = 0.0
+        for word in words:
+            count = counts.get(word, 0)
+            if count:
+                holders = self._documents[word]
+                rarity = math.log(1 + (len(self._counts) - holders + 0.5) / (holders + 0.5))
+                total += rarity * count * (_K1 + 1) / (count + norm)
+        return total
+
+
+def terms(text: str) -> list[str]:
+    """Lower-case words without stop words; a plural loses its s."""
+    words = re.findall(r"\w{2,}", text.lower())
+    return [word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in words if word not in _STOP]
+
+
+def _count(page: PageText) -> Counter[str]:
+    counts = Counter(terms(page.text))
+    for word in terms(page.title):
+        counts[word] += _TITLE_WEIGHT
+    for heading in page.headings:
+        for word in terms(heading):
+            counts[word] += _TITLE_WEIGHT // 2
+    return counts

@@ -1,0 +1,94 @@
+"""Discovery on one site: sitemaps and links, wave by wave, within the folder of the given URL.
+
+Each wave is fetched as a whole and continues in sorted order, so which pages are found depends on the site alone and
+not on which answer came first.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple, Protocol
+
+from castalia.web.archive import Fetched
+from castalia.web.bodies import decode_text
+from castalia.web.robots import Robots
+from castalia.web.urls import canonical_url, folder_of, site_root, url_key
+
+_MAX_SITEMAPS = 20
+_LOCATION = re.compile(r"<loc>\s*([^<\s]+)\s*</loc>", re.IGNORECASE)
+
+
+class Door(Protocol):
+    """What discovery needs of the web."""
+
+    async def fetch(self, url: str) -> Fetched:
+        """The outcome for a URL."""
+        ...
+
+    async def robots(self, url: str) -> Robots:
+        """The rules of a host."""
+        ...
+
+    async def facts(self, fetched: Fetched) -> dict[str, Any]:
+        """Facts of an HTML page."""
+        ...
+
+
+class Discovered(NamedTuple):
+    """A page of the site: the fetch and, for HTML that could be read, its facts."""
+
+    fetched: Fetched
+    facts: dict[str, Any]
+
+
+async def discover(door: Door, site: str, wanted: Callable[[str], bool], limit: int) -> AsyncIterator[Discovered]:
+    """At most `limit` outcomes of `site` and of what it links to below its folder, the given URL first.
+
+    `wanted` says which URLs may be followed; the given URL is always asked.
+    """
+    prefix = folder_of(site)
+    start = canonical_url(site) or site
+    seen = {url_key(start)}
+    wave = [start]
+    waiting = await _from_sitemaps(door, site, prefix)
+    asked = 0
+    while wave and asked < limit:
+        wave = wave[: limit - asked]
+        asked += len(wave)
+        results = await asyncio.gather(*(door.fetch(url) for url in wave))
+        following: set[str] = set(waiting)
+        waiting = []
+        for fetched in results:
+            facts: dict[str, Any] = {}
+            if fetched.media_type == "text/html" and not fetched.problem:
+                seen.add(url_key(fetched.final_url))
+                facts = await door.facts(fetched)
+                base = canonical_url(facts.get("base") or fetched.final_url, fetched.final_url) or fetched.final_url
+                following.update(url for link in facts.get("links", ()) if (url := canonical_url(link, base)))
+            yield Discovered(fetched, facts)
+        wave = list[str]()
+        for url in sorted(following):
+            if url.startswith(prefix) and wanted(url) and url_key(url) not in seen:
+                seen.add(url_key(url))
+                wave.append(url)
+
+
+async def _from_sitemaps(door: Door, site: str, prefix: str) -> list[str]:
+    rules = await door.robots(site)
+    queue = [*rules.sitemaps, f"{site_root(site)}sitemap.xml"]
+    known = set(queue)
+    found: list[str] = []
+    for _ in range(_MAX_SITEMAPS):
+        if not queue:
+            break
+        fetched = await door.fetch(queue.pop(0))
+        if fetched.problem or "<" not in (text := decode_text(fetched.headers.get("content-type", ""), fetched.body)):
+            continue
+        locations = [url for location in _LOCATION.findall(text) if (url := canonical_url(location.replace("&amp;", "&")))]
+        if "<sitemapindex" in text:
+            fresh = [url for url in locations if url not in known]
+            known.update(fresh)
+            queue.extend(fresh)
+        else:
+            found.extend(url for url in locations if url.startswith(prefix))
+    return found

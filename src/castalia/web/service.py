@@ -1,0 +1,84 @@
+"""The web as stages see it: fetch, facts, search and archive behind one object."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from castalia.errors import ConfigError
+from castalia.web.archive import Archive, Fetched
+from castalia.web.bodies import decode_text
+from castalia.web.fetch import Fetcher, FetchLimits
+from castalia.web.robots import Robots
+from castalia.web.search.provider import SearchProvider
+from castalia.web.search.site import Discovered, discover
+from castalia.web.worker import call_limited
+
+_FACTS = "castalia.web.facts:read_facts"
+
+
+class Web:
+    """The only door to the network. Made by `open_web`; closed by `close`."""
+
+    def __init__(self, fetcher: Fetcher, archive: Archive, providers: Mapping[str, SearchProvider]) -> None:
+        self.archive = archive
+        self.user_agent = fetcher.user_agent
+        self._fetcher = fetcher
+        self._providers = dict(providers)
+        self._parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="castalia-facts")
+
+    async def fetch(self, url: str) -> Fetched:
+        """The outcome for a URL, from the archive when it was fetched before."""
+        return await self._fetcher.fetch(url)
+
+    async def robots(self, url: str) -> Robots:
+        """The rules of the host of `url`."""
+        return await self._fetcher.robots(url)
+
+    async def facts(self, fetched: Fetched) -> dict[str, Any]:
+        """Facts of an HTML page (see `castalia.web.facts`), read in a limited worker; `problem` when it can't be read."""
+        loop = asyncio.get_running_loop()
+        outcome = await loop.run_in_executor(self._parser, call_limited, _FACTS, self.text(fetched))
+        return outcome.value if not outcome.problem else {"problem": outcome.problem, "detail": outcome.detail}
+
+    def text(self, fetched: Fetched) -> str:
+        """The decoded body."""
+        return decode_text(fetched.headers.get("content-type", ""), fetched.body)
+
+    def discover(self, site: str, wanted: Callable[[str], bool], limit: int) -> AsyncIterator[Discovered]:
+        """Pages of a site, found by sitemaps and links."""
+        return discover(self, site, wanted, limit)
+
+    def provider(self, name: str) -> SearchProvider:
+        """A search provider by its name. Raises ConfigError for an unknown one."""
+        if name not in self._providers:
+            raise ConfigError(f"search provider {name!r} is not available; there are 'site' and {sorted(self._providers)}")
+        return self._providers[name]
+
+    async def close(self) -> None:
+        """Closes connections, the parser and the archive."""
+        await self._fetcher.close()
+        self._parser.shutdown(wait=True)
+        self.archive.close()
+
+
+def open_web(
+    folder: Path,
+    *,
+    user_agent: str = "castalia",
+    connect_to: Mapping[str, str] | None = None,
+    allow_private: Sequence[str] = (),
+    rate_per_host: float = 1.0,
+    limits: FetchLimits | None = None,
+    providers: Mapping[str, SearchProvider] | None = None,
+) -> Web:
+    """Opens the archive in `folder` and the way to the network. Nothing is fetched yet.
+
+    All of this is execution: it changes how pages are fetched, not which ones. `limits` replaces `rate_per_host`.
+    """
+    if rate_per_host <= 0:
+        raise ConfigError(f"rate_per_host is {rate_per_host!r}; it counts requests per second and must be above 0")
+    archive = Archive(folder)
+    fetcher = Fetcher(archive, user_agent, connect_to or {}, allow_private, limits or FetchLimits(rate_per_host=rate_per_host))
+    return Web(fetcher, archive, providers or {})
