@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -24,6 +24,9 @@ from castalia.oracle.providers.base import HttpProvider, LocalProvider, Provider
 from castalia.oracle.redact import Redactor
 from castalia.oracle.roles import RoleConfig, judge_is_writer, role_config
 from castalia.records import canonical_json
+
+if TYPE_CHECKING:
+    from castalia.oracle.providers.batch_file import Imported
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -159,6 +162,12 @@ class OracleClient:
         said = provider.read(await self._answer(role, call))
         return TextReply(said.text, call.intent.key, said.stop, said.tool_calls_json)
 
+    def import_results(self, path: Path) -> "Imported":
+        """Files the results of a batch in the ledger; importing twice changes nothing. See `providers.batch_file`."""
+        from castalia.oracle.providers.batch_file import import_results
+
+        return import_results(self.ledger, path)
+
     def is_answered(self, role: str, system: str, user: str, answer: type[BaseModel], *, task: Task, sample: int = 0) -> bool:
         """Whether `ask` with these arguments would be answered by the ledger."""
         provider = self._provider(role_config(self._roles, role))
@@ -187,6 +196,9 @@ class OracleClient:
         now = time.monotonic()
         recent = sum(1 for moment in tally.recent if now - moment <= RATE_SECONDS)
         money = self.ledger.money()
+        limits = {limiter.reason for limiter in limiters if limiter.waiting and limiter.reason}
+        if dispatch.short_of_money:
+            limits.add("budget")
         return Stats(
             calls=tally.calls,
             cached=tally.cached,
@@ -197,7 +209,7 @@ class OracleClient:
             usd_left=None if self._budget is None else to_usd(self._budget) - sum(money),
             in_flight=sum(limiter.flying for limiter in limiters),
             waiting=sum(limiter.waiting for limiter in limiters),
-            limit=", ".join(sorted({limiter.reason for limiter in limiters if limiter.waiting and limiter.reason})),
+            limit=", ".join(sorted(limits)),
         )
 
     def _provider(self, config: RoleConfig) -> Provider:

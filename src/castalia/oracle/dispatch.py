@@ -12,7 +12,7 @@ from castalia.oracle.exchange import Again, Call, Exchange, Failures, Tally
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import approximate_tokens, reading_of
 from castalia.oracle.ledger.rows import Done, Intent, NoMoney, Reading, Sent, Theirs
-from castalia.oracle.limits import Limiter
+from castalia.oracle.limits import Flight, Limiter
 from castalia.oracle.prices import to_usd
 from castalia.oracle.providers import provider_class
 from castalia.oracle.providers.base import HttpProvider, LocalProvider, UnreadableAnswer
@@ -52,6 +52,7 @@ class Dispatch:
         self._offline = offline
         self._exchange = Exchange(ledger, self.tally, redactor, keys)
         self._runs: dict[str, Run] = {}
+        self.short_of_money = 0
         self._open = 0
         self._settled = 0
         self._change = asyncio.Event()
@@ -172,7 +173,7 @@ class Dispatch:
             await self.ledger.plan(intent)
             await limiter.start(reserved)
         run = self._runs[intent.key]
-        used, started = 0.0, time.monotonic()
+        used, flight = 0.0, Flight(limiter, time.monotonic())
         try:
             run.is_sent = True
             sent = await self._send(call, run)
@@ -180,7 +181,7 @@ class Dispatch:
                 run.is_sent = False
             elif isinstance(sent, Sent):
                 try:
-                    result, used = await self._exchange.run(call, provider, key, sent, started, limiter, failures)
+                    result, used = await self._exchange.run(call, provider, key, sent, flight, failures)
                 finally:
                     self._open -= 1
                     self._settled += 1
@@ -190,7 +191,8 @@ class Dispatch:
                 return sent
         finally:
             run.is_sent = False
-            limiter.end(reserved=reserved, used=used)
+            flight.land()
+            limiter.correct(reserved, used)
         await self._wait_for(intent.key, sent.owner)
         return self.ledger.lookup(intent.key) or Again(0.0)
 
@@ -208,7 +210,11 @@ class Dispatch:
                 # What flies reserves its worst case; when it lands there may be room.
                 self._change.clear()
                 run.is_sent = False
-                await self._change.wait()
+                self.short_of_money += 1
+                try:
+                    await self._change.wait()
+                finally:
+                    self.short_of_money -= 1
                 run.is_sent = True
 
     def _budget_reached(self, intent: Intent, money: NoMoney) -> BudgetReached:

@@ -15,7 +15,7 @@ from castalia.oracle.calls import Ask
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import reading_of
 from castalia.oracle.ledger.rows import Done, Intent, Outcome, Reading, Sent
-from castalia.oracle.limits import Limiter, retry_after
+from castalia.oracle.limits import Flight, Limiter, retry_after
 from castalia.oracle.providers.base import HttpProvider, Provider, UnreadableAnswer
 from castalia.oracle.redact import Redactor
 from castalia.oracle.transport import HttpReply, Lost, Transport, Unsent
@@ -91,10 +91,10 @@ class Exchange:
         await self._transport.close()
 
     async def run(
-        self, call: Call, provider: HttpProvider, key: str | None, sent: Sent, started: float, limiter: Limiter, failures: Failures
+        self, call: Call, provider: HttpProvider, key: str | None, sent: Sent, flight: Flight, failures: Failures
     ) -> tuple[Done | Again, float]:
         """Sends and settles one attempt. Returns what to do next, and the tokens it used."""
-        intent = call.intent
+        intent, limiter = call.intent, flight.limiter
         try:
             reply = await self._transport.post(provider, call.ask, key)
         except Unsent as error:
@@ -108,6 +108,8 @@ class Exchange:
             raw = self._redactor.raw(reply.raw)
             await self._ledger.receive(intent.key, sent, raw, reply.status, _request_id(reply))
             limiter.accepted()
+            # The provider is done with it: the next call may start while this one is read and booked.
+            flight.land()
             try:
                 answer = provider.read(raw)
             except UnreadableAnswer as error:
@@ -123,7 +125,7 @@ class Exchange:
         if reply.status in OVERLOADED:
             failures.overloads += 1
             wait = retry_after(reply.headers)
-            limiter.overloaded(started, wait)
+            limiter.overloaded(flight.started, wait)
             last = failures.overloads >= MOST_OVERLOADS
             again = await self._missed(call, sent, "rejected", reply, words, failures.overloads, last=last)
             return (again if wait is None else Again(wait + random.uniform(0, 0.1))), 0.0

@@ -9,6 +9,7 @@ import email.utils
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from castalia.errors import OracleError
 
@@ -60,6 +61,22 @@ class Rate:
         """Takes the cost; a negative one gives back what was reserved too much."""
         if self._per_second:
             self._level -= cost
+
+
+@dataclass
+class Flight:
+    """One started call."""
+
+    limiter: "Limiter"
+    started: float
+    """Monotonic seconds."""
+    is_landed: bool = False
+
+    def land(self) -> None:
+        """Frees its place, once."""
+        if not self.is_landed:
+            self.is_landed = True
+            self.limiter.end()
 
 
 class Limiter:
@@ -118,11 +135,14 @@ class Limiter:
                 self.end()
             raise
 
-    def end(self, *, reserved: float = 0.0, used: float = 0.0) -> None:
-        """A call came back; `used` corrects the `reserved` tokens."""
+    def end(self) -> None:
+        """A call came back."""
         self._flying -= 1
-        self._tokens.take(used - reserved)
         self._pump()
+
+    def correct(self, reserved: float, used: float) -> None:
+        """A call used other tokens than it had reserved."""
+        self._tokens.take(used - reserved)
 
     def accepted(self) -> None:
         """The server did the work: credentials and model are right, and the window grows by one call per round."""

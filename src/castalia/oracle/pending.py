@@ -1,10 +1,12 @@
-"""Tasks nobody has answered yet, written so that a person can."""
+"""Tasks nobody has answered yet, written so that a person can; and their answers, taken in."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from castalia.errors import InputError
 from castalia.oracle.calls import MissingCall
+from castalia.oracle.providers.recorded import load_recordings, read_recordings
 from castalia.records import canonical_json
 
 
@@ -15,10 +17,41 @@ def write_pending(missing: Iterable[MissingCall], path: Path) -> int:
     `*.jsonl` of the recordings folder. The file itself, when it is called pending.jsonl, is never read as a recording.
     """
     lines = {(call.task.prompt, call.task.subject, call.sample): _line(call) for call in missing}
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     temporary.write_text("".join(lines[task] + "\n" for task in sorted(lines)), encoding="utf-8")
     temporary.replace(path)
     return len(lines)
+
+
+def import_recordings(answered: Path, folder: Path) -> int:
+    """Adds the answered lines of a pending file to `imported.jsonl` of a recordings folder; returns how many.
+
+    Lines that are still unanswered are left where they are. Raises InputError, and adds nothing, when the file can't be read, a line
+    can't be used or a task has an answer already.
+    """
+    try:
+        text = answered.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"answers {str(answered)!r} can't be read: {error.strerror}") from error
+    filled = [line for line in text.splitlines() if line.strip() and not _is_open(line, answered)]
+    known = load_recordings(folder).by_task if folder.is_dir() else {}
+    new = read_recordings([(line.encode(), f"{answered}:{number}") for number, line in enumerate(filled, start=1)])
+    twice = sorted(task for task in new if task in known)
+    if twice:
+        raise InputError(f"task {twice[0]!r} has a recorded answer in {known[twice[0]].place} already; remove one of the two")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "imported.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in filled)
+    return len(filled)
+
+
+def _is_open(line: str, answered: Path) -> bool:
+    try:
+        fields = json.loads(line)
+        return fields.get("answer") is None and fields.get("text") is None
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"answers {str(answered)!r} hold the line {line[:80]!r}, which is no JSON object: {error}") from error
 
 
 def _line(call: MissingCall) -> str:

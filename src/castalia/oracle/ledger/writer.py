@@ -15,7 +15,8 @@ from castalia.oracle.ledger.tables import store_error
 
 R = TypeVar("R")
 Operation = Callable[[sqlite3.Connection], R]
-_Item = tuple[Operation[Any], "Future[Any]"]
+_Item = tuple[Operation[Any], "Future[Any] | asyncio.Future[Any]"]
+_Result = tuple["Future[Any] | asyncio.Future[Any]", Any, BaseException | None]
 
 GROUP = 512
 """Operations in one commit at most."""
@@ -34,15 +35,20 @@ class Writer:
 
     def submit(self, operation: Operation[R]) -> "Future[R]":
         """Queues an operation."""
-        if self._closed:
-            raise StoreError(f"ledger {str(self._path)!r} is closed; open it again")
         future: Future[R] = Future()
-        self._queue.put((operation, future))
+        self._put((operation, future))
         return future
 
     async def run(self, operation: Operation[R]) -> R:
         """Waits for the commit of an operation. Once queued it happens, also when the waiting task is cancelled."""
-        return await asyncio.shield(asyncio.wrap_future(self.submit(operation)))
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._put((operation, future))
+        return await future
+
+    def _put(self, item: _Item) -> None:
+        if self._closed:
+            raise StoreError(f"ledger {str(self._path)!r} is closed; open it again")
+        self._queue.put(item)
 
     def close(self) -> None:
         """Commits what is queued and ends the thread."""
@@ -66,7 +72,7 @@ class Writer:
                 self._commit(group)
 
     def _commit(self, group: list[_Item]) -> None:
-        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        results: list[_Result] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for operation, future in group:
@@ -87,8 +93,22 @@ class Writer:
             failure = store_error(error, self._path)
             failure.__cause__ = error
             results = [(future, None, failure) for _, future in group]
-        for future, value, error in results:
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
+        _deliver([result for result in results if isinstance(result[0], Future)])
+        # One wake-up of a loop serves all of its tasks in this group.
+        waiting: dict[asyncio.AbstractEventLoop, list[_Result]] = {}
+        for result in results:
+            if isinstance(result[0], asyncio.Future):
+                waiting.setdefault(result[0].get_loop(), []).append(result)
+        for loop, group_results in waiting.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_deliver, group_results)
+
+
+def _deliver(results: list[_Result]) -> None:
+    for future, value, error in results:
+        if future.done():  # its task was cancelled meanwhile
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)

@@ -8,7 +8,7 @@ made for another wording. Who answers a line of `pending.jsonl` may leave its ot
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -93,21 +93,26 @@ def load_recordings(folder: Path) -> Recordings:
 
 @lru_cache(maxsize=16)
 def _load(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> Recordings:
+    lines = [(raw, f"{path}:{number}") for path, _, _ in files for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1)]
+    return Recordings(folder, read_recordings(lines))
+
+
+def read_recordings(lines: Iterable[tuple[bytes, str]]) -> Mapping[tuple[str, str, int], Recording]:
+    """Recordings by task, of lines and the places they stand. Raises InputError as `load_recordings` does."""
     found: dict[tuple[str, str, int], Recording] = {}
-    for path, _, _ in files:
-        for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
-            if not raw.strip():
-                continue
-            place = f"{path.name}:{number}"
-            line = _parse(raw, f"{path}:{number}")
-            task = (line.prompt, line.subject, line.sample)
-            if task in found:
-                raise InputError(
-                    f"recording {place} answers prompt {line.prompt!r}, subject {line.subject!r}, sample {line.sample} a second time, "
-                    f"after {found[task].place}; a task has one answer, remove one of the lines"
-                )
-            found[task] = Recording(line, raw.strip(), place)
-    return Recordings(folder, found)
+    for raw, place in lines:
+        if not raw.strip():
+            continue
+        line = _parse(raw, place)
+        short = place.rpartition("/")[2]
+        task = (line.prompt, line.subject, line.sample)
+        if task in found:
+            raise InputError(
+                f"recording {short} answers prompt {line.prompt!r}, subject {line.subject!r}, sample {line.sample} a second time, "
+                f"after {found[task].place}; a task has one answer, remove one of the lines"
+            )
+        found[task] = Recording(line, raw.strip(), short)
+    return found
 
 
 def _parse(raw: bytes, place: str) -> RecordedLine:
