@@ -141,6 +141,7 @@ async def _bring_up_to_date(
     params = resolve_params(stage, run.params)
     found = stage_state(stage, params, run.store, run.role_identity)
     if found.state == "stale" and stage.name in kept:
+        run.store.put_json(found.parts)
         for dataset in stage.outputs:
             if run.store.has(dataset):
                 run.store.waive(dataset, found.fingerprint, found.reason)

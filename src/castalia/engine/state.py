@@ -6,6 +6,7 @@ from typing import Literal
 
 from castalia.engine.fingerprint import Parts, RoleIdentity, explain_change, fingerprint, fingerprint_parts
 from castalia.engine.stage import Params, Stage
+from castalia.errors import CorruptObject, StoreError
 from castalia.store import Manifest, Store
 
 State = Literal["fresh", "missing", "stale", "blocked"]
@@ -36,7 +37,11 @@ def stage_state(stage: Stage, params: Params, store: Store, role_identity: RoleI
         return StageState("blocked", f"waits for {', '.join(map(repr, absent))}", inputs)
     parts = fingerprint_parts(stage, params, {dataset: manifest.content for dataset, manifest in inputs.items()}, role_identity)
     wanted = fingerprint(parts)
-    outputs = {dataset: store.manifest(dataset) for dataset in stage.outputs if store.has(dataset)}
+    try:
+        outputs = {dataset: store.manifest(dataset) for dataset in stage.outputs if store.has(dataset)}
+    except CorruptObject as error:
+        # Not raised: rebuilding this very stage is the cure.
+        return StageState("stale", str(error), inputs, wanted, parts)
     accepted = [dataset for dataset, manifest in outputs.items() if manifest.accepts(wanted)]
     if len(accepted) == len(stage.outputs):
         return StageState("fresh", "nothing changed", inputs, wanted, parts)
@@ -50,5 +55,8 @@ def stage_state(stage: Stage, params: Params, store: Store, role_identity: RoleI
 def _reason(store: Store, manifest: Manifest, parts: Parts) -> str:
     # After a waiver the identity to compare with is the one that was waived last.
     known = manifest.waivers[-1].fingerprint if manifest.waivers else manifest.fingerprint
-    changes = list(explain_change(store.get_json(known, manifest.dataset), parts))
+    try:
+        changes = list(explain_change(store.get_json(known, manifest.dataset), parts))
+    except StoreError as error:
+        return f"what {manifest.dataset!r} was made from can't be read: {error}"
     return "; ".join(changes) or "its outputs are incomplete"

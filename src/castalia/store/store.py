@@ -35,6 +35,7 @@ R = TypeVar("R", bound=Record)
 ROWS_PER_SHARD = 50_000
 CHARACTERS_PER_SHARD = 32 * 1024 * 1024
 
+_HASH = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*")
 
 
@@ -76,7 +77,7 @@ class Store:
         """The bytes filed under `sha256`, verified. Raises CorruptObject naming the object and `used_by`."""
         data = self._files.read(_object_name(sha256))
         of = f" of dataset {used_by!r}" if used_by else ""
-        advice = f"restore it from a copy of the store, or rebuild {used_by or 'what needs it'!r}"
+        advice = "restore it from a copy of the store, or rebuild the stage that writes it"
         if data is None:
             raise CorruptObject(f"object {sha256!r}{of} is missing from store {self.root!r}; {advice}")
         actual = hashlib.sha256(data).hexdigest()
@@ -147,7 +148,8 @@ class Store:
     def publish(self, manifests: Iterable[Manifest]) -> None:
         """Makes each manifest's dataset name mean it. A name that already does keeps its time."""
         for manifest in manifests:
-            if self.ref(manifest.dataset) != manifest.hash:
+            # A damaged ref is simply replaced.
+            if _parse_ref(self._files.read(_ref_name(manifest.dataset)) or b"") != manifest.hash:
                 at = datetime.now(UTC).isoformat(timespec="seconds")
                 self._files.write(_ref_name(manifest.dataset), canonical_json({"manifest": manifest.hash, "at": at}).encode())
 
@@ -167,12 +169,12 @@ class Store:
         data = self._files.read(_ref_name(name))
         if data is None:
             return None
-        try:
-            return str(json.loads(data)["manifest"])
-        except (ValueError, KeyError, TypeError) as error:
+        manifest = _parse_ref(data)
+        if manifest is None:
             raise CorruptObject(
-                f"the ref of dataset {name!r} in store {self.root!r} holds {data[:60]!r}, not a manifest hash; rebuild {name!r}"
-            ) from error
+                f"the ref of dataset {name!r} in store {self.root!r} holds {data[:60]!r}, no manifest hash; rebuild the stage that writes it"
+            )
+        return manifest
 
     def names(self) -> list[str]:
         """Names of all datasets."""
@@ -184,7 +186,7 @@ class Store:
 
     def manifest(self, name: str) -> Manifest:
         """The manifest of a dataset, by name or by manifest hash. Raises StoreError, CorruptObject."""
-        sha256 = name if re.fullmatch(r"[0-9a-f]{64}", name) else self.ref(name)
+        sha256 = name if _HASH.fullmatch(name) else self.ref(name)
         if sha256 is None:
             raise StoreError(f"store {self.root!r} has no dataset {name!r}; it has {self.names()}. Run the stage that writes it")
         if sha256 not in self._manifests:
@@ -305,6 +307,15 @@ def _cut(rows: list[_Row]) -> Iterator[list[_Row]]:
 
 def _object_name(sha256: str) -> str:
     return f"objects/{sha256[:2]}/{sha256}"
+
+
+def _parse_ref(data: bytes) -> str | None:
+    """The manifest hash in a ref, None when there is none."""
+    try:
+        manifest = json.loads(data)["manifest"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return manifest if isinstance(manifest, str) and _HASH.fullmatch(manifest) else None
 
 
 def _ref_name(dataset: str) -> str:
