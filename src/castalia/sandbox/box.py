@@ -8,6 +8,7 @@ import binascii
 import json
 import shutil
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -37,6 +38,7 @@ class Sandbox:
         self._harnesses = {name: _harness_text(name, runner) for name, runner in self._runners.items()}
         self._packages: dict[tuple[str, ...], Path] = {}
         self._lock = threading.Lock()
+        self._remove_stage = weakref.finalize(self, remove_stage, builder.stage)
 
     @property
     def tier(self) -> Tier:
@@ -56,7 +58,7 @@ class Sandbox:
 
     def close(self) -> None:
         """Removes the staging folder."""
-        remove_stage(self._builder.stage)
+        self._remove_stage()
 
     def check(self) -> None:
         """Runs one line of Python in a jail. Raises SandboxUnavailable when no jail can be started or it gives nothing."""
@@ -186,10 +188,14 @@ def _refusal(argv: Sequence[str], files: Mapping[str, bytes]) -> str:
     if not argv or any("\0" in word for word in argv):
         return f"the command {list(argv)!r} is empty or has a NUL character"
     for name in files:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+        if not _is_below(name):
             return f"the file name {name!r} is not a path below the working folder"
     return ""
+
+
+def _is_below(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and bool(path.parts) and "\0" not in name
 
 
 def _remove_work(plan: Plan) -> None:
@@ -198,7 +204,7 @@ def _remove_work(plan: Plan) -> None:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0
+    return value if isinstance(value, float) else 0.0
 
 
 def _bytes(value: object) -> bytes:
@@ -219,7 +225,11 @@ def _outcome(report: Report) -> Outcome:
     stderr = _bytes(frame.get("stderr"))
     files = frame.get("files")
     omitted = frame.get("omitted")
-    left = {str(name): _bytes(data) for name, data in cast(dict[object, object], files).items()} if isinstance(files, dict) else {}
+    left = (
+        {str(name): _bytes(data) for name, data in cast(dict[object, object], files).items() if _is_below(str(name))}
+        if isinstance(files, dict)
+        else {}
+    )
     return Outcome(
         kind=_kind(frame.get("limit"), status, stderr),
         stdout=_bytes(frame.get("stdout")),

@@ -14,7 +14,7 @@ from castalia.sandbox.supervise import Launch
 from castalia.sandbox.values import Limits, Tier
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from inside.start import main; main()"
-_UIDS = (1_879_048_192, 1_879_113_727)  # uids no one has: each jail gets its own, so per-user limits count it alone
+_UIDS = (1_879_048_192, 1_879_113_727)  # ids no one has: each jail gets its own, so per-user limits count it alone
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -60,8 +60,19 @@ def make_builder(tier: Tier, stage: Path) -> Builder:
 
 def plan_jail(builder: Builder, limits: Limits, packages: Path | None) -> Plan:
     """One jail. In tier B this makes its working folder, which the caller removes."""
-    user = random.randint(*_UIDS) if os.geteuid() == 0 else None
+    user = random.randint(*_free_ids()) if os.geteuid() == 0 else None
     return _plan_namespaces(builder, limits, packages, user) if builder.tier == "A" else _plan_plain(builder, limits, packages, user)
+
+
+def _free_ids() -> tuple[int, int]:
+    """A range of user and group ids for jails; in a container that maps few ids, the highest of those."""
+    first, last = _UIDS
+    for name in ("uid_map", "gid_map"):
+        spans = [tuple(map(int, line.split())) for line in Path("/proc/self", name).read_text().splitlines()]
+        if not any(start <= _UIDS[0] and _UIDS[1] < start + count for start, _, count in spans):
+            top = max(start + count for start, _, count in spans) - 1
+            first, last = max(1, min(first, top - 10_000)), min(last, top)
+    return first, max(first, last)
 
 
 def _environment(home: str, packages: str | None, folder: str) -> dict[str, str]:

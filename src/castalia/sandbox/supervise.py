@@ -115,7 +115,10 @@ def _frames(data: bytearray) -> list[dict[str, Any]]:
         body = data[position + 4 : position + 4 + length]
         if len(body) < length:
             break
-        value: Any = json.loads(body)
+        try:
+            value: Any = json.loads(body)
+        except (ValueError, RecursionError):
+            break  # no frame the supervisor writes: it was taken over, and nothing after this counts
         if isinstance(value, dict):
             frames.append(cast(dict[str, Any], value))
         position += 4 + length
