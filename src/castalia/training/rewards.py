@@ -1,0 +1,100 @@
+"""The reward of one completion, term by term, recorded so that it can be computed again.
+
+reward = 0 for what isn't valid Harmony, else floor + (1 - floor) * check. An absent check is None, and then so is the
+reward: a scorer that could not decide says nothing about the answer.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import Field
+
+from castalia.errors import SandboxUnavailable
+from castalia.harmony import Parsed, Vocabulary, parse_completion
+from castalia.records import Check, Frozen, RewardRecord
+from castalia.sandbox import Sandbox
+from castalia.scoring import score
+
+
+class Scored(NamedTuple):
+    """What a check said of an answer."""
+
+    value: float | None
+    """In [0, 1], None where it could not be decided."""
+    reason: str
+
+
+Scorer = Callable[[Check, str], Scored]
+
+
+def checks(sandbox: Sandbox | None) -> Scorer:
+    """The scorer of `castalia.scoring`. What needs a sandbox or a tool session that isn't there is undecided, not wrong."""
+
+    def scored(check: Check, answer: str) -> Scored:
+        if check.kind == "state":
+            return Scored(None, "a state check needs a tool session")
+        try:
+            result = score(check, answer, sandbox=sandbox)
+        except SandboxUnavailable as error:
+            return Scored(None, str(error))
+        return Scored(float(result.value), result.reason)
+
+    return scored
+
+
+class RewardTerms(Frozen):
+    """Everything that a reward was made of."""
+
+    record: str = Field(description="Id of the reward record.")
+    step: int = Field(description="Optimizer step in which it was sampled.")
+    status: str = Field(description="What the parser said.")
+    format: float = Field(description="1 for valid Harmony with a final message, else 0.")
+    check: float | None = Field(description="The check's value in [0, 1]; None where it could not be decided.")
+    check_source: str = Field(description="What decided: the kind of check.")
+    reason: str = Field("", description="Why.")
+    floor: float = Field(description="Reward of valid Harmony alone.")
+    reward: float | None = Field(description="What GRPO got.")
+    answer: str = Field(description="The final message, or everything decoded where there is none.")
+    tokens: int = Field(description="Length of the completion.")
+
+
+def combine(format_term: float, check: float | None, floor: float) -> float | None:
+    """The formula above."""
+    if format_term == 0:
+        return 0.0
+    return None if check is None else floor + (1 - floor) * check
+
+
+def score_completion(
+    record: RewardRecord, ids: Sequence[int], vocabulary: Vocabulary, scorer: Scorer, *, finished: bool, floor: float, step: int
+) -> RewardTerms:
+    """Parses a completion by its ids and scores its final message."""
+    parsed: Parsed = parse_completion(ids, vocabulary, finished=finished)
+    # A call where there are tools is valid, but what it leads to was not played: no score, and so no reward.
+    called = bool(parsed.calls) and bool(record.prompt.tools)
+    format_term = float(parsed.final is not None or called)
+    value: float | None = None
+    reason = "a call, not an answer" if called else "no final message to score"
+    if parsed.final is not None:
+        value, reason = scorer(record.check, parsed.final)
+    return RewardTerms(
+        record=record.id,
+        step=step,
+        status=str(parsed.status),
+        format=format_term,
+        check=value,
+        check_source=record.check.kind,
+        reason=reason[:300],
+        floor=floor,
+        reward=combine(format_term, value, floor),
+        answer=parsed.final if parsed.final is not None else parsed.raw,
+        tokens=len(ids),
+    )
+
+
+def record_terms(path: Path, terms: Sequence[RewardTerms]) -> None:
+    """Appends to a JSONL file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(term.model_dump(mode="json"), ensure_ascii=False) + "\n" for term in terms)

@@ -1,0 +1,219 @@
+# pyright: basic
+"""Supervised fine-tuning on TRL's SFTTrainer with Harmony-exact labels; `python -m castalia.training.sft job.json`."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from castalia.harmony import foreign_vocabulary
+from castalia.records import Record
+from castalia.training.data import Example, Prepared, sft_examples
+from castalia.training.following import Scheduled, follow, mean_of
+from castalia.training.lora import adapter_config
+from castalia.training.machine import trainer_arguments
+from castalia.training.models import added_rows, count_trainable, load_model, load_tokenizer, save_model
+from castalia.training.optimizer import freeze
+from castalia.training.recipe import ConsolidateSettings, Recipe, SftSettings, StageName
+from castalia.training.scheduler import Schedule
+from castalia.training.stage import (
+    OnEvent,
+    StageResult,
+    finish,
+    finished,
+    folder_hash,
+    ignore_event,
+    prepare,
+    read_metrics,
+    stage_fingerprint,
+    write_atomically,
+)
+
+IGNORED = -100
+
+
+def run(
+    recipe: Recipe,
+    records: Sequence[Record],
+    start: Path,
+    out: Path,
+    *,
+    start_id: str | None = None,
+    on_event: OnEvent = ignore_event,
+) -> StageResult:
+    """Trains the model in `start` on SFT examples; the result lies in `out / "model"`.
+
+    A finished run of the same inputs is returned as it is; an interrupted one goes on from its newest checkpoint with the
+    identical next batch. `start_id` names what is in `start`; without it the folder's files are hashed.
+    """
+    settings = recipe.sft or SftSettings()
+    start_id = start_id or folder_hash(start)
+    fingerprint = stage_fingerprint("sft", recipe, records, (), start_id)
+    if done := finished(out, fingerprint):
+        return done
+    tokenizer = load_tokenizer(start)
+    prepared = sft_examples(
+        records,
+        foreign_vocabulary(tokenizer),
+        recipe.style,
+        weights=settings.weights,
+        emphasis=settings.emphasis,
+        max_length=settings.max_length,
+    )
+    return train_supervised("sft", recipe, settings, prepared, start, out, fingerprint, tokenizer, on_event)
+
+
+def train_supervised(
+    stage: StageName,
+    recipe: Recipe,
+    settings: SftSettings | ConsolidateSettings,
+    prepared: Prepared[Example],
+    start: Path,
+    out: Path,
+    fingerprint: str,
+    tokenizer: Any,
+    on_event: OnEvent,
+    measure_kl: Callable[[], float] | None = None,
+) -> StageResult:
+    """The run shared by SFT and consolidation. `measure_kl` is asked when the model is written."""
+    examples = prepared.required(stage)
+    checkpoint = prepare(out, fingerprint, settings.model_dump(mode="json"))
+    model = load_model(start, weights=recipe.weights, attention=recipe.attention)
+    trainer = make_trainer(recipe, settings, examples, model, tokenizer, added_rows(start), out)
+    write_atomically(out / "trainable.json", json.dumps(count_trainable(trainer.model)))
+    progress = follow(trainer, stage, settings, out, on_event)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    save_model(trainer.model, tokenizer, start, out / "model")
+    del model
+    lines = read_metrics(out)
+    tail = lines[-max(1, len(lines) // 10) :]
+    result = StageResult(
+        stage=stage,
+        folder=str(out / "model"),
+        fingerprint=fingerprint,
+        steps=trainer.state.global_step,
+        planned_steps=trainer.schedule.steps,
+        samples=len(examples),
+        too_long=tuple(prepared.too_long),
+        tokens=int(sum(line.get("tokens", 0) for line in lines)),
+        seconds=sum(line.get("step_seconds", 0.0) for line in lines),
+        final_loss=mean_of(tail, "loss"),
+        kl_to_start=measure_kl() if measure_kl else None,
+        stopped=progress.stopped,
+    )
+    return finish(out, result)
+
+
+def make_trainer(
+    recipe: Recipe,
+    settings: SftSettings | ConsolidateSettings,
+    examples: Sequence[Example],
+    model: Any,
+    tokenizer: Any,
+    added: Sequence[int],
+    out: Path,
+) -> "HarmonyTrainer":
+    """A trainer over `examples` in the order of the schedule. Changes `model` in place where parts of it are frozen."""
+    order = settings.order
+    schedule = Schedule(
+        tuple(e.item() for e in examples), batch_size=settings.batch_size, epochs=settings.epochs, seed=recipe.seed, order=order
+    )
+    if recipe.lora is None:
+        freeze(model, settings, added)
+    trainer = HarmonyTrainer(
+        model=model,
+        args=SFTConfig(
+            **trainer_arguments(recipe, settings, out, schedule.steps),
+            dataset_kwargs={"skip_prepare_dataset": True},
+            max_length=None,
+            packing=False,
+            router_aux_loss_coef=settings.router_aux_loss or None,
+        ),
+        train_dataset=Dataset.from_list([e.row() for e in examples]),
+        data_collator=Collator(tokenizer.pad_token_id or 0),
+        processing_class=tokenizer,
+        peft_config=adapter_config(recipe.lora, added) if recipe.lora and not hasattr(model, "peft_config") else None,
+    )
+    trainer.schedule, trainer.settings, trainer.added = schedule, settings, added
+    return trainer
+
+
+class Collator:
+    """Pads rows to the longest: input_ids, attention_mask, labels and weights, each (rows, longest)."""
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        longest = max(len(row["input_ids"]) for row in rows)
+
+        def padded(key: str, fill: float, kind: torch.dtype) -> torch.Tensor:
+            return torch.tensor([[*row[key], *[fill] * (longest - len(row[key]))] for row in rows], dtype=kind)
+
+        present = torch.tensor([[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in rows])
+        return {
+            "input_ids": padded("input_ids", self.pad, torch.long),
+            "attention_mask": present,
+            "labels": padded("labels", IGNORED, torch.long),
+            "weights": padded("weights", 0.0, torch.float32),
+        }
+
+
+class HarmonyTrainer(Scheduled, SFTTrainer):
+    """SFTTrainer whose loss is the weighted mean over the trained tokens: sum(w * -log p) / sum(w).
+
+    Logits are computed at the trained positions only. With all weights 1 the loss and its gradient are TRL's own.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._seen = {"tokens": 0, "trained_tokens": 0}
+        self._lap = time.monotonic()
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor:
+        weight = sum((batch["weights"][:, 1:] * (batch["labels"][:, 1:] != IGNORED)).sum() for batch in batch_samples)
+        return self.accelerator.gather(torch.as_tensor(weight, device=device)).sum()
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        labels, weights = inputs["labels"][:, 1:], inputs["weights"][:, 1:]
+        # TRL's fused head projects every position on machines without Triton. With a third of the positions trained and a
+        # vocabulary of fifty thousand that is most of a small model's work, so only positions trained in some row are.
+        positions = (labels != IGNORED).any(dim=0).nonzero().flatten()
+        outputs = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            use_cache=False,
+            logits_to_keep=positions,
+            **({"output_router_logits": True} if self.aux_loss_enabled else {}),
+        )
+        labels, weights = labels[:, positions], weights[:, positions]
+        trained = labels != IGNORED
+        losses = torch.nn.functional.cross_entropy(outputs.logits[trained].float(), labels[trained], reduction="none")
+        total = (weights[trained] * losses).sum()
+        normal = weights[trained].sum() if num_items_in_batch is None else num_items_in_batch
+        loss = total / torch.as_tensor(normal).clamp(min=1e-8)
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes
+        if self.aux_loss_enabled:
+            loss = loss + self.router_aux_loss_coef * outputs.aux_loss / self.current_gradient_accumulation_steps
+        self._seen["tokens"] += int(inputs["attention_mask"].sum())
+        self._seen["trained_tokens"] += int(trained.sum())
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            now = time.monotonic()
+            logs.update(self._seen, step_seconds=round(now - self._lap, 4))
+            self._seen, self._lap = {"tokens": 0, "trained_tokens": 0}, now
+        super().log(logs, start_time)
+
+
+if __name__ == "__main__":
+    from castalia.training.job import main
+
+    main("sft")

@@ -1,0 +1,73 @@
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("trl")
+
+from castalia.training import LoraSettings  # noqa: E402
+from castalia.training.lora import adapter_config, export_merged  # noqa: E402
+from castalia.training.models import count_trainable, load_model, load_tokenizer, prepare_base, save_model  # noqa: E402
+
+EXPERTS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
+
+
+@pytest.fixture(scope="module")
+def gpt_oss(tokenizer, tmp_path_factory):
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    torch.manual_seed(0)
+    config = GptOssConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        sliding_window=8,
+        layer_types=["sliding_attention", "full_attention"],
+        pad_token_id=0,
+    )
+    source = tmp_path_factory.mktemp("gptoss")
+    GptOssForCausalLM(config).save_pretrained(source)
+    tokenizer.save_pretrained(source)
+    return prepare_base(str(source), tmp_path_factory.mktemp("gptoss-base") / "model")
+
+
+def test_gradients_reach_attention_sinks_router_and_experts(gpt_oss):
+    model = load_model(gpt_oss, attention="eager")
+    ids = torch.randint(1, 200, (2, 12))
+    model(input_ids=ids, labels=ids).loss.backward()
+    reached = {name: p.grad.abs().max().item() for name, p in model.named_parameters() if p.grad is not None}
+    for part in ("sinks", "router.weight", "experts.gate_up_proj", "experts.down_proj"):
+        found = [value for name, value in reached.items() if name.endswith(part)]
+        assert len(found) == 2
+        assert all(value > 0 for value in found)
+
+
+def test_an_adapter_on_modules_alone_leaves_the_experts_frozen_and_the_table_says_so(gpt_oss):
+    from peft import get_peft_model
+
+    without = get_peft_model(load_model(gpt_oss), adapter_config(LoraSettings(rank=2), []))
+    table = count_trainable(without)
+    assert table["experts"][0] == 0
+    assert "adapter on experts" not in table
+    named = get_peft_model(load_model(gpt_oss), adapter_config(LoraSettings(rank=2, target_parameters=EXPERTS), []))
+    assert count_trainable(named)["adapter on experts"][0] > 0
+
+
+def test_a_merged_adapter_gives_the_adapter_s_probabilities(gpt_oss, tmp_path):
+    from peft import get_peft_model
+
+    tokenizer = load_tokenizer(gpt_oss)
+    model = get_peft_model(load_model(gpt_oss), adapter_config(LoraSettings(rank=2, target_parameters=EXPERTS), []))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+    save_model(model, tokenizer, gpt_oss, tmp_path / "adapter")
+    before = load_model(gpt_oss)(**tokenizer("abc", return_tensors="pt")).logits
+    assert export_merged(tmp_path / "adapter", tmp_path / "merged", weights="fp32") < 1e-4
+    after = load_model(tmp_path / "merged")(**tokenizer("abc", return_tensors="pt")).logits
+    assert (after - before).abs().max() > 1e-3
