@@ -11,7 +11,7 @@ import pytest
 from oracle_cases import Point, client, task
 
 from castalia.errors import AnswerUnusable, InputError, MissingRecording
-from castalia.oracle import OracleClient, Reply, RoleConfig, open_ledger
+from castalia.oracle import OracleClient, Reply, RoleConfig, import_recordings, open_ledger
 
 
 def record(folder: Path, *lines: dict[str, Any] | str, file: str = "a.jsonl") -> RoleConfig:
@@ -84,6 +84,24 @@ def test_all_missing_answers_are_collected_and_a_person_can_give_them(tmp_path: 
             assert oracle.missing == []
 
     asyncio.run(run())
+
+
+def test_answered_lines_of_a_pending_file_join_the_recordings_once(tmp_path: Path) -> None:
+    answered = tmp_path / "pending.jsonl"
+    lines = [line("a", user="one\u2028two"), line("open", answer=None), line("b")]
+    answered.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in lines), encoding="utf-8")
+    assert import_recordings(answered, tmp_path / "r") == 2
+
+    async def run() -> None:
+        async with client(tmp_path, RoleConfig(provider="recorded", recordings=str(tmp_path / "r"))) as oracle:
+            assert [(await ask(oracle, subject)).value.x for subject in ("a", "b")] == [1, 1]
+
+    asyncio.run(run())
+    with pytest.raises(InputError, match=r"imported\.jsonl:1 already"):
+        import_recordings(answered, tmp_path / "r")
+    answered.write_text('{"answer": {}}\n\nnonsense\n')
+    with pytest.raises(InputError, match=r"pending\.jsonl:3 is no JSON object"):
+        import_recordings(answered, tmp_path / "r")
 
 
 @pytest.mark.parametrize(

@@ -34,24 +34,29 @@ def import_recordings(answered: Path, folder: Path) -> int:
         text = answered.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"answers {str(answered)!r} can't be read: {error.strerror}") from error
-    filled = [line for line in text.splitlines() if line.strip() and not _is_open(line, answered)]
-    known = load_recordings(folder).by_task if folder.is_dir() else {}
-    new = read_recordings([(line.encode(), f"{answered}:{number}") for number, line in enumerate(filled, start=1)])
-    twice = sorted(task for task in new if task in known)
-    if twice:
-        raise InputError(f"task {twice[0]!r} has a recorded answer in {known[twice[0]].place} already; remove one of the two")
+    # Not splitlines: JSON text may hold U+2028 unescaped.
+    lines = [(line, f"{answered}:{number}") for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    filled = [(line, place) for line, place in lines if not _is_open(line, place)]
+    new = read_recordings([(line.encode(), place) for line, place in filled])
+    known = load_recordings(folder).by_task if folder.is_dir() else None
+    for task in sorted(new):
+        if known is not None and task in known:
+            raise InputError(f"task {task!r} has a recorded answer in {known[task].place} already; remove one of the two")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "imported.jsonl").open("a", encoding="utf-8") as file:
-        file.writelines(line + "\n" for line in filled)
+    target = folder / "imported.jsonl"
+    before = target.read_text(encoding="utf-8") if target.exists() else ""
+    temporary = target.with_name(target.name + ".part")
+    temporary.write_text(before + "".join(line + "\n" for line, _ in filled), encoding="utf-8")
+    temporary.replace(target)
     return len(filled)
 
 
-def _is_open(line: str, answered: Path) -> bool:
+def _is_open(line: str, place: str) -> bool:
     try:
         fields = json.loads(line)
         return fields.get("answer") is None and fields.get("text") is None
     except (ValueError, AttributeError) as error:
-        raise InputError(f"answers {str(answered)!r} hold the line {line[:80]!r}, which is no JSON object: {error}") from error
+        raise InputError(f"{place} is no JSON object: {error}; repair or remove the line") from error
 
 
 def _line(call: MissingCall) -> str:
