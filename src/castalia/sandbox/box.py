@@ -6,6 +6,7 @@ Every call starts a jail of its own and leaves nothing behind, so calls are inde
 import base64
 import binascii
 import json
+import os
 import shutil
 import threading
 import weakref
@@ -125,9 +126,12 @@ class Sandbox:
         answers = self.evaluate(execution.runner, candidate, inputs_of(execution), limits=limits)
         return grade_answers(execution, answers)
 
-    def grade_many(self, pairs: Sequence[tuple[Execution, str]], *, limits: Limits | None = None, workers: int = 2) -> list[Grade]:
-        """Grades pairs of execution and candidate, each in a jail of its own, `workers` at a time; results in order."""
-        with ThreadPoolExecutor(max_workers=workers) as pool:
+    def grade_many(
+        self, pairs: Sequence[tuple[Execution, str]], *, limits: Limits | None = None, workers: int | None = None
+    ) -> list[Grade]:
+        """Grades pairs of execution and candidate, each in a jail of its own, `workers` at a time (by default one per core);
+        results in order."""
+        with ThreadPoolExecutor(max_workers=workers or len(os.sched_getaffinity(0))) as pool:
 
             def one(pair: tuple[Execution, str]) -> Grade:
                 return self.grade(pair[0], pair[1], limits=limits)

@@ -18,7 +18,7 @@ def score_execution(check: Check, answer: str, sandbox: Sandbox | None) -> Score
     if sandbox is None:
         raise SandboxUnavailable(
             f"a check needs runner {check.execution.runner!r} and no sandbox is open; "
-            "`castalia.sandbox.doctor()` says what this machine offers"
+            "`castalia sandbox doctor` says what this machine offers"
         )
     grade = sandbox.grade(check.execution, program_of(answer))
     if grade.passed:
