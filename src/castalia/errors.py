@@ -93,7 +93,9 @@ class OracleRefused(OracleError):
 
 
 class AnswerUnusable(OracleError):
-    """Paid, kept, but not what was asked, also after repairs."""
+    """Paid, kept, but not what was asked, also after repairs. `calls` are the ledger keys of what was paid."""
+
+    calls: tuple[str, ...] = ()
 
 
 class SandboxUnavailable(CastaliaError):

@@ -29,7 +29,7 @@ from toy_stages import (
     words,
 )  # fmt: skip
 
-from castalia.engine import Event, RunReport, Stage, StageAdvanced, StageFinished, StageSkipped, StageStarted, plan, run_pipeline
+from castalia.engine import Event, RunReport, Stage, StageAdvanced, StageFinished, StageSkipped, StageStarted, compute, plan, run_pipeline
 from castalia.engine.context import Context
 from castalia.errors import AnswerUnusable, BudgetReached, ConfigError, CorruptObject, MissingRecording, StaleStage, StoreError
 from castalia.records import Record, Reject
@@ -115,6 +115,23 @@ def test_the_same_records_come_from_one_process_and_from_several(tmp_path):
     alone = run(stages[:2], open_store(tmp_path / "alone"), workers=0)
     several = run(stages[:2], open_store(tmp_path / "several"), workers=2)
     assert hashes(several) == hashes(alone)
+
+
+def test_a_map_stage_that_turns_out_slow_goes_on_in_several_processes_with_the_same_result(tmp_path, monkeypatch):
+    many = {"words": WordParams(words=tuple(f"{number:05}" for number in range(100)))}
+    stages = toy_pipeline(tmp_path)[:2]
+    alone = run(stages, open_store(tmp_path / "alone"), params=many, workers=0)
+    monkeypatch.setattr(compute, "PILOT_SECONDS", 0)
+    monkeypatch.setattr(compute, "WORTH_SECONDS", 0)
+    monkeypatch.setattr(compute.os, "cpu_count", lambda: 2)
+    started: list[int] = []
+    in_processes = compute._map_in_processes
+    monkeypatch.setattr(compute, "_map_in_processes", lambda *arguments: started.append(arguments[2].num_rows) or in_processes(*arguments))
+    events: list[Event] = []
+    switched = run(stages, open_store(tmp_path / "switched"), params=many, workers=None, on_event=events.append)
+    assert started == [99]
+    assert hashes(switched) == hashes(alone)
+    assert [event.done for event in events if isinstance(event, StageAdvanced)] == list(range(1, 101))
 
 
 def test_rebuilding_covers_what_became_stale_downstream(tmp_path, store):
@@ -214,12 +231,15 @@ def test_all_missing_recordings_of_a_stage_are_named_together(tmp_path, store):
 
 
 def test_an_unusable_answer_rejects_its_record_only(tmp_path, store):
-    oracle = ToyOracle(failure=lambda subject: AnswerUnusable("three repairs failed") if subject == "elm" else None)
+    unusable = AnswerUnusable("three repairs failed")
+    unusable.calls = ("paid",)
+    oracle = ToyOracle(failure=lambda subject: unusable if subject == "elm" else None)
     report = run(toy_pipeline(tmp_path), store, oracle)
     assert (report.stages[2].kept, report.stages[2].rejected) == (3, 1)
     reject = store.read_dataset("explain.rejects", Reject)[0]
     assert (reject.subject, reject.reason, reject.detail) == ("elm", "answer-unusable", "three repairs failed")
-    assert reject.provenance.parents
+    assert reject.provenance.calls == ("paid",)
+    assert reject.provenance.parents == tuple(record.id for record in store.read_dataset("shouts", Shout) if record.subject == "elm")
 
 
 def test_a_reached_budget_lets_calls_in_flight_end_and_starts_no_more(tmp_path, store):

@@ -295,3 +295,9 @@ def test_a_second_run_says_who_holds_the_store_and_a_dead_holder_is_taken_over(t
         assert not leftover.exists()
     with store.lock("fourth"):
         pass
+
+
+def test_a_folder_that_cannot_be_locked_is_a_store_error(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="could not lock"), open_store(tmp_path / "file").lock("a run"):
+        pass

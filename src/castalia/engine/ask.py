@@ -65,7 +65,7 @@ async def _ask(stage: Stage, params: Params, ctx: Context, record: Record) -> li
             outputs.append(output)
     except AnswerUnusable as error:
         subject = str(getattr(record, "subject", None) or getattr(record, "url", None) or record.id)
-        origin = Provenance(parents=(record.id,), calls=tuple(getattr(error, "calls", ())))
+        origin = Provenance(parents=(record.id,), calls=error.calls)
         outputs.append(Reject(stage=stage.name, subject=subject, reason="answer-unusable", detail=str(error), provenance=origin))
     return outputs
 

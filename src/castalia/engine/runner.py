@@ -1,5 +1,6 @@
 """Runs stages in order: skips what is fresh, stops before what is stale, publishes a stage only when it is complete."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,7 +177,7 @@ async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run)
 
     run.on_event(StageStarted(stage.name, total))
     if stage.shape == "map":
-        return _map(stage, params, inputs[stage.source], run, advanced)
+        return await _map(stage, params, inputs[stage.source], run, advanced)
     side = {dataset: tuple(records) for dataset, records in inputs.items() if stage.shape == "ask" and dataset != stage.source}
     prompts = {path.stem: path for path in stage.prompts}
     ctx = Context(stage.name, stage.oracle, prompts, run.oracle, side, run.services, advanced)
@@ -185,7 +186,7 @@ async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run)
     return [output async for output in _iterate(stage, stage.run(inputs, params, ctx))]
 
 
-def _map(stage: Stage, params: Params, records: Sequence[Record], run: _Run, advanced: Callable[[int], None]) -> list[Record]:
+async def _map(stage: Stage, params: Params, records: Sequence[Record], run: _Run, advanced: Callable[[int], None]) -> list[Record]:
     """Checks in = kept + rejected: each record comes back once, with at least one output."""
     outputs: list[Record] = []
     done = 0
@@ -193,6 +194,8 @@ def _map(stage: Stage, params: Params, records: Sequence[Record], run: _Run, adv
         outputs += mapped.outputs
         done += 1
         advanced(done)
+        # Lets an interrupt and other tasks in between records.
+        await asyncio.sleep(0)
     if done != len(records):
         raise ConfigError(f"stage {stage.name!r} was given {len(records)} records and {done} came back; run it again with workers=0")
     return outputs
@@ -206,6 +209,7 @@ async def _iterate(stage: Stage, outputs: Any) -> AsyncIterator[Record]:
         plain: Iterable[Record] = outputs
         for output in plain:
             yield output
+            await asyncio.sleep(0)
 
 
 def _stale_message(stage: Stage, params: Params, found: StageState, price: Price | None) -> str:

@@ -51,7 +51,7 @@ class LocalFiles:
         self._path = root
 
     def read(self, name: str) -> bytes | None:
-        with _store_errors(f"{self.root}/{name}", "read"):
+        with store_errors(f"{self.root}/{name}", "read"):
             try:
                 return (self._path / name).read_bytes()
             except FileNotFoundError:
@@ -60,7 +60,7 @@ class LocalFiles:
     def write(self, name: str, data: bytes) -> None:
         target = self._path / name
         temporary = self._path / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
-        with _store_errors(str(target), "write"):
+        with store_errors(str(target), "write"):
             temporary.parent.mkdir(parents=True, exist_ok=True)
             _make_folder(target.parent)
             try:
@@ -94,7 +94,7 @@ class ObjectFiles:
         self._base = base.rstrip("/")
 
     def read(self, name: str) -> bytes | None:
-        with _store_errors(f"{self.root}/{name}", "read"):
+        with store_errors(f"{self.root}/{name}", "read"):
             try:
                 with self._filesystem.open_input_stream(f"{self._base}/{name}") as stream:
                     return stream.read()
@@ -103,7 +103,7 @@ class ObjectFiles:
 
     def write(self, name: str, data: bytes) -> None:
         target = f"{self._base}/{name}"
-        with _store_errors(f"{self.root}/{name}", "write"):
+        with store_errors(f"{self.root}/{name}", "write"):
             if self._filesystem.type_name in {"s3", "gcs", "abfs"}:
                 self._upload(target, data)
                 return
@@ -123,11 +123,11 @@ class ObjectFiles:
             stream.write(data)
 
     def exists(self, name: str) -> bool:
-        with _store_errors(f"{self.root}/{name}", "read"):
+        with store_errors(f"{self.root}/{name}", "read"):
             return self._filesystem.get_file_info(f"{self._base}/{name}").type == pafs.FileType.File
 
     def list(self, folder: str) -> list[str]:
-        with _store_errors(f"{self.root}/{folder}", "list"):
+        with store_errors(f"{self.root}/{folder}", "list"):
             selector = pafs.FileSelector(f"{self._base}/{folder}", allow_not_found=True, recursive=True)
             found = [info.path for info in self._filesystem.get_file_info(selector) if info.type == pafs.FileType.File]
         return sorted(path.removeprefix(f"{self._base}/") for path in found)
@@ -174,7 +174,8 @@ def _flush_folder(path: Path) -> None:
 
 
 @contextmanager
-def _store_errors(place: str, verb: str) -> Generator[None]:
+def store_errors(place: str, verb: str) -> Generator[None]:
+    """Turns what the operating system says into StorageFull or StoreError, naming the place and what was tried."""
     try:
         yield
     except OSError as error:
