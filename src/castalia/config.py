@@ -9,7 +9,7 @@ import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,61 +26,70 @@ class _Section(BaseModel):
 class TargetConfig(_Section):
     """The model that is trained and measured."""
 
-    model: str = Field("openai/gpt-oss-20b", description="Hub id or local folder; `smollm2-135m` is the demo's, from its PyPI wheel.")
-    harmony_preamble: Literal["full", "none"] = Field("full", description="`none` leaves the system message out: tiny targets only.")
+    model: str = Field(
+        default="openai/gpt-oss-20b", description="Hub id or local folder; `smollm2-135m-instruct` is the demo's, from its PyPI wheel."
+    )
+    harmony_preamble: Literal["full", "none"] = Field(
+        default="full", description="`none` leaves the system message out: tiny targets only."
+    )
 
 
 class SourcesConfig(_Section):
     """Where pages come from and under which licences they may be used."""
 
-    sites: tuple[str, ...] = Field((), description="URL prefixes to collect from.")
-    licences: str | tuple[str, ...] = Field("permissive", description="A policy name, or the SPDX ids that are allowed.")
-    licence_files: tuple[str, ...] = Field((), description="Paths or URLs to look for licence texts, beside the conventional ones.")
-    include: tuple[str, ...] = Field((), description="Regular expressions; a URL must match one, where any is given.")
-    exclude: tuple[str, ...] = Field((), description="Regular expressions of URLs to leave out.")
-    search: tuple[str, ...] = Field(("site",), description="Search providers, in order.")
-    max_pages: int = Field(1000, ge=1, description="At most so many pages.")
+    sites: tuple[str, ...] = Field(default=(), description="URL prefixes to collect from.")
+    licences: str | tuple[str, ...] = Field(default="permissive", description="A policy name, or the SPDX ids that are allowed.")
+    licence_files: tuple[str, ...] = Field(default=(), description="Paths or URLs to look for licence texts, beside the conventional ones.")
+    include: tuple[str, ...] = Field(default=(), description="Regular expressions; a URL must match one, where any is given.")
+    exclude: tuple[str, ...] = Field(default=(), description="Regular expressions of URLs to leave out.")
+    search: tuple[str, ...] = Field(default=("site",), description="Search providers, in order.")
+    max_pages: int = Field(default=1000, ge=1, description="At most so many pages.")
 
 
 class SandboxConfig(_Section):
     """How foreign code is run."""
 
-    tier: Literal["auto", "A", "B"] = Field("auto", description="Weakest acceptable isolation; auto takes the strongest there is.")
-    runners: dict[str, RunnerConfig] = Field({}, description="Runners beside `python`, by name.")
-    packages: tuple[str, ...] = Field((), description="Installed distributions that tools of agent traces may import.")
+    tier: Literal["auto", "A", "B"] = Field(default="auto", description="Weakest acceptable isolation; auto takes the strongest there is.")
+    runners: dict[str, RunnerConfig] = Field(default={}, description="Runners beside `python`, by name.")
+    packages: tuple[str, ...] = Field(default=(), description="Installed distributions that tools of agent traces may import.")
 
 
 class ExecutionConfig(_Section):
     """Speed, money and places: never part of any identity."""
 
-    engine: Literal["native", "ray"] = Field("native", description="Daft's native runner, or a Ray cluster.")
-    budget_usd: float | None = Field(None, ge=0, description="Hard cap on money; None asks without a cap.")
-    concurrency: int = Field(64, ge=1, description="Calls in flight at most.")
-    store: str = Field(".castalia", description="Folder or object store URI of all datasets, ledger and archive.")
-    connect_to: dict[str, str] = Field({}, description="Host to HOST:PORT, as curl's --connect-to: for sites served locally.")
-    allow_private: tuple[str, ...] = Field((), description="Private address ranges the fetcher may reach; none by default.")
-    pages_per_second: float = Field(1.0, gt=0, description="Per host, unless its robots.txt asks for less.")
+    engine: Literal["native", "ray"] = Field(default="native", description="Daft's native runner, or a Ray cluster.")
+    budget_usd: float | None = Field(default=None, ge=0, description="Hard cap on money; None asks without a cap.")
+    concurrency: int = Field(default=64, ge=1, description="Calls in flight at most.")
+    store: str = Field(default=".castalia", description="Folder or object store URI of all datasets, ledger and archive.")
+    connect_to: dict[str, str] = Field(default={}, description="Host to HOST:PORT, as curl's --connect-to: for sites served locally.")
+    allow_private: tuple[str, ...] = Field(default=(), description="Private address ranges the fetcher may reach; none by default.")
+    pages_per_second: float = Field(default=1.0, gt=0, description="Per host, unless its robots.txt asks for less.")
     user_agent: str = Field(
-        "castalia/0.1 (+https://example.org/castalia)", description="Give your own address, so that hosts can reach you."
+        default="castalia/0.1 (+https://example.org/castalia)", description="Give your own address, so that hosts can reach you."
     )
 
 
 class EvaluationConfig(_Section):
     """How the target is measured."""
 
-    seed: int = Field(0, description="Of generation and bootstrap.")
-    gate_alpha: float = Field(0.05, gt=0, lt=1, description="Total false-promotion rate over all rounds.")
+    seed: int = Field(default=0, description="Of generation and bootstrap.")
+    guards: dict[str, tuple[str, ...]] = Field(
+        default={}, description="Taxonomy nodes watched beside the categories, e.g. `safety: [behavioral/untrusted-input]`."
+    )
+    recorded_answers: str | None = Field(default=None, description="JSONL with the target's recorded DEV answers, to mine failures from.")
 
 
 class Config(_Section):
     """The whole configuration."""
 
-    name: str = Field("castalia", pattern=r"^[a-z0-9][a-z0-9-]*$", description="Names runs and releases.")
-    domain: str = Field("", description="What the target should become good at, in words for the oracle.")
+    name: str = Field(default="castalia", pattern=r"^[a-z0-9][a-z0-9-]*$", description="Names runs and releases.")
+    domain: str = Field(min_length=1, description="What the target should become good at, in words for the oracle.")
     target: TargetConfig = TargetConfig()
-    oracles: dict[str, RoleConfig] = Field({}, description="Roles: writer, extractor, judge, target. Missing ones fall back to writer.")
+    oracles: dict[str, RoleConfig] = Field(
+        default={}, description="Roles: writer, extractor, judge, target. Missing ones fall back to writer."
+    )
     sources: SourcesConfig = SourcesConfig()
-    stages: dict[str, dict[str, Any]] = Field({}, description="Params of stages, by stage name.")
+    stages: dict[str, dict[str, Any]] = Field(default={}, description="Params of stages, by stage name.")
     sandbox: SandboxConfig = SandboxConfig()
     training: str | None = Field(
         None, description="Path of the recipe, beside the configuration; None takes the shipped one of the target."
@@ -124,7 +133,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(loaded, dict):
         raise ConfigError(f"configuration {str(path)!r} holds a {type(loaded).__name__}; it must be a mapping of keys to values")
-    return loaded  # pyright: ignore[reportUnknownVariableType] - pydantic validates it next
+    return cast("dict[str, Any]", loaded)
 
 
 def _parse_assignment(assignment: str) -> dict[str, Any]:
@@ -145,32 +154,29 @@ def _merge(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(low)
     for key, value in high.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value  # pyright: ignore[reportUnknownArgumentType]
+        merged[key] = _merge(merged[key], cast("dict[str, Any]", value)) if both else value
     return merged
 
 
-def _resolve_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+_PATHS = (
+    ("oracles", "*", "recordings"),
+    ("sandbox", "runners", "*", "harness"),
+    ("training",),
+    ("evaluation", "recorded_answers"),
+    ("execution", "store"),
+)
+
+
+def _resolve_paths(value: Any, folder: Path, paths: Sequence[tuple[str, ...]] = _PATHS) -> Any:
     """Makes the few path-valued keys absolute, so that a configuration means the same from every working folder."""
-    resolved = dict(raw)
-    for role, settings in _items(raw.get("oracles")):
-        if isinstance(settings, dict) and isinstance(settings.get("recordings"), str):  # pyright: ignore[reportUnknownMemberType]
-            settings = {**settings, "recordings": _absolute(settings["recordings"], folder)}
-            resolved["oracles"] = {**resolved["oracles"], role: settings}
-    sandbox = raw.get("sandbox")
-    for runner, settings in _items(sandbox.get("runners") if isinstance(sandbox, dict) else None):  # pyright: ignore[reportUnknownMemberType]
-        if isinstance(settings, dict) and isinstance(settings.get("harness"), str):  # pyright: ignore[reportUnknownMemberType]
-            runners = {**resolved["sandbox"]["runners"], runner: {**settings, "harness": _absolute(settings["harness"], folder)}}
-            resolved["sandbox"] = {**resolved["sandbox"], "runners": runners}
-    if isinstance(raw.get("training"), str):
-        resolved["training"] = _absolute(raw["training"], folder)
-    execution = raw.get("execution")
-    if isinstance(execution, dict) and isinstance(execution.get("store"), str):  # pyright: ignore[reportUnknownMemberType]
-        resolved["execution"] = {**execution, "store": _absolute(execution["store"], folder)}
-    return resolved
-
-
-def _items(value: Any) -> list[tuple[str, Any]]:
-    return list(value.items()) if isinstance(value, dict) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, str) and () in paths:
+        return _absolute(value, folder)
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _resolve_paths(inner, folder, [path[1:] for path in paths if path and path[0] in (key, "*")])
+        for key, inner in cast("dict[str, Any]", value).items()
+    }
 
 
 def _absolute(path: str, folder: Path) -> str:
@@ -190,6 +196,8 @@ def _explain_one(problem: Any, model: type[BaseModel], where: str) -> str:
         near = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys there: {', '.join(known)}"
         return f"unknown key {path!r}: {hint}"
+    if problem["type"] == "missing":
+        return f"{path!r} is missing and has no default; add it to the configuration, or give --set {path}=..."
     return f"{path!r} is {problem['input']!r}: {problem['msg']}"
 
 

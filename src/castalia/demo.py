@@ -19,7 +19,9 @@ from castalia.workspace import Workspace, make_release, open_services, open_work
 Say = Callable[[str], None]
 
 
-def run_data_half(example: Path, folder: Path, assignments: Sequence[str], listener: Callable[[Any], None], say: Say) -> tuple[Workspace, bool]:
+def run_data_half(
+    example: Path, folder: Path, assignments: Sequence[str], listener: Callable[[Any], None], say: Say
+) -> tuple[Workspace, bool]:
     """Steps 1 to 5: the site, the pipeline, the failures of the base target, the release. Says whether anything was new.
 
     Raises whatever a stage raises; see `castalia.errors`.
@@ -41,7 +43,7 @@ async def _run_pipeline(workspace: Workspace, listener: Callable[[Any], None]) -
     """All stages; between the suite and the replay set, the base target's recorded DEV answers are graded and mined."""
     async with open_services(workspace) as services:
         first = await run_stages(workspace, services, until="build_rewards", on_event=listener)
-        mine_recorded_failures(workspace, services)
+        mine_recorded_failures(workspace, services.sandbox)
         rest = await run_stages(workspace, services, on_event=listener)
     return (*first.ran, *rest.ran)
 

@@ -24,7 +24,7 @@ HOST = f"{NAME}-{VERSION}.localhost"
 # Runs in the sandbox: the archive is foreign. Only regular files that the site needs come out, under their own names.
 _UNPACK = """
 import io, pathlib, sys, tarfile
-root = "%s-%s/"
+root = sys.argv[1] + "/"
 with tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()), mode="r:gz") as archive:
     for member in archive:
         name = member.name.removeprefix(root)
@@ -33,7 +33,7 @@ with tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()), mode="r:gz") as a
             path = pathlib.Path(name)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(archive.extractfile(member).read())
-""" % (NAME, VERSION)
+"""
 
 
 def prepare_site(folder: Path, sandbox: Sandbox) -> Path:
@@ -46,10 +46,14 @@ def prepare_site(folder: Path, sandbox: Sandbox) -> Path:
         return site
     archive = _download(folder / "download")
     outcome = sandbox.run(
-        ["python", "-c", _UNPACK], stdin=archive, limits=Limits(seconds=60, memory_mb=1024, files_mb=16, output_bytes=1_000_000)
+        ["python", "-c", _UNPACK, f"{NAME}-{VERSION}"],
+        stdin=archive,
+        limits=Limits(seconds=60, memory_mb=1024, files_mb=16, output_bytes=1_000_000),
     )
     if outcome.kind != "ok" or "LICENSE" not in outcome.files:
-        raise InputError(f"{NAME}-{VERSION} did not unpack: {outcome.kind} {outcome.detail} {outcome.stderr.decode(errors='replace')[-300:]}")
+        raise InputError(
+            f"{NAME}-{VERSION} did not unpack: {outcome.kind} {outcome.detail} {outcome.stderr.decode(errors='replace')[-300:]}"
+        )
     for name, data in outcome.files.items():
         path = site / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +79,7 @@ def serve_site(site: Path) -> Iterator[str]:
 class _Quiet(SimpleHTTPRequestHandler):
     """Logs nothing: the fetcher's archive is the log."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the overridden method
+    def log_message(self, format: str, *args: Any) -> None:
         """Says nothing."""
 
 
@@ -87,7 +91,9 @@ def _download(folder: Path) -> bytes:
         requirement = folder / "requirement.txt"
         requirement.write_text(f"{NAME}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:"]
-        done = subprocess.run([*command, "--require-hashes", "-r", str(requirement), "-d", str(folder)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, "--require-hashes", "-r", str(requirement), "-d", str(folder)], capture_output=True, text=True, check=False
+        )
         if done.returncode != 0 or not path.is_file():
             raise InputError(
                 f"pip could not download {NAME}=={VERSION} as source: {done.stderr.strip()[-400:]}. "

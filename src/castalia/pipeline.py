@@ -25,6 +25,8 @@ from castalia.stages import (
     taxonomy,
 )
 
+PYTHON_RUNNER = 'python: The candidate is Python source. The input is {"call": NAME, "args": [...], "kwargs": {...}}; the value is what that call returns.'
+
 STAGES: tuple[Stage, ...] = (
     taxonomy.STAGE,  # what the target should be able to do
     design_suite.STAGE,  # how that will be measured: DEV, GATE, VAULT
@@ -80,6 +82,6 @@ def _shared_settings(config: Config) -> Mapping[str, Any]:
         "exclude": config.sources.exclude,
         "search": config.sources.search,
         "max_pages": config.sources.max_pages,
-        "runners": tuple(f"{name}: {runner.description}" for name, runner in config.sandbox.runners.items()),
+        "runners": (PYTHON_RUNNER, *(f"{name}: {runner.description}" for name, runner in config.sandbox.runners.items())),
         "packages": config.sandbox.packages,
     }

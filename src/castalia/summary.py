@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from castalia.evaluation import Decision, ItemResult
+from castalia.evaluation.gate import Decision
+from castalia.evaluation.results import ItemResult
 from castalia.evaluation.statistics import paired_difference, with_sparse_floor
 from castalia.oracle import REFERENCE_PRICE, open_ledger
 from castalia.records import CATEGORIES, Document, Page, Record, Reject, ReviewItem, SuiteItem, TaxonomyNode, Verdict
@@ -101,11 +102,11 @@ _EXAMPLES = 16
 
 def summarize(workspace: Workspace) -> Summary:
     """The report of a workspace as far as it got; parts that don't exist yet are empty."""
-    store = workspace.store
     before, after = results(workspace, "base", "gate"), results(workspace, "candidate", "gate")
-    decision = next(iter(store.read_dataset("decisions", Decision)), None) if store.has("decisions") else None
+    decisions = sorted(_records(workspace, "decisions", Decision), key=lambda decision: decision.round)
     versions = released_versions(workspace.releases, workspace.config.name)
-    training = workspace.folder / "training"
+    rounds = sorted(workspace.training.glob("round-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    training = rounds[-1] if rounds else workspace.training
     return Summary(
         name=workspace.config.name,
         domain=workspace.config.domain,
@@ -120,7 +121,7 @@ def summarize(workspace: Workspace) -> Summary:
         release=versions[-1].name if versions else "",
         training=tuple(_training_stages(training)),
         curves=tuple(_curves(training)),
-        decision=decision,
+        decision=decisions[-1] if decisions else None,
         scores=tuple(_scores(before, after)),
         native=tuple(_scores(results(workspace, "native", "gate"), after)),
         format_before=_format(before),
@@ -201,8 +202,9 @@ def _usage(workspace: Workspace) -> list[Mapping[str, Any]]:
 
 def _training_stages(folder: Path) -> list[Mapping[str, Any]]:
     """What each finished training stage wrote about itself, in the order of training."""
-    finished = [json.loads(path.read_bytes()) for path in folder.glob("*/stage.json")]
-    return sorted(finished, key=lambda stage: stage.get("number", 0))
+    order = {stage: number for number, stage in enumerate(("sft", "preference", "grpo", "consolidate"))}
+    finished: list[Mapping[str, Any]] = [json.loads(path.read_bytes()) for path in folder.glob("*/stage.json")]
+    return sorted(finished, key=lambda stage: order.get(stage["stage"], len(order)))
 
 
 _CURVES = ("loss", "reward", "margin", "accuracy", "kl")
@@ -244,7 +246,9 @@ def _examples(workspace: Workspace) -> list[Example]:
     items: dict[str, SuiteItem] = {item.subject: item for item in _records(workspace, "suite", SuiteItem) if item.bank == "dev"}
     after = {result.subject: result for result in results(workspace, "candidate", "dev")}
     rows = [
-        Example(b.category, items[b.subject].prompt.messages[-1].content, b.answer, b.passed, after[b.subject].answer, after[b.subject].passed)
+        Example(
+            b.category, items[b.subject].prompt.messages[-1].content, b.answer, b.passed, after[b.subject].answer, after[b.subject].passed
+        )
         for b in results(workspace, "base", "dev")
         if b.subject in after and b.subject in items
     ]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from castalia.errors import InputError
 from castalia.oracle import LedgerCall, open_ledger
-from castalia.web import open_archive
+from castalia.web import Archive, Fetched
 from castalia.workspace import Workspace
 
 
@@ -28,7 +28,7 @@ def trace(workspace: Workspace, identity: str) -> Iterator[Step]:
         names = ", ".join(workspace.store.names())
         raise InputError(f"no record {identity!r} in the store; look ids up with `castalia show DATASET` (datasets: {names})")
     ledger = open_ledger(workspace.ledger, readonly=True)
-    archive = open_archive(workspace.archive)
+    archive = Archive(workspace.archive)
     seen: set[str] = set()
 
     def climb(current: str, depth: int) -> Iterator[Step]:
@@ -71,8 +71,16 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _fetch_facts(fetch: Any) -> dict[str, Any]:
-    return {"why": "not in the archive"} if fetch is None else {name: value for name, value in fetch._asdict().items() if value not in (None, "")}
+def _fetch_facts(fetched: Fetched | None) -> dict[str, Any]:
+    if fetched is None:
+        return {"why": "not in the archive"}
+    return {
+        "fetched": fetched.fetched_at,
+        "url": fetched.url,
+        "status": fetched.status,
+        "media type": fetched.media_type,
+        "sha256": fetched.body_sha256,
+    }
 
 
 def _call_facts(call: LedgerCall) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from castalia.sandbox import Sandbox, open_sandbox
 from castalia.store import Store, open_store
 from castalia.web import open_web
 
-
 CHARACTERS_PER_TOKEN = 4  # of English and code, for estimates only
 EXPECTED_ANSWER_TOKENS = 800
 
@@ -45,6 +44,16 @@ class Workspace:
     def pending(self) -> Path:
         """Tasks that the last run found no recorded answer for."""
         return self.folder / "pending.jsonl"
+
+    @property
+    def frozen_suite(self) -> Path:
+        """Hashes of the evaluation suite as it was frozen."""
+        return self.folder / "suite.json"
+
+    @property
+    def training(self) -> Path:
+        """Base model, stages and checkpoints."""
+        return self.folder / "training"
 
     @property
     def archive(self) -> Path:
@@ -92,15 +101,14 @@ async def open_services(workspace: Workspace, *, offline: bool = False) -> Async
                     config.oracles, workspace.ledger, budget_usd=execution.budget_usd, concurrency=execution.concurrency, offline=offline
                 )
             )
-            web = await stack.enter_async_context(
-                open_web(
-                    workspace.archive,
-                    user_agent=execution.user_agent,
-                    connect_to=execution.connect_to,
-                    allow_private=execution.allow_private,
-                    rate_per_host=execution.pages_per_second,
-                )
+            web = open_web(
+                workspace.archive,
+                user_agent=execution.user_agent,
+                connect_to=execution.connect_to,
+                allow_private=execution.allow_private,
+                rate_per_host=execution.pages_per_second,
             )
+            stack.push_async_callback(web.close)
             yield Services(oracle, sandbox, {"web": web, "sandbox": sandbox})
 
 

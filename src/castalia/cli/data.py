@@ -20,9 +20,7 @@ def plan(options: argparse.Namespace) -> int:
     from castalia.workspace import price
 
     workspace = workspace_of(options)
-    steps = plan_stages(
-        workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace)
-    )
+    steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace))
     if options.json:
         print_facts({"stage": s.name, "state": s.state, "reason": s.reason, "calls": s.calls, "usd": s.usd} for s in steps)
         return 0
@@ -30,7 +28,9 @@ def plan(options: argparse.Namespace) -> int:
     known = [step.usd for step in steps if step.usd is not None]
     open_steps = sum(step.usd is None for step in steps)
     budget = workspace.config.execution.budget_usd
-    print(f"\nabout ${sum(known):.2f} known now" + (f"; {open_steps} stages can be estimated once their inputs exist" if open_steps else ""))
+    print(
+        f"\nabout ${sum(known):.2f} known now" + (f"; {open_steps} stages can be estimated once their inputs exist" if open_steps else "")
+    )
     print(f"budget: {'none set (execution.budget_usd)' if budget is None else f'${budget:.2f}, a hard cap'}")
     return 0
 
@@ -94,7 +94,9 @@ def quality_funnel(workspace: Workspace) -> list[dict[str, Any]]:
     for verdict in store.read_dataset("verdicts", Verdict):
         if verdict.outcome not in ("pass", "flag"):
             first = stopped.setdefault(verdict.dataset, {})
-            first[verdict.record] = min(first.get(verdict.record, (99, "")), (verdict.layer, f"{verdict.layer} {verdict.check} {verdict.outcome}"))
+            first[verdict.record] = min(
+                first.get(verdict.record, (99, "")), (verdict.layer, f"{verdict.layer} {verdict.check} {verdict.outcome}")
+            )
     rows: list[dict[str, Any]] = []
     for dataset in DATASETS:
         total = store.manifest(dataset).rows
@@ -168,10 +170,16 @@ def release(options: argparse.Namespace) -> int:
     workspace = workspace_of(options)
     made = make_release(workspace, options.name)
     if options.json:
-        print_facts([{"release": made.name, "folder": str(made.folder), "records": dict(made.records), "kept_out": made.kept_out, "new": made.new}])
+        print_facts(
+            [{"release": made.name, "folder": str(made.folder), "records": dict(made.records), "kept_out": made.kept_out, "new": made.new}]
+        )
         return 0
     counts = ", ".join(f"{count} {dataset}" for dataset, count in made.records.items())
-    print(f"{made.name}: {counts}; {made.kept_out} kept out by quality control" if made.new else f"{made.name} already holds exactly this: {counts}")
+    print(
+        f"{made.name}: {counts}; {made.kept_out} kept out by quality control"
+        if made.new
+        else f"{made.name} already holds exactly this: {counts}"
+    )
     print(f"in {made.folder}")
     return 0
 

@@ -31,7 +31,10 @@ def review_interactively(workspace: Workspace, queue: Sequence[ReviewItem], *, r
             position = max(0, position - 1)
             continue
         if key != "s":
-            add_label(labels, {"record": item.record, "reviewer": reviewer, "label": KEYS[key], "at": datetime.now(UTC).isoformat(timespec="seconds")})
+            add_label(
+                labels,
+                {"record": item.record, "reviewer": reviewer, "label": KEYS[key], "at": datetime.now(UTC).isoformat(timespec="seconds")},
+            )
         position += 1
     remaining = len({item.record for item in queue} - {label["record"] for label in read_labels(labels) if label["reviewer"] == reviewer})
     print(f"{remaining} records wait for {reviewer}; labels are in {labels}")
@@ -60,7 +63,7 @@ def add_label(path: Path, label: dict[str, Any]) -> None:
 def _show(row: dict[str, Any]) -> str:
     """The parts a person judges."""
     lines: list[str] = []
-    conversation = row.get("conversation") or row.get("prompt") or {"messages": []}
+    conversation: dict[str, Any] = row.get("conversation") or row.get("prompt") or {"messages": ()}
     for message in conversation["messages"]:
         channel = f" {message['channel']}" if message["channel"] else ""
         lines.append(f"[{message['role']}{channel}] {message['content']}")

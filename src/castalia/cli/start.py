@@ -1,6 +1,7 @@
 """Commands to begin with: init and demo."""
 
 import argparse
+import json
 from importlib import resources
 from pathlib import Path
 
@@ -43,9 +44,24 @@ def init(options: argparse.Namespace) -> int:
 
 def demo(options: argparse.Namespace) -> int:
     """The main job on embedded defaults."""
+    from castalia.cli.progress import show_progress
     from castalia.demo import run_demo
+    from castalia.summary import summarize
+    from castalia.ui.report import write_report
 
-    return run_demo(examples_folder() / "mako", options.folder, data_only=options.data_only, assignments=options.set, as_json=options.json)
+    def say(text: str) -> None:
+        print(json.dumps({"message": text}) if options.json else text, flush=True)
+
+    with show_progress(as_json=options.json) as listener:
+        return run_demo(
+            examples_folder() / "mako",
+            options.folder,
+            data_only=options.data_only,
+            assignments=options.set,
+            listener=listener,
+            say=say,
+            write_report=lambda workspace: write_report(summarize(workspace), workspace.folder / "report.html"),
+        )
 
 
 def examples_folder() -> Path:

@@ -1,9 +1,10 @@
 """Commands about the tools: the oracle's ledger, the sandbox, Harmony files, and everything stored."""
 
 import argparse
+from pathlib import Path
 
 from castalia.cli.common import print_facts, print_table, workspace_of
-from castalia.errors import InputError, StoreError
+from castalia.errors import InputError, SandboxUnavailable, StoreError
 
 
 def oracle(options: argparse.Namespace) -> int:
@@ -21,8 +22,10 @@ def oracle(options: argparse.Namespace) -> int:
     if options.import_file:
         folders = sorted({role.recordings for role in workspace.config.oracles.values() if role.provider == "recorded" and role.recordings})
         if len(folders) != 1:
-            raise InputError(f"answers are added to the recordings of the configuration, which names {len(folders)} folders; it must name one")
-        print(f"added {import_recordings(options.import_file, folders[0])} answers to {folders[0]}")
+            raise InputError(
+                f"answers are added to the recordings of the configuration, which names {len(folders)} folders; it must name one"
+            )
+        print(f"added {import_recordings(options.import_file, Path(folders[0]))} answers to {folders[0]}")
         return 0
     if not workspace.ledger.is_file():
         raise InputError(f"there is no ledger yet at {str(workspace.ledger)!r}; `castalia run` makes one")
@@ -32,7 +35,7 @@ def oracle(options: argparse.Namespace) -> int:
             print_facts([{"verified": rows}]) if options.json else print(f"{rows} answers, the chain is whole")
             return 0
         if options.in_doubt:
-            doubtful = [call.facts() for call in ledger.in_doubt()]
+            doubtful = [doubt._asdict() for doubt in ledger.in_doubt()]
             print_facts(doubtful)
             if not options.json and not doubtful:
                 print("no call is in doubt")
@@ -64,13 +67,14 @@ def verify(options: argparse.Namespace) -> int:
     facts = {"datasets": len(workspace.store.names()), "answers": answers, "releases": len(releases), "problems": problems}
     if problems:
         raise StoreError(f"{len(problems)} stored things are not what was written: " + "; ".join(problems[:5]))
-    print_facts([facts]) if options.json else print(f"{facts['datasets']} datasets, {answers} answers and {len(releases)} releases are as written")
+    print_facts([facts]) if options.json else print(
+        f"{facts['datasets']} datasets, {answers} answers and {len(releases)} releases are as written"
+    )
     return 0
 
 
 def sandbox(options: argparse.Namespace) -> int:
     """Which isolation this machine gives. Exit code 7 when none."""
-    from castalia.errors import SandboxUnavailable
     from castalia.sandbox import doctor
 
     report = doctor()
@@ -79,9 +83,17 @@ def sandbox(options: argparse.Namespace) -> int:
 
 
 def harmony(options: argparse.Namespace) -> int:
-    """Checks a JSONL file of conversations. Exit code 3 when there are findings."""
+    """Checks a JSONL file of conversations. Exit code 3 when a finding is an error."""
     from castalia.harmony import lint_file
 
     report = lint_file(options.file, options.max_tokens)
-    print_facts([report.facts()]) if options.json else print(report)
-    return 3 if report.findings else 0
+    if options.json:
+        print_facts([report.model_dump(mode="json")])
+    else:
+        print_table(
+            ("line", "severity", "code", "finding"),
+            ((finding.line, finding.severity, finding.code, finding.message) for finding in report.findings),
+        )
+        share = "nothing to emit" if report.coverage is None else f"{100 * report.coverage:.2f} % of what the model emits is trained"
+        print(f"{report.lines} conversations, {report.samples} samples: {share}")
+    return 0 if report.ok else 3

@@ -1,12 +1,13 @@
 """Runs stages and knows no domain: their identity, their state, their order, their accounting."""
 
 from castalia.engine.events import Event, StageAdvanced, StageFinished, StageSkipped, StageStarted
-from castalia.engine.plan import PlannedStage, plan
+from castalia.engine.fingerprint import RoleIdentity
+from castalia.engine.plan import PlannedStage, Price, plan
 from castalia.engine.plugins import load_plugin, plugin_names, plugin_stages
 from castalia.engine.runner import RunReport, StageReport, run_pipeline
 from castalia.engine.stage import Params, Stage
 
 __all__ = [
-    "Event", "Params", "PlannedStage", "RunReport", "Stage", "StageAdvanced", "StageFinished", "StageReport", "StageSkipped",
+    "Event", "Params", "PlannedStage", "Price", "RoleIdentity", "RunReport", "Stage", "StageAdvanced", "StageFinished", "StageReport", "StageSkipped",
     "StageStarted", "load_plugin", "plan", "plugin_names", "plugin_stages", "run_pipeline",
 ]  # fmt: skip

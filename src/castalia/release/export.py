@@ -45,16 +45,19 @@ def _files(source: Path, layout: Layout) -> dict[str, str | None]:
     ending = "parquet" if layout == "hub" else "jsonl"
     if layout in ("hub", "jsonl"):
         return {**papers, **{f"data/{path.name}": None for path in sorted((source / "data").glob(f"*.{ending}"))}}
-    rows = {path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in (source / "data").glob("*.jsonl")}
+    rows = {
+        path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in (source / "data").glob("*.jsonl")
+    }
     return {
         **papers,
         "tokens/sft.parquet": None,
         "sft.jsonl": _lines([{"messages": _chat(row["messages"])} for row in rows["sft"]]),
         "replay.jsonl": _lines([{"messages": _chat(row["messages"])} for row in rows["replay"]]),
-        "preferences.jsonl": _lines(
-            [{name: _chat(row[name]) for name in ("prompt", "chosen", "rejected")} for row in rows["preferences"]]
+        "preferences.jsonl": _lines([{name: _chat(row[name]) for name in ("prompt", "chosen", "rejected")} for row in rows["preferences"]]),
+        "rewards.jsonl": _lines(
+            [{"prompt": _chat(row["prompt"]), "reference": row["reference"], "check": row["check"]} for row in rows["rewards"]]
         ),
-        "rewards.jsonl": _lines([{"prompt": _chat(row["prompt"]), "reference": row["reference"], "check": row["check"]} for row in rows["rewards"]]),
     }
 
 

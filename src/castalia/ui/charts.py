@@ -20,7 +20,11 @@ def curve_chart(curves: Sequence[Curve]) -> str:
     chart = (
         alt.Chart(alt.Data(values=rows), width=300, height=150, title=metric)
         .mark_line(strokeWidth=1.5)
-        .encode(x=alt.X("step:Q", title="step"), y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)), color=alt.Color("stage:N", title=None))
+        .encode(
+            x=alt.X("step:Q", title="step"),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+            color=alt.Color("stage:N", title=None),
+        )
     )
     return _svg(chart)
 
@@ -29,7 +33,11 @@ def score_chart(rows: Sequence[ScoreRow]) -> str:
     """Before and after per category as dots on one line; an SVG element, empty for no rows."""
     if not rows:
         return ""
-    points = [{"category": row.category, "when": when, "score": 100 * score} for row in rows for when, score in (("before", row.before), ("after", row.after))]
+    points = [
+        {"category": row.category, "when": when, "score": 100 * score}
+        for row in rows
+        for when, score in (("before", row.before), ("after", row.after))
+    ]
     chart = (
         alt.Chart(alt.Data(values=points), width=460, height=28 * len(rows))
         .mark_point(filled=True, size=90)

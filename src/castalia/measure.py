@@ -1,0 +1,141 @@
+"""Models on the frozen suite, each measurement made once: results are datasets, reused while model and suite are the same."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from castalia.errors import ConfigError, InputError
+from castalia.evaluation.failures import mine
+from castalia.evaluation.gate import Decision, decide, standard_guards
+from castalia.evaluation.results import ItemResult
+from castalia.evaluation.run import evaluate
+from castalia.evaluation.suites import FrozenSuite, bank, freeze, verify_frozen, write_frozen
+from castalia.evaluation.targets import Target
+from castalia.evaluation.targets.recorded import RecordedTarget
+from castalia.harmony import Style, gpt_oss_vocabulary
+from castalia.records import Bank, Failure, SuiteItem, content_hash
+from castalia.sandbox import Sandbox
+from castalia.workspace import Workspace
+
+
+def target_style(workspace: Workspace) -> Style:
+    """How the target is asked, in training and in evaluation alike."""
+    return Style(preamble=workspace.config.target.harmony_preamble)
+
+
+def suite_items(workspace: Workspace) -> list[SuiteItem]:
+    """The whole frozen suite. Freezes it on first use; afterwards a changed item is an error, because it is another suite.
+
+    Raises InputError before the suite was designed.
+    """
+    if not workspace.store.has("suite"):
+        raise InputError("there is no evaluation suite yet; `castalia run --until design_suite` makes it")
+    items = list(workspace.store.read_dataset("suite", SuiteItem))
+    if workspace.frozen_suite.is_file():
+        verify_frozen(workspace.frozen_suite, items)
+    else:
+        write_frozen(workspace.frozen_suite, freeze(items))
+    return items
+
+
+def frozen(workspace: Workspace) -> FrozenSuite:
+    """Hashes and counts of the suite."""
+    return freeze(suite_items(workspace))
+
+
+def measure(
+    workspace: Workspace,
+    sandbox: Sandbox,
+    model: str,
+    folder: Path,
+    which: Bank,
+    *,
+    opened_for: str = "",
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[ItemResult], bool]:
+    """Results of a model folder on one bank, stored as `results.MODEL.BANK`; and whether they were made now."""
+    items = bank(suite_items(workspace), which, opened_for=opened_for)
+    name = f"results.{model}.{which}"
+    fingerprint = content_hash(
+        [_folder_identity(folder), sorted(item.id for item in items), target_style(workspace).model_dump(mode="json")]
+    )
+    if _is_current(workspace, name, fingerprint):
+        return list(workspace.store.read_dataset(name, ItemResult)), False
+    from castalia.evaluation.targets.local import LocalTarget
+
+    found = evaluate(
+        LocalTarget(folder, name=model),
+        items,
+        sandbox=sandbox,
+        style=target_style(workspace),
+        seed=workspace.config.evaluation.seed,
+        on_progress=on_progress,
+        packages=workspace.config.sandbox.packages,
+    )
+    workspace.store.write_dataset(name, ItemResult, found, fingerprint=fingerprint)
+    return found, True
+
+
+def measure_native(workspace: Workspace, sandbox: Sandbox, folder: Path) -> bool:
+    """The base model on GATE through its own chat template, stored as `results.native.gate`; whether that was made now."""
+    items = bank(suite_items(workspace), "gate")
+    fingerprint = content_hash([_folder_identity(folder), sorted(item.id for item in items), "native"])
+    if _is_current(workspace, "results.native.gate", fingerprint):
+        return False
+    from castalia.evaluation.native import evaluate_native
+
+    found = evaluate_native(folder, items, sandbox=sandbox, seed=workspace.config.evaluation.seed)
+    workspace.store.write_dataset("results.native.gate", ItemResult, found, fingerprint=fingerprint)
+    return True
+
+
+def judge_candidate(workspace: Workspace, before: Sequence[ItemResult], after: Sequence[ItemResult], number: int) -> Decision:
+    """The gate's decision in round `number`, stored as dataset `decisions`."""
+    guards = standard_guards(workspace.config.evaluation.guards)
+    decision = decide(before, after, number, guards)
+    fingerprint = content_hash([number, sorted(result.id for result in before), sorted(result.id for result in after)])
+    earlier = list(workspace.store.read_dataset("decisions", Decision)) if workspace.store.has("decisions") else []
+    kept = [past for past in earlier if past.round < number]
+    workspace.store.write_dataset("decisions", Decision, [*kept, decision], fingerprint=fingerprint)
+    return decision
+
+
+def store_failures(workspace: Workspace, results: Sequence[ItemResult], target: str) -> list[Failure]:
+    """The failures among DEV results, stored as the input dataset `failures` of the replay set."""
+    items = bank(suite_items(workspace), "dev")
+    failures = mine(items, results, target)
+    workspace.store.write_dataset("failures", Failure, failures, fingerprint=content_hash(sorted(failure.id for failure in failures)))
+    return failures
+
+
+def mine_recorded_failures(workspace: Workspace, sandbox: Sandbox) -> list[Failure]:
+    """Grades the recorded DEV answers that the configuration names and stores the failures among them.
+
+    Recorded answers make a data-only run possible, and its released bytes the same on every machine.
+    """
+    path = workspace.config.evaluation.recorded_answers
+    if path is None:
+        raise ConfigError("evaluation.recorded_answers is not set: name the JSONL file with the target's DEV answers, or evaluate a model")
+    items = bank(suite_items(workspace), "dev")
+    target: Target = RecordedTarget(Path(path), items, gpt_oss_vocabulary(), name=workspace.config.target.model)
+    results = evaluate(target, items, sandbox=sandbox, packages=workspace.config.sandbox.packages)
+    return store_failures(workspace, results, target.identity)
+
+
+def _is_current(workspace: Workspace, name: str, fingerprint: str) -> bool:
+    return workspace.store.has(name) and workspace.store.manifest(name).fingerprint == fingerprint
+
+
+def _folder_identity(folder: Path) -> str:
+    """Hash of the weights and the settings of a model folder. Raises InputError when it is none."""
+    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
+    if not any(path.suffix == ".safetensors" for path in weights):
+        raise InputError(f"{str(folder)!r} is no model folder: it has no *.safetensors; train one, or name another")
+    digest = hashlib.sha256()
+    for path in weights:
+        if path.name not in ("stage.json", "job.json"):
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                while chunk := file.read(1 << 22):
+                    digest.update(chunk)
+    return digest.hexdigest()
