@@ -54,9 +54,10 @@ async def collect_pages(inputs: Mapping[str, Sequence[Query]], params: CollectPa
     kept, refused = 0, list[LicenceDecision]()
     for source, items in found.items():
         evidence = await _site_evidence(web, source, params) if source else []
+        planned = _planned(queries, source)
         for item in items:
             site = evidence if source else await _site_evidence(web, item.fetched.final_url, params)
-            result, decision = _judge(web, item, site, policy, topics)
+            result, decision = _judge(web, item, site, policy, topics, planned)
             kept += isinstance(result, Page)
             if decision is not None and not isinstance(result, Page):
                 refused.append(decision)
@@ -127,7 +128,7 @@ async def _site_evidence(web: Web, site: str, params: CollectParams) -> list[Lic
 
 
 def _judge(
-    web: Web, item: Discovered, site: Sequence[LicenceEvidence], policy: Policy, topics: Topics
+    web: Web, item: Discovered, site: Sequence[LicenceEvidence], policy: Policy, topics: Topics, planned: tuple[str, ...]
 ) -> tuple[Page | Reject, LicenceDecision | None]:
     fetched, facts = item
     if fetched.problem:
@@ -154,9 +155,15 @@ def _judge(
         licence=decision,
         queries=queries,
         topic=topic,
-        provenance=Provenance(parents=queries),
+        provenance=Provenance(parents=queries or planned),
     )
     return page, decision
+
+
+def _planned(queries: Sequence[Query], site: str) -> tuple[str, ...]:
+    """The queries that a page of `site` was looked for with when none fits it best: those for the site, else all."""
+    own = tuple(query.id for query in queries if site and query.site == site)
+    return own or tuple(query.id for query in queries)
 
 
 def _canonical(url: str, facts: Mapping[str, Any]) -> str:
