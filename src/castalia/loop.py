@@ -126,7 +126,7 @@ async def run_loop(workspace: Workspace, services: Services, *, rounds: int, on_
         make_release(workspace)
         outcomes.append(train_and_decide(workspace, services.sandbox, number=number, on_event=on_event))
         stats = services.oracle.stats()
-        reason = stop_reason([outcome.decision for outcome in outcomes], usd_left=stats.usd_left, usd_per_round=stats.usd_spent / number)
+        reason = stop_reason([outcome.decision for outcome in outcomes], usd_left=stats.usd_left, usd_per_round=stats.usd / number)
         _write_state(workspace, outcomes, reason)
         if reason:
             break

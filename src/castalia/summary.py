@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from castalia.evaluation.gate import Decision
 from castalia.evaluation.results import ItemResult
 from castalia.evaluation.statistics import paired_difference, with_sparse_floor
-from castalia.oracle import REFERENCE_PRICE, open_ledger
+from castalia.oracle import REFERENCE_PRICE, open_ledger, price_list
 from castalia.records import CATEGORIES, Document, Page, Record, Reject, ReviewItem, SuiteItem, TaxonomyNode, Verdict
 from castalia.release import DATASETS, released_versions
 from castalia.workspace import Workspace
@@ -117,7 +117,7 @@ def summarize(workspace: Workspace) -> Summary:
         licences=tuple(_licences(_records(workspace, "pages", Page), _records(workspace, "documents", Document))),
         coverage=tuple(_coverage(workspace)),
         usage=tuple(_usage(workspace)),
-        reference_price=REFERENCE_PRICE.describe(),
+        reference_price=_reference_price(),
         release=versions[-1].name if versions else "",
         training=tuple(_training_stages(training)),
         curves=tuple(_curves(training)),
@@ -198,6 +198,12 @@ def _usage(workspace: Workspace) -> list[Mapping[str, Any]]:
         return []
     with open_ledger(workspace.ledger, readonly=True) as ledger:
         return [row._asdict() for row in ledger.usage()]
+
+
+def _reference_price() -> str:
+    """At what price calls that cost nothing are valued, in words."""
+    entry = next(price for price in price_list() if price.name == REFERENCE_PRICE)
+    return f"the list price of {entry.name}, ${entry.input:g} and ${entry.output:g} per million tokens in and out ({entry.date})"
 
 
 def _training_stages(folder: Path) -> list[Mapping[str, Any]]:

@@ -73,7 +73,7 @@ class Services:
         """Spent and left, in words."""
         stats = self.oracle.stats()
         left = "" if stats.usd_left is None else f", ${stats.usd_left:.2f} left"
-        return f"${stats.usd_spent:.2f} spent{left}"
+        return f"${stats.usd:.2f} spent{left}"
 
 
 def open_workspace(config: Config) -> Workspace:

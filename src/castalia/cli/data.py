@@ -77,7 +77,7 @@ def status(options: argparse.Namespace) -> int:
     print("\ndatasets")
     print_table(("dataset", "records"), ((row["dataset"], row["records"]) for row in datasets))
     print("\noracle")
-    head = ("stage", "role", "model", "calls", "tokens_in", "tokens_out", "usd_paid")
+    head = ("stage", "role", "model", "calls", "tokens_in", "tokens_out", "usd", "usd_equivalent")
     print_table(head, ([row[name] for name in head] for row in usage))
     print(f"\n{waiting} records wait for a person: castalia review")
     return 0

@@ -31,8 +31,10 @@ def oracle(options: argparse.Namespace) -> int:
         raise InputError(f"there is no ledger yet at {str(workspace.ledger)!r}; `castalia run` makes one")
     with open_ledger(workspace.ledger, readonly=True) as ledger:
         if options.verify:
-            rows = ledger.verify()
-            print_facts([{"verified": rows}]) if options.json else print(f"{rows} answers, the chain is whole")
+            checked = ledger.verify()
+            if checked.problems:
+                raise StoreError(f"the ledger was edited: {'; '.join(checked.problems[:5])}")
+            print_facts([{"verified": checked.done}]) if options.json else print(f"{checked.done} answers, the chain is whole")
             return 0
         if options.in_doubt:
             doubtful = [doubt._asdict() for doubt in ledger.in_doubt()]
@@ -60,7 +62,9 @@ def verify(options: argparse.Namespace) -> int:
     answers = 0
     if workspace.ledger.is_file():
         with open_ledger(workspace.ledger, readonly=True) as ledger:
-            answers = ledger.verify()
+            checked = ledger.verify()
+            answers = checked.done
+            problems += [f"ledger: {problem}" for problem in checked.problems]
     releases = sorted(workspace.releases.glob("*@v*"))
     for folder in releases:
         problems += [f"release {folder.name}: {problem}" for problem in verify_release(folder)]

@@ -44,6 +44,10 @@ class TokenPrice(NamedTuple):
         """Nano-dollars of so many tokens."""
         return tokens_in * self.input + tokens_out * self.output
 
+    def usd(self, tokens_in: int, tokens_out: int) -> float:
+        """The same in USD, for estimates."""
+        return self.cost(tokens_in, tokens_out) / NANO
+
 
 FREE = TokenPrice("free", 0, 0)
 
