@@ -15,12 +15,15 @@ from castalia.store.schema import arrow_schema, to_records
 
 R = TypeVar("R", bound=Record)
 
+# Records of a large dataset are made so many at a time; those of a single shard are kept, since stages walk them repeatedly.
+_BATCH = 1_000
+
 # Random access keeps this many decoded shards in memory.
 _SHARDS_IN_MEMORY = 4
 
 
 class Dataset(Sequence[R], Generic[R]):
-    """One version of a dataset. Iterating it holds one shard in memory at a time."""
+    """One version of a dataset. Iterating a large one holds one shard in memory, as Arrow columns."""
 
     def __init__(self, manifest: Manifest, record_type: type[R], read_shard: Callable[[Shard], pa.Table]) -> None:
         self.manifest = manifest
@@ -33,8 +36,12 @@ class Dataset(Sequence[R], Generic[R]):
         return self.manifest.rows
 
     def __iter__(self) -> Iterator[R]:
-        for number in range(len(self.manifest.shards)):
-            yield from self._records(number)
+        if len(self.manifest.shards) == 1:
+            yield from self._records(0)
+            return
+        for table in self.tables():
+            for batch in table.to_batches(max_chunksize=_BATCH):
+                yield from to_records(batch, self.record_type)
 
     @overload
     def __getitem__(self, index: int) -> R: ...

@@ -44,7 +44,7 @@ def to_table(rows: Sequence[dict[str, Any]], record_type: type[Record]) -> pa.Ta
         ) from error
 
 
-def to_records(table: pa.Table, record_type: type[R]) -> list[R]:
+def to_records(table: pa.Table | pa.RecordBatch, record_type: type[R]) -> list[R]:
     """The records of a table, each checked against its id. Raises CorruptObject when one was edited."""
     return [record_type.from_row(row) for row in table.to_pylist()]
 
