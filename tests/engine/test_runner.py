@@ -224,7 +224,7 @@ def test_a_killed_worker_process_is_an_error_that_says_what_to_try(tmp_path, sto
 
 def test_all_missing_recordings_of_a_stage_are_named_together(tmp_path, store):
     oracle = ToyOracle(absent=["elm", "ash"])
-    with pytest.raises(MissingRecording, match=r"(?s)'explain'.*2 recorded answers are missing.*'ash'.*'elm'"):
+    with pytest.raises(MissingRecording, match=r"(?s)^stage 'explain': 2 recorded answers are missing:.*'ash'.*'elm'\nRecord them$"):
         run(toy_pipeline(tmp_path), store, oracle)
     assert sorted(oracle.finished) == ["beech", "cedar"]
     assert not store.has("meanings")

@@ -118,7 +118,7 @@ class ToyOracle:
             raise error
         await asyncio.sleep(self.delay)
         if task.subject in self.absent:
-            raise MissingRecording(f"no recorded answer for {task.subject!r}")
+            raise MissingRecording(f"no recorded answer for {task.subject!r}. Record them")
         self.finished.append(task.subject)
         key = hashlib.sha256(f"{role}{system}{user}".encode()).hexdigest()
         return ToyReply(answer.model_validate({"meaning": f"{task.subject} means {key[:6]}"}), key)

@@ -71,9 +71,13 @@ async def _ask(stage: Stage, params: Params, ctx: Context, record: Record) -> li
 
 
 def _summary(missing: Sequence[str]) -> str:
+    """What is missing line by line, and the advice that all messages share once."""
     distinct = sorted(set(missing))
     if len(distinct) == 1:
         return distinct[0]
-    shown = "\n  ".join(distinct[:5])
-    more = f"\n  and {len(distinct) - 5} more" if len(distinct) > 5 else ""
-    return f"{len(distinct)} recorded answers are missing:\n  {shown}{more}"
+    parted = [message.partition(". ") for message in distinct]
+    shared = len({advice for _, _, advice in parted}) == 1
+    lines = [what for what, _, _ in parted[:5]] if shared else distinct[:5]
+    more = [f"and {len(distinct) - 5} more"] if len(distinct) > 5 else []
+    advice = [parted[0][2]] if shared and parted[0][2] else []
+    return "\n".join([f"{len(distinct)} recorded answers are missing:", *(f"  {line}" for line in [*lines, *more]), *advice])

@@ -226,7 +226,7 @@ def _stale_message(stage: Stage, params: Params, found: StageState, price: Price
 
 def _named(error: CastaliaError, stage: Stage) -> CastaliaError:
     """The same error, its message naming the stage."""
-    if repr(stage.name) not in str(error):
+    if not str(error).startswith(f"stage {stage.name!r}"):
         error.args = (f"stage {stage.name!r}: {error}", *error.args[1:])
     return error
 
