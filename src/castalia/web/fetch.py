@@ -90,7 +90,8 @@ class Fetcher:
                 answer = self._archive.robots(root)
                 if answer is None:
                     answer = await self._fetch_robots(root)
-                    self._archive.put_robots(root, answer)
+                    if 0 < answer.status < 500:  # a passing trouble is not remembered for a day
+                        self._archive.put_robots(root, answer)
                 rules = self._robots[root] = Robots(answer, self.user_agent)
                 self._delay[host_of(root)] = rules.crawl_delay
             return self._robots[root]
@@ -106,7 +107,7 @@ class Fetcher:
         for _ in range(self._limits.max_redirects + 1):
             got = await self._request(url, url, cap=MAX_BYTES, cut=True)
             if got.status in _RETRIED or got.problem in ("unreachable", "timeout", "private-address"):
-                return RobotsAnswer(0, "")
+                return RobotsAnswer(0, f"{got.problem}: {got.detail}" if got.problem else f"status {got.status}")
             target = canonical_url(got.headers.get("location", ""), url) if got.status in _REDIRECTS else None
             if target is None:
                 return RobotsAnswer(got.status, decode_text(got.headers.get("content-type", ""), got.body))
@@ -118,8 +119,10 @@ class Fetcher:
         for _ in range(self._limits.max_redirects + 1):
             rules = await self.robots(current)
             if not rules.allows(current):
-                why = _UNREADABLE if rules.unreachable else "robots.txt disallows it"
-                return _failed(url, current, "robots", why)
+                if rules.unreachable:
+                    code = "private-address" if rules.trouble.startswith("private-address") else "robots"
+                    return _failed(url, current, code, f"{_UNREADABLE}: {rules.trouble}")
+                return _failed(url, current, "robots", "robots.txt disallows it")
             if rules.refuses_training(path_of(current)):
                 return _failed(url, current, "opt-out", "robots.txt: Content-Usage refuses training")
             got = await self._patiently(url, current)
@@ -232,7 +235,7 @@ class Fetcher:
 
 def _may_pass(fetched: Fetched) -> bool:
     """Whether the outcome was a passing trouble, so that a later run asks again."""
-    unread_rules = fetched.problem == "robots" and fetched.detail == _UNREADABLE
+    unread_rules = fetched.detail.startswith(_UNREADABLE)
     return fetched.problem in _TRANSIENT or unread_rules or fetched.status == 429 or fetched.status >= 500
 
 

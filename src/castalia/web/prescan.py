@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     r"|<(?P<close>/?)(?P<tag>[a-z][^\s/>]*+)(?P<rest>" + _VALUES + r")>",
     re.IGNORECASE | re.DOTALL,
 )
+_OPENS_TAG = re.compile(r"</?[A-Za-z]")
 _ATTRIBUTE = re.compile(r"""[^\s=/]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s]++))?+""")
 _VOID = word_set("area base br col embed hr img input link meta param source track wbr")
 # Elements whose end tag may be left out: counting them as depth would reject old but harmless pages.
@@ -62,6 +63,8 @@ def prescan(html: str) -> Scan:
     while position != -1:
         token = _TOKEN.match(html, position)
         if token is None:
+            if _OPENS_TAG.match(html, position):
+                break  # the source ends inside a tag, which parsers drop; going on would look at the rest again and again
             position = html.find("<", position + 1)
             continue
         end = token.end()

@@ -16,7 +16,7 @@ _LINE = re.compile(r"^\s*(?P<name>[A-Za-z-]+)\s*:\s*(?P<value>[^#]*?)\s*(?:#.*)?
 
 
 class RobotsAnswer(NamedTuple):
-    """What fetching robots.txt gave; `status` 0 stands for unreachable."""
+    """What fetching robots.txt gave; `status` 0 stands for unreachable, and `text` then says why."""
 
     status: int
     text: str
@@ -29,6 +29,7 @@ class Robots:
         token = re.match(r"[A-Za-z_-]+", user_agent)
         self._agent = token[0] if token else "*"
         self.unreachable = answer.status == 0 or answer.status >= 500
+        self.trouble = (answer.text or f"status {answer.status}") if self.unreachable else ""
         text = answer.text.encode()[:MAX_BYTES].decode("utf-8", "ignore") if 200 <= answer.status < 300 else ""
         self._parser = RobotsParser.from_string(text)
         self.sitemaps: tuple[str, ...] = tuple(_values(text, "sitemap"))

@@ -16,7 +16,7 @@ from castalia.records import Document, Provenance, Reject
 from castalia.stages.deduplicate.minhash import Hashes, candidates, jaccard, shingle_hashes
 from castalia.web.urls import url_key
 
-_DISTINCT = 0.97
+_DISTINCT = 0.99
 """Similarity from which documents with different titles are one."""
 _LEGAL = 0.995
 """Similarity from which legal texts are one."""
@@ -86,8 +86,9 @@ def _are_one(one: Document, other: Document, similarity: float, threshold: float
         return False
     if _is_legal(one) and _is_legal(other):
         return similarity >= _LEGAL
-    titles = {re.sub(r"\W+", " ", document.title).strip().casefold() for document in (one, other)} - {""}
-    return len(titles) < 2 or similarity >= _DISTINCT
+    first, second = (f" {re.sub(r'\W+', ' ', document.title).strip().casefold()} " for document in (one, other))
+    # The name of a site is often part of a title: then one title contains the other.
+    return first in second or second in first or similarity >= _DISTINCT
 
 
 def _is_legal(document: Document) -> bool:

@@ -1,0 +1,106 @@
+import random
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from castalia.records import Block, Document, LicenceDecision, Reject
+from castalia.stages.deduplicate import STAGE
+from castalia.stages.deduplicate.minhash import candidates, jaccard, shingle_hashes
+
+GOLD = Path(__file__).parents[2] / "../shared/gold/licence/spdx-texts"
+ALLOWED = LicenceDecision(spdx="MIT", verdict="allowed", reason="by file")
+UNKNOWN = LicenceDecision(spdx=None, verdict="abstain", reason="nothing seen")
+
+
+def document(url: str, text: str, *, title: str = "T", licence: LicenceDecision = ALLOWED) -> Document:
+    return Document(url=url, title=title, blocks=(Block(number=0, kind="paragraph", text=text),), licence=licence)
+
+
+def words(seed: int, count: int = 400) -> list[str]:
+    source = random.Random(seed)
+    return [f"w{source.randrange(5000)}" for _ in range(count)]
+
+
+def deduplicate(*documents: Document) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """URLs that are kept, and (reason, kept id) by URL of the others."""
+    records = list(STAGE.run({"documents_scrubbed": sorted(documents, key=lambda item: item.id)}, STAGE.params(), SimpleNamespace()))
+    rejects = {record.subject: (record.reason, record.detail.split()[1].rstrip(":")) for record in records if isinstance(record, Reject)}
+    return sorted(record.url for record in records if isinstance(record, Document)), rejects
+
+
+def test_spellings_of_one_address_are_one_document_and_the_longer_stays():
+    long, short = document("http://h.example/a/", "one two three four five six"), document("http://www.h.example/a/index.html", "one two")
+    assert deduplicate(short, long) == (["http://h.example/a/"], {"http://www.h.example/a/index.html": ("duplicate-url", long.id)})
+
+
+def test_equal_text_is_one_document():
+    first, second = document("http://h/a", "the same text"), document("http://h/b", "the  same\ntext")
+    assert (
+        deduplicate(second, first)[1]["http://h/a" if "http://h/a" in deduplicate(second, first)[1] else "http://h/b"][0]
+        == "duplicate-content"
+    )
+    assert len(deduplicate(second, first)[0]) == 1
+
+
+def test_a_near_duplicate_names_the_kept_document():
+    text = words(1)
+    changed = [*text[:200], "other", *text[201:]]
+    one, other = document("http://h/a", " ".join([*text, "end"])), document("http://h/b", " ".join(changed))
+    assert deduplicate(one, other) == (["http://h/a"], {"http://h/b": ("near-duplicate", one.id)})
+
+
+def test_a_verified_licence_is_kept_before_a_longer_text():
+    text = " ".join(words(2))
+    licensed, unlicensed = document("http://h/b", text), document("http://h/a", text + " and more", licence=UNKNOWN)
+    assert deduplicate(licensed, unlicensed)[0] == ["http://h/b"]
+
+
+def test_small_differences_do_not_chain():
+    text = words(3, 600)
+    chain = [" ".join([*(f"new{place}" for place in range(step * 30)), *text[step * 30 :]]) for step in range(12)]
+    kept, rejects = deduplicate(*(document(f"http://h/{step:02}", item) for step, item in enumerate(chain)))
+    assert len(kept) >= 3
+    by_id = {document(f"http://h/{step:02}", item).id: item for step, item in enumerate(chain)}
+    for url, (_, kept_id) in rejects.items():
+        assert jaccard(shingle_hashes(chain[int(url[-2:])]), shingle_hashes(by_id[kept_id])) >= 0.8
+
+
+def test_almost_equal_pages_with_different_titles_stay_apart():
+    text = words(4)
+    one = document("http://h/a", " ".join(text), title="Model X100")
+    other = document("http://h/b", " ".join([*text[:200], "X200", *text[201:]]), title="Model X200")
+    assert len(deduplicate(one, other)[0]) == 2
+
+
+def test_different_texts_stay():
+    assert len(deduplicate(*(document(f"http://h/{seed}", " ".join(words(seed))) for seed in range(20)))[0]) == 20
+
+
+def test_the_order_of_the_input_does_not_matter():
+    documents = [document(f"http://h/{number}", " ".join([*words(number % 3), f"x{number}"])) for number in range(9)]
+    shuffled = list(documents)
+    random.Random(5).shuffle(shuffled)
+    assert deduplicate(*documents) == deduplicate(*shuffled)
+
+
+def test_pairs_at_a_similarity_of_eight_tenths_are_proposed():
+    found = 0
+    for seed in range(40):
+        text = words(seed, 500)
+        changed = [*(f"n{place}" for place in range(50)), *text[50:]]
+        found += (0, 1) in set(candidates([shingle_hashes(" ".join(text)), shingle_hashes(" ".join(changed))]))
+    assert found == 40
+
+
+@pytest.mark.skipif(not GOLD.is_dir(), reason="the licence texts are not beside the repository")
+def test_licence_texts_that_are_almost_equal_do_not_merge():
+    paths = [
+        *sorted(GOLD.glob("BSD-*.txt")),
+        *sorted(GOLD.glob("MIT*.txt")),
+        *sorted(GOLD.glob("GPL-*.txt")),
+        *sorted(GOLD.glob("CC-BY-*4.0.txt")),
+    ]
+    documents = [document(f"http://h/{path.stem}", path.read_text(encoding="utf-8", errors="replace"), title="License") for path in paths]
+    _, rejects = deduplicate(*documents)
+    assert {url: reason for url, (reason, _) in rejects.items() if reason == "near-duplicate"} == {}

@@ -1,0 +1,61 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from castalia.errors import CorruptObject
+from castalia.web.archive import Archive, Fetched
+
+
+def _fetched(url: str, body: bytes) -> Fetched:
+    digest = hashlib.sha256(body).hexdigest()
+    return Fetched(url, url, 200, {"content-type": "text/html", "x": "a\r\nb"}, "text/html", body, digest, "2026-01-02T03:04:05+00:00")
+
+
+def test_what_was_put_is_found_by_url_and_by_body(tmp_path: Path):
+    archive = Archive(tmp_path)
+    one, two = _fetched("http://h/1", b"<html>one</html>"), _fetched("http://h/2", b"two\r\n\r\nmore")
+    archive.put(one)
+    archive.put(two)
+    archive.close()
+    again = Archive(tmp_path)
+    assert again.get("http://h/1") == one
+    found = again.lookup(two.body_sha256)
+    assert found is not None
+    assert (found.body, found.fetched_at) == (two.body, two.fetched_at)
+    assert again.lookup("0" * 64) is None
+
+
+def test_a_record_without_an_index_entry_is_cut_off(tmp_path: Path):
+    archive = Archive(tmp_path)
+    archive.put(_fetched("http://h/1", b"one"))
+    archive.close()
+    with (tmp_path / "pages.warc.gz").open("ab") as file:
+        file.write(b"half a record of a killed process")
+    again = Archive(tmp_path)
+    again.put(_fetched("http://h/2", b"two"))
+    for url, body in (("http://h/1", b"one"), ("http://h/2", b"two")):
+        found = again.get(url)
+        assert found is not None
+        assert found.body == body
+
+
+def test_damage_is_noticed(tmp_path: Path):
+    archive = Archive(tmp_path)
+    archive.put(_fetched("http://h/1", b"one " * 100))
+    archive.close()
+    path = tmp_path / "pages.warc.gz"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(CorruptObject, match="restore"):
+        Archive(tmp_path)
+
+
+def test_records_can_be_read_by_any_warc_reader(tmp_path: Path):
+    from fastwarc.warc import ArchiveIterator
+
+    archive = Archive(tmp_path)
+    archive.put(_fetched("http://h/1", b"one"))
+    archive.put(_fetched("http://h/2", b"two"))
+    with (tmp_path / "pages.warc.gz").open("rb") as file:
+        records = [(record.headers["WARC-Target-URI"], record.reader.read()) for record in ArchiveIterator(file)]
+    assert records == [("http://h/1", b"one"), ("http://h/2", b"two")]
