@@ -86,7 +86,7 @@ def _are_one(one: Document, other: Document, similarity: float, threshold: float
         return False
     if _is_legal(one) and _is_legal(other):
         return similarity >= _LEGAL
-    first, second = (f" {re.sub(r'\W+', ' ', document.title).strip().casefold()} " for document in (one, other))
+    first, second = (" " + " ".join(re.findall(r"\w+", document.title.casefold())) + " " for document in (one, other))
     # The name of a site is often part of a title: then one title contains the other.
     return first in second or second in first or similarity >= _DISTINCT
 
