@@ -1,0 +1,51 @@
+"""What each benchmark aims at, as data. An aim is a goal, not a test: it is compared and reported, and decides only with `--strict`."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+_RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "==": operator.eq}
+
+
+class Aim(NamedTuple):
+    """A figure's goal: `value` on the right of `relation`."""
+
+    relation: str
+    value: float | bool
+
+    def __str__(self) -> str:
+        return f"{self.relation} {str(self.value).lower()}"
+
+    def met(self, measured: object) -> bool:
+        """Whether the figure reaches the aim. What was not measured does not, and `True` is no number."""
+        if measured is None or isinstance(measured, bool) != isinstance(self.value, bool):
+            return False
+        return _RELATIONS[self.relation](measured, self.value)
+
+
+AIMS: Mapping[str, Mapping[str, Aim]] = {
+    "demo": {
+        "seconds": Aim("<=", 720),
+        "peak_mb": Aim("<=", 6144),
+        "format_after": Aim(">=", 0.9),
+        "gate_gain_ci_low": Aim(">", 0),
+        "identical_after_kill": Aim("==", True),
+        "data_only_seconds": Aim("<=", 60),
+    },
+    "harmony": {
+        "token_equal": Aim("==", 1.0),
+        "emit_coverage": Aim("==", 1.0),
+        "wrong_context_tokens": Aim("==", 0),
+        "round_trip": Aim("==", 1.0),
+        "fuzz_crashes": Aim("==", 0),
+    },
+}
+"""By benchmark and figure. A benchmark is known when it stands here; figures without an aim are reported all the same."""
+
+
+def judge(benchmark: str, figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`{figure: {"aim", "value", "met"}}` for every aim of the benchmark."""
+    return {
+        figure: {"aim": str(aim), "value": figures.get(figure), "met": aim.met(figures.get(figure))}
+        for figure, aim in AIMS[benchmark].items()
+    }
