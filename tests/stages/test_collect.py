@@ -1,6 +1,9 @@
 """Collecting from a small site on loopback."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -166,3 +169,32 @@ def test_evidence_named_in_the_configuration_is_read(port: int, tmp_path: Path):
     PAGES["/PKG-INFO"] = (200, "application/octet-stream", "Metadata-Version: 2.4\nName: x\nLicense-Expression: MIT\n")
     pages = [record for record in collect(tmp_path, port, licence_files=("/PKG-INFO",)) if isinstance(record, Page)]
     assert {item.place for page in pages for item in page.licence.evidence} == {"package-metadata"}
+
+
+_CRAWL = """
+import asyncio, sys
+from pathlib import Path
+from castalia.web import FetchLimits, open_web
+
+async def run():
+    web = open_web(Path(sys.argv[1]), connect_to={"docs.localhost": sys.argv[2]}, limits=FetchLimits(rate_per_host=500))
+    async for item in web.discover("http://docs.localhost/doc/index.html", lambda url: True, 100):
+        print(item.fetched.url, flush=True)
+        await asyncio.sleep(30 if "cache" in item.fetched.url else 0)
+
+asyncio.run(run())
+"""
+
+
+def test_a_killed_crawl_continues_and_ends_with_the_same_bytes(port: int, tmp_path: Path):
+    whole = collect(tmp_path / "whole", port)
+    command = [sys.executable, "-c", _CRAWL, str(tmp_path / "killed"), f"127.0.0.1:{port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "cache" in line:
+                process.send_signal(signal.SIGKILL)
+                break
+    ASKED.clear()
+    assert [record.id for record in collect(tmp_path / "killed", port)] == [record.id for record in whole]
+    assert "/doc/index.html" not in ASKED

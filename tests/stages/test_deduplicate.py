@@ -63,7 +63,7 @@ def test_small_differences_do_not_chain():
     assert len(kept) >= 3
     by_id = {document(f"http://h/{step:02}", item).id: item for step, item in enumerate(chain)}
     for url, (_, kept_id) in rejects.items():
-        assert jaccard(shingle_hashes(chain[int(url[-2:])]), shingle_hashes(by_id[kept_id])) >= 0.8
+        assert jaccard(shingle_hashes(chain[int(url[-2:])]), shingle_hashes(by_id[kept_id])) > 0.7
 
 
 def test_almost_equal_pages_with_different_titles_stay_apart():

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from castalia.errors import CorruptObject
+from castalia.errors import CorruptObject, StoreError
 from castalia.web.archive import Archive, Fetched
 
 
@@ -59,3 +59,22 @@ def test_records_can_be_read_by_any_warc_reader(tmp_path: Path):
     with (tmp_path / "pages.warc.gz").open("rb") as file:
         records = [(record.headers["WARC-Target-URI"], record.reader.read()) for record in ArchiveIterator(file)]
     assert records == [("http://h/1", b"one"), ("http://h/2", b"two")]
+
+
+def test_one_process_writes_and_others_look_on(tmp_path: Path):
+    archive = Archive(tmp_path)
+    archive.put(_fetched("http://h/1", b"one"))
+    with pytest.raises(StoreError, match="another process"):
+        Archive(tmp_path)
+    reader = Archive(tmp_path, read_only=True)
+    found = reader.get("http://h/1")
+    assert found is not None
+    assert found.body == b"one"
+    reader.close()
+    archive.close()
+    Archive(tmp_path).close()
+
+
+def test_looking_into_a_folder_without_an_archive_is_an_error(tmp_path: Path):
+    with pytest.raises(StoreError, match="no page archive"):
+        Archive(tmp_path, read_only=True)

@@ -6,6 +6,7 @@ answer that was fetched once is never fetched a second time. There is no stored 
 archive, which gives the same frontier and asks the network only for what is missing.
 """
 
+import fcntl
 import gzip
 import hashlib
 import io
@@ -15,7 +16,7 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
@@ -50,11 +51,21 @@ class Fetched(NamedTuple):
 
 
 class Archive:
-    """An archive folder: `pages.warc.gz` and `index.sqlite`. For one process at a time."""
+    """An archive folder: `pages.warc.gz` and `index.sqlite`. One process writes at a time; `read_only` ones look on.
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    Raises StoreError when another process writes, CorruptObject when the pages are shorter than the index knows.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._path = folder / _NAME
+        self._lock: IO[bytes] | None = None
+        if read_only:
+            if not (folder / "index.sqlite").is_file():
+                raise StoreError(f"there is no page archive in {str(folder)!r}; name the folder that the run wrote to")
+            self._index = sqlite3.connect(f"{(folder / 'index.sqlite').absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder / "writer.lock")
         self._index = sqlite3.connect(folder / "index.sqlite", timeout=30, check_same_thread=False)
         self._index.execute("PRAGMA journal_mode=WAL")
         self._index.executescript(_SCHEMA)
@@ -112,8 +123,10 @@ class Archive:
             self._index.execute("INSERT OR REPLACE INTO robots VALUES (?,?,?,?)", (root, *answer, now()))
 
     def close(self) -> None:
-        """Closes the index."""
+        """Closes the index and lets other processes write."""
         self._index.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def _one(self, column: str, value: str) -> Fetched | None:
         row = self._index.execute(
@@ -138,6 +151,19 @@ class Archive:
         raise CorruptObject(
             f"archive {str(self._path)!r} holds no body {digest!r} at byte {offset}: it was damaged; restore it from a copy"
         )
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """The open lock file; the lock ends with the process, however it ends."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise StoreError(
+            f"page archive {str(path.parent)!r} is being written by another process; wait for it or use another folder"
+        ) from error
+    return file
 
 
 def now() -> str:

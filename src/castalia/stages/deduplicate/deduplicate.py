@@ -30,7 +30,7 @@ _LEGAL_WORDS = re.compile(
 class DeduplicateParams(Params):
     """When two documents are one."""
 
-    near_duplicate: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of five-word shingles from which two documents are one.")
+    near_duplicate: float = Field(0.7, gt=0, le=1, description="Jaccard similarity of five-word shingles from which two documents are one.")
 
 
 def deduplicate_documents(inputs: Mapping[str, Sequence[Document]], params: DeduplicateParams, ctx: Context) -> Iterator[Document | Reject]:

@@ -61,7 +61,9 @@ _RESTRICTING = word_set(
 """An addition with one of these words changes the licence, however short it is."""
 _SAMPLED = ("GPL", "LGPL", "AGPL", "MPL", "EPL", "EUPL", "GFDL", "ODbL")
 
-_COPYRIGHT = re.compile(r"^\W*(?:copyright\s*(?:\(c\)|©|[<\[{(]|\d{4}|by\b|the\b)|©|\(c\)\s|all rights reserved\b).*$", re.IGNORECASE)
+_COPYRIGHT = re.compile(
+    r"^\W*(?:copyright\s*(?:\(c\)|©|[<\[{(]|\d{4}|by\b|the\b)|©|\(c\)\s*(?:\d{4}|copyright)|all rights reserved\b).*$", re.IGNORECASE
+)
 _CONTINUED = re.compile(r"^\s*(?:and|by|\d{4})\b.{0,60}$", re.IGNORECASE)
 _TITLE = re.compile(r"^\W*(?:the\s+)?[\w .,\"'()/:-]{0,60}\blicen[cs]e\b[\w .,\"'()/:-]{0,30}$", re.IGNORECASE)
 _TAG = re.compile(
