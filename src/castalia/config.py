@@ -106,7 +106,10 @@ def load_config(files: Sequence[Path], assignments: Sequence[str] = ()) -> Confi
     """
     merged: dict[str, Any] = {}
     for path in files:
-        merged = _merge(merged, _resolve_paths(_read_yaml(path), path.parent))
+        try:
+            merged = _merge(merged, _resolve_paths(_read_yaml(path), path.parent))
+        except RecursionError as error:
+            raise ConfigError(f"configuration {str(path)!r} holds an alias (`*name`) that contains itself; write the value out") from error
     for assignment in assignments:
         merged = _merge(merged, _resolve_paths(_parse_assignment(assignment), Path()))
     try:
@@ -125,9 +128,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"configuration {str(path)!r} can't be read: {error.strerror}. `castalia init` writes one.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"configuration {str(path)!r} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8"
+        ) from error
     try:
-        loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        loaded = yaml.load(text, _StrictLoader)
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"configuration {str(path)!r} is not YAML: {error}") from error
     if loaded is None:
         return {}
@@ -136,13 +143,26 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", loaded)
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """YAML's plain values only. A key given twice is an error (YAML 1.2, 3.2.1.3): the first value would be lost in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _parse_assignment(assignment: str) -> dict[str, Any]:
     key, equals, value = assignment.partition("=")
     if not equals or not all(key.split(".")):
         raise ConfigError(f"--set {assignment!r} is not of the form key.subkey=value")
     try:
-        nested: Any = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        nested: Any = yaml.load(value, _StrictLoader)
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"--set {assignment!r}: the value is not YAML: {error}") from error
     for part in reversed(key.split(".")):
         nested = {part: nested}

@@ -1,6 +1,7 @@
 """The whole factory as one list, top to bottom. The suite is frozen before anything is collected; nothing that makes data can
 import the evaluation; failures enter as an input dataset, so the loop is no back edge."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,9 @@ def stage_params(config: Config, stages: tuple[Stage, ...] | None = None) -> dic
     known = {stage.name for stage in stages}
     unknown = sorted(config.stages.keys() - known)
     if unknown:
-        raise ConfigError(f"unknown stage {unknown[0]!r} under 'stages'; stages are: {', '.join(stage.name for stage in stages)}")
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"stages are: {', '.join(stage.name for stage in stages)}"
+        raise ConfigError(f"unknown stage {unknown[0]!r} under 'stages': {hint}")
     shared = _shared_settings(config)
     resolved: dict[str, Params] = {}
     for stage in stages:
