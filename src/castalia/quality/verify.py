@@ -1,10 +1,11 @@
 """The quality stage: runs the six layers over all four datasets and fills the review queue."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from castalia.engine import Params, Stage
 from castalia.engine.context import Context
@@ -38,9 +39,17 @@ class VerifyParams(Params):
     plugin_checks: tuple[str, ...] = Field((), description="Names of installed plug-in checks to run as well.")
     review_size: int = Field(40, description="About how many records people are asked to review.")
 
+    @field_validator("plugin_checks")
+    @classmethod
+    def _usable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        layers_with(names)  # raises now, not after everything else was paid for
+        return names
+
 
 async def verify_records(inputs: Mapping[str, Sequence[Record]], params: VerifyParams, ctx: Context) -> AsyncIterator[Record]:
     """Verdicts on every record, then the review queue."""
+    layers = layers_with(params.plugin_checks)
+    prompts = {check.prompt.stem: check.prompt for layer in layers for check in layer.checks if isinstance(check, GroupCheck)}
     views = [view_record(cast("SFTExample", record), name) for name in DATASETS for record in inputs[name]]
     first_asker: dict[str, str] = {}
     for view in sorted((view for view in views if view.dataset == "sft"), key=lambda view: view.record.id):
@@ -53,11 +62,11 @@ async def verify_records(inputs: Mapping[str, Sequence[Record]], params: VerifyP
         },
         seen_prompts=first_asker,
         params=params,
-        context=ctx,
+        context=dataclasses.replace(ctx, prompts={**prompts, **ctx.prompts}),
     )
     verdicts: dict[str, list[Verdict]] = {view.record.id: [] for view in views}
     standing = views
-    for layer in layers_with(params.plugin_checks):
+    for layer in layers:
         for check in layer.checks:
             findings = await _run(check, standing, checks)
             for view in standing:

@@ -9,6 +9,7 @@ from castalia.records import (
     Conversation,
     Document,
     Evidence,
+    Message,
     PreferencePair,
     ReplayItem,
     RewardRecord,
@@ -48,10 +49,26 @@ def view_record(record: Checked, dataset: str) -> View:
         )
     if isinstance(record, PreferencePair):
         return _view(
-            record, dataset, record.section, record.prompt, record.chosen.text, worse=record.rejected.text, evidence=record.evidence
+            record,
+            dataset,
+            record.section,
+            record.prompt,
+            record.chosen.text,
+            worse=record.rejected.text,
+            completions=(record.chosen.text, record.rejected.text),
+            evidence=record.evidence,
         )
     if isinstance(record, RewardRecord):
-        return _view(record, dataset, record.section, record.prompt, record.reference, check=record.check, evidence=record.evidence)
+        return _view(
+            record,
+            dataset,
+            record.section,
+            record.prompt,
+            record.reference,
+            completions=(record.reference,),
+            check=record.check,
+            evidence=record.evidence,
+        )
     return _view(record, dataset, f"replay/{record.category}", record.conversation, _final(record.conversation), check=record.check)
 
 
@@ -63,6 +80,12 @@ def cited_blocks(view: View, documents: Mapping[str, Document]) -> list[tuple[Do
         if document is not None:
             found.extend((document, number) for number in evidence.blocks if 0 <= number < len(document.blocks))
     return found
+
+
+def texts(view: View) -> list[str]:
+    """Everything a model could read or learn from a record, analysis, tool calls and tool output included."""
+    conversation = view.prompt
+    return [conversation.instructions, *(message.content for message in conversation.messages), view.answer, view.worse]
 
 
 def by_group(views: Sequence[View]) -> dict[str, list[View]]:
@@ -81,11 +104,15 @@ def _view(
     answer: str,
     *,
     worse: str = "",
+    completions: tuple[str, ...] = (),
     check: Check | None = None,
     evidence: tuple[Evidence, ...] = (),
 ) -> View:
     questions = [message.content for message in prompt.messages if message.role == "user"]
-    complete = any(message.channel == "final" for message in prompt.messages)
+    completed = tuple(
+        prompt.model_copy(update={"messages": (*prompt.messages, Message(role="assistant", channel="final", content=text))})
+        for text in completions
+    )
     label = record.subject.removeprefix(group).strip("/")
     return View(
         record=record,
@@ -97,7 +124,7 @@ def _view(
         question="\n".join(questions),
         answer=answer,
         worse=worse,
-        conversations=(prompt,) if complete else (),
+        conversations=completed or (prompt,),
         check=check,
         evidence=evidence,
     )

@@ -1,6 +1,6 @@
 """Layer 4: what can run, runs; what can be compared, is compared. Opinions end here."""
 
-from castalia.errors import SandboxUnavailable
+from castalia.errors import ConfigError, SandboxUnavailable
 from castalia.quality.check import CheckContext, Finding, RecordCheck
 from castalia.quality.view import View
 from castalia.records import PreferencePair
@@ -16,6 +16,8 @@ def _execution(view: View, ctx: CheckContext) -> Finding | None:
         result = score(view.check, view.answer, sandbox=ctx.context.services.get("sandbox"))
     except SandboxUnavailable as error:
         return Finding("waiting", f"needs the sandbox: {error}")
+    except ConfigError as error:
+        return Finding("fail", f"its check proves nothing: {error}")
     return Finding("pass" if result.passed else "fail", f"{view.check.kind}: {result.reason or 'right'}")
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from castalia.errors import AnswerUnusable, OracleRefused
 from castalia.quality.check import CheckContext, Finding, GroupCheck
-from castalia.quality.checks.judge import block_label, delimiter
+from castalia.quality.checks.judge import delimiter, labeled_blocks, sole_answers
 from castalia.quality.passages import independent_passages
 from castalia.quality.view import View
 
@@ -42,30 +42,32 @@ class FactsAnswer(BaseModel):
 
 async def _facts(views: Sequence[View], ctx: CheckContext) -> Mapping[str, Finding]:
     found = independent_passages(views, list(ctx.documents.values()), per_record=ctx.params.passages_per_record)
-    passages = {block_label(document, number): document.blocks[number].text for document, number in found}
+    passages = labeled_blocks(found)
     if not passages:
         return {view.label: Finding("flag", "no other source speaks of this") for view in views}
-    values = {"records": views, "passages": passages, "delimiter": delimiter(*passages.values())}
+    values = {"records": views, "passages": passages, "delimiter": delimiter(passages, views)}
     try:
         answer = await ctx.context.ask("facts", views[0].group, values, FactsAnswer, role="judge")
     except AnswerUnusable as error:
         return {view.label: Finding("abstain", f"the judge gave no usable verdict: {error}") for view in views}
     except OracleRefused as error:
         return {view.label: Finding("waiting", f"the judge could not be asked: {error}") for view in views}
-    by_label = {record.record: record for record in answer.value.records}
+    by_label = sole_answers(answer.value.records, lambda record: record.record)
     return {view.label: _finding(by_label.get(view.label), passages, answer.call) for view in views}
 
 
 def _finding(record: ClaimedRecord | None, passages: Mapping[str, str], call: str) -> Finding:
     if record is None or not record.claims:
-        return Finding("abstain", "the judge named no claim of this record", calls=(call,))
+        return Finding("abstain", "the judge named no claim of this record, or took it apart twice", calls=(call,))
     cited = tuple(dict.fromkeys(label for claim in record.claims for label in claim.passages))
     unknown = [label for label in cited if label not in passages]
     if unknown:
         return Finding("abstain", f"the judge cites {unknown}, which it was not shown", calls=(call,))
-    refuted = [claim.claim for claim in record.claims if claim.verdict == "refuted" and claim.passages]
+    refuted = [claim for claim in record.claims if claim.verdict == "refuted"]
+    if refuted and not any(claim.passages for claim in refuted):
+        return Finding("abstain", f"the judge refutes without a passage: {refuted[0].claim}", calls=(call,))
     if refuted:
-        return Finding("fail", f"refuted: {refuted[0]}", cited, (call,))
+        return Finding("fail", f"refuted: {next(claim.claim for claim in refuted if claim.passages)}", cited, (call,))
     open_claims = [claim.claim for claim in record.claims if claim.verdict != "supported" or not claim.passages]
     if open_claims:
         return Finding("flag", f"no other source settles: {open_claims[0]}", cited, (call,))

@@ -1,7 +1,8 @@
 """What the judging layers share: one question per passage, strict answers, and failing closed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +10,8 @@ from castalia.errors import AnswerUnusable, OracleRefused
 from castalia.quality.check import CheckContext, Finding
 from castalia.quality.view import View, cited_blocks
 from castalia.records import Document, content_hash
+
+T = TypeVar("T")
 
 
 class JudgedRecord(BaseModel):
@@ -30,23 +33,38 @@ class JudgeAnswer(BaseModel):
     verdicts: list[JudgedRecord]
 
 
-def block_label(document: Document, number: int) -> str:
-    """`PAGE:NUMBER`, short enough to cite and unique within a site."""
-    return f"{document.url.rsplit('/', 1)[-1] or 'index'}:{number}"
+def labeled_blocks(found: Iterable[tuple[Document, int]]) -> dict[str, str]:
+    """The text of blocks by label, in page order. A label is `PAGE:NUMBER`, short enough to cite; PAGE is the end of the URL, as
+    long as it takes to tell the pages apart."""
+    blocks = {(document.url, number): document.blocks[number].text for document, number in found}
+    names = _page_names({url for url, _ in blocks})
+    return {f"{names[url]}:{number}": text for (url, number), text in sorted(blocks.items())}
 
 
 def source_blocks(views: Sequence[View], documents: Mapping[str, Document]) -> dict[str, str]:
     """The text of every block that any of the records cites, by label, in page order."""
-    cited = {(document.url, number): document for view in views for document, number in cited_blocks(view, documents)}
-    return {
-        block_label(document, number): document.blocks[number].text
-        for (_, number), document in sorted(cited.items(), key=lambda item: item[0])
-    }
+    return labeled_blocks(cited for view in views for cited in cited_blocks(view, documents))
 
 
-def delimiter(*texts: str) -> str:
-    """A marker that quoted text can't contain by accident, the same for the same text."""
-    return f"<<<{content_hash(list(texts))[:12]}>>>"
+def delimiter(sources: Mapping[str, str], views: Sequence[View]) -> str:
+    """A marker that the quoted text can't contain, because it is a hash of all of it; the same for the same text."""
+    return f"<<<{content_hash([*sources.values(), *(text for view in views for text in (view.question, view.answer, view.worse))])[:12]}>>>"
+
+
+def sole_answers(answers: Iterable[T], label: Callable[[T], str]) -> dict[str, T]:
+    """What a judge said of each record, without records that it spoke of twice: which one it means is anybody's guess."""
+    said = [(label(answer), answer) for answer in answers]
+    times = Counter(name for name, _ in said)
+    return {name: answer for name, answer in said if times[name] == 1}
+
+
+def _page_names(urls: Collection[str]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for depth in range(1, 1 + max((url.count("/") + 1 for url in urls), default=0)):
+        ends = {url: "/".join([*url.split("/")[:-1], url.rsplit("/", 1)[-1] or "index"][-depth:]) for url in urls if url not in names}
+        times = Counter(ends.values())
+        names.update((url, end) for url, end in ends.items() if times[end] == 1 and end not in names.values())
+    return names | {url: url for url in urls if url not in names}
 
 
 async def ask_judge(
@@ -59,23 +77,23 @@ async def ask_judge(
     extra: Mapping[str, object] | None = None,
 ) -> dict[str, Finding]:
     """Findings by label. An unusable answer or a record left out abstains, an absent judge waits, and so does nobody pass."""
-    values = {"records": views, "sources": sources, "delimiter": delimiter(*sources.values()), **(extra or {})}
+    values = {"records": views, "sources": sources, "delimiter": delimiter(sources, views), **(extra or {})}
     try:
         answer = await ctx.context.ask(prompt, views[0].group, values, JudgeAnswer, role="judge")
     except AnswerUnusable as error:
         return {view.label: Finding("abstain", f"the judge gave no usable verdict: {error}") for view in views}
     except OracleRefused as error:
         return {view.label: Finding("waiting", f"the judge could not be asked: {error}") for view in views}
-    judged = {verdict.record: verdict for verdict in answer.value.verdicts}
+    judged = sole_answers(answer.value.verdicts, lambda verdict: verdict.record)
     return {view.label: _finding(judged.get(view.label), sources, needs_block and view.dataset != "replay", answer.call) for view in views}
 
 
 def _finding(verdict: JudgedRecord | None, sources: Mapping[str, str], needs_block: bool, call: str) -> Finding:
     if verdict is None:
-        return Finding("abstain", "the judge left this record out", calls=(call,))
+        return Finding("abstain", "the judge left this record out, or judged it twice", calls=(call,))
     unknown = [label for label in verdict.blocks if label not in sources]
     if unknown:
         return Finding("abstain", f"the judge cites {unknown}, which it was not shown", calls=(call,))
-    if verdict.outcome == "pass" and needs_block and not verdict.blocks:
-        return Finding("abstain", "the judge passed it without citing a block", calls=(call,))
+    if verdict.outcome != "fail" and needs_block and not verdict.blocks:
+        return Finding("abstain", "the judge let it through without citing a block", calls=(call,))
     return Finding(verdict.outcome, verdict.reason, tuple(verdict.blocks), (call,))

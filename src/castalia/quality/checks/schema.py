@@ -4,7 +4,7 @@ import re
 
 from castalia.harmony import gpt_oss_vocabulary, lint_conversation
 from castalia.quality.check import CheckContext, Finding, RecordCheck
-from castalia.quality.view import View
+from castalia.quality.view import View, texts
 
 # Shapes of credentials: a prefix that vendors document, then a long random tail.
 _SECRETS = re.compile(
@@ -15,8 +15,6 @@ _BROKEN_TEXT = re.compile(r"\ufffd|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|â€™|â�
 
 
 def _harmony(view: View, ctx: CheckContext) -> Finding | None:
-    if not view.conversations:
-        return None
     problems = [
         finding.message
         for conversation in view.conversations
@@ -35,6 +33,8 @@ def _evidence(view: View, ctx: CheckContext) -> Finding | None:
         document = ctx.documents.get(evidence.document)
         if document is None:
             return Finding("fail", f"cites document {evidence.document!r}, which is not in the corpus")
+        if not evidence.blocks:
+            return Finding("fail", f"cites no block of {document.url!r}")
         beyond = [number for number in evidence.blocks if not 0 <= number < len(document.blocks)]
         if beyond:
             return Finding("fail", f"cites blocks {beyond} of {document.url!r}, which has {len(document.blocks)}")
@@ -54,14 +54,14 @@ def _lengths(view: View, ctx: CheckContext) -> Finding:
 
 
 def _encoding(view: View, ctx: CheckContext) -> Finding:
-    found = _BROKEN_TEXT.search(f"{view.question}\n{view.answer}\n{view.worse}")
+    found = _BROKEN_TEXT.search("\n".join(texts(view)))
     if found:
         return Finding("fail", f"broken text {found.group()!r}: control characters, or UTF-8 read as another encoding")
     return Finding("pass", "no broken text")
 
 
 def _secrets(view: View, ctx: CheckContext) -> Finding:
-    if _SECRETS.search(f"{view.question}\n{view.answer}\n{view.worse}"):
+    if _SECRETS.search("\n".join(texts(view))):
         return Finding("fail", "holds what looks like a credential")  # the value itself is not repeated in the verdict
     return Finding("pass", "no credentials")
 
