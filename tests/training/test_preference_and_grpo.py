@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
-from castalia.errors import SandboxUnavailable, TrainingRefused  # noqa: E402
+from castalia.errors import ConfigError, SandboxUnavailable, TrainingRefused  # noqa: E402
 from castalia.harmony import Style, foreign_vocabulary, parse_completion, render_prompt  # noqa: E402
 from castalia.records import (  # noqa: E402
     Candidate,
@@ -20,13 +20,13 @@ from castalia.records import (  # noqa: E402
     SFTExample,
     ask_user,
 )
-from castalia.training import ConsolidateSettings, GrpoSettings, PreferenceSettings, Recipe, SftSettings  # noqa: E402
-from castalia.training import consolidate, grpo, preference  # noqa: E402
+from castalia.training import ConsolidateSettings, GrpoSettings, PreferenceSettings, Recipe, SftSettings, consolidate, grpo, preference  # noqa: E402  # noqa: E402
 from castalia.training.data import preference_pairs  # noqa: E402
+from castalia.training.job import main, read_records, write_records  # noqa: E402
 from castalia.training.models import added_rows, load_model, load_tokenizer  # noqa: E402
 from castalia.training.pipeline import StageCheck, best_model, train  # noqa: E402
 from castalia.training.rewards import Scored, checks, combine, score_completion  # noqa: E402
-from castalia.training.stage import read_metrics  # noqa: E402
+from castalia.training.stage import StageResult, read_metrics  # noqa: E402
 
 STYLE = Style(preamble="none")
 PLACE = {"section": "s", "category": "skills", "node": "skills/x"}
@@ -257,3 +257,18 @@ def test_a_stage_without_its_dataset_is_refused_before_anything_is_trained(base,
     with pytest.raises(TrainingRefused, match="'reward'"):
         train(recipe(sft=SftSettings(), grpo=GrpoSettings(batch_size=4)), {"sft": [sft_example(1)]}, base, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stage_runs_again_from_its_job_file_and_finds_itself_finished(base, tmp_path, capsys):
+    the_recipe = recipe(sft=SftSettings(epochs=1, batch_size=4, learning_rate=1e-3, checkpoint_seconds=None))
+    done = train(the_recipe, {"sft": [sft_example(n) for n in range(4)]}, base, tmp_path / "run")[0]
+    main("sft", [str(tmp_path / "run" / "jobs" / "sft.json")])
+    assert StageResult.model_validate_json(capsys.readouterr().out.splitlines()[-1]) == done
+
+
+def test_an_edited_record_in_a_job_s_data_is_refused(tmp_path):
+    path = write_records(tmp_path / "data.jsonl", [sft_example(1), pair(1), reward(1), replay(1)])
+    assert [r.id for r in read_records(path)] == [sft_example(1).id, pair(1).id, reward(1).id, replay(1).id]
+    path.write_text(path.read_text().replace("Because 1.", "Because 2."))
+    with pytest.raises(ConfigError, match="was edited"):
+        read_records(path)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from castalia.errors import ConfigError, TrainingRefused
@@ -89,3 +91,18 @@ def test_a_stage_without_data_is_refused():
 def test_an_unknown_base_is_refused_with_the_known_ones():
     with pytest.raises(TrainingRefused, match="gpt-oss-20b"):
         plan_training(Recipe(name="x", base="somebody/else", sft=SftSettings()), Counts(sft=1), Hardware(memory_gb=80))
+
+
+def test_memory_can_be_planned_before_there_is_data():
+    plan = plan_training(gpt_oss(), Counts(), Hardware(memory_gb=80))
+    assert plan.stages[0].steps == 0
+    assert "no data yet" in str(plan)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples").glob("*/recipe.yaml")), ids=lambda p: p.parent.name)
+def test_every_shipped_recipe_parses_and_plans_on_the_hardware_it_names(path):
+    recipe = load_recipe(path)
+    cpu = recipe.scale == "cpu"
+    plan = plan_training(recipe, Counts(), Hardware(memory_gb=6 if cpu else 80, kind="cpu" if cpu else "gpu"))
+    assert [s.stage for s in plan.stages] == ["sft", "preference", "grpo", "consolidate"]
+    assert cpu or plan.experts_trained

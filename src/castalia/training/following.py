@@ -73,7 +73,8 @@ class Follow(TrainerCallback):
     """Writes metrics, reports events, asks for checkpoints by time and stops when the time is over."""
 
     def __init__(self, stage: StageName, settings: StageSettings, out: Path, on_event: OnEvent) -> None:
-        self.stage, self.settings, self.out, self.on_event = stage, settings, out, on_event
+        self.stage: StageName = stage
+        self.settings, self.out, self.on_event = settings, out, on_event
         self.began = self.saved = time.monotonic()
         self.stopped = ""
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from castalia.harmony import Vocabulary, foreign_vocabulary
 from castalia.records import Record, RewardRecord

@@ -23,8 +23,8 @@ class Job(Frozen):
     start: str = Field(description="Folder of the model to start from.")
     out: str = Field(description="Folder of the stage.")
     data: str = Field(description="JSONL of records.")
-    earlier: str = Field("", description="JSONL of earlier SFT examples, for consolidation.")
-    start_id: str | None = Field(None, description="Names what is in `start`; None: its files are hashed.")
+    earlier: str = Field(default="", description="JSONL of earlier SFT examples, for consolidation.")
+    start_id: str | None = Field(default=None, description="Names what is in `start`; None: its files are hashed.")
 
 
 def write_records(path: Path, records: Iterable[Record]) -> Path:

@@ -17,6 +17,11 @@ def bf16_is_fast() -> bool:
     return bool(torch.cpu._is_amx_tile_supported())
 
 
+def local_gpus() -> list[float]:
+    """Memory of each GPU here, in units of 1e9 bytes."""
+    return [torch.cuda.get_device_properties(n).total_memory / 1e9 for n in range(torch.cuda.device_count())]
+
+
 def arithmetic(recipe: Recipe) -> str:
     """`bf16` or `fp32`, with `auto` decided."""
     return ("bf16" if bf16_is_fast() else "fp32") if recipe.precision == "auto" else recipe.precision

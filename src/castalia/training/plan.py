@@ -5,8 +5,10 @@ Memory is arithmetic, not a measurement: bytes of weights, gradients, optimizer 
 
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +50,9 @@ SHAPES: Mapping[str, Shape] = {
 class Hardware(Frozen):
     """Where training would run."""
 
-    devices: int = Field(1, ge=1, description="GPUs, or 1 for a CPU.")
+    devices: int = Field(default=1, ge=1, description="GPUs, or 1 for a CPU.")
     memory_gb: float = Field(gt=0, description="Memory of each device, in units of 1e9 bytes.")
-    kind: str = Field("gpu", pattern="^(gpu|cpu)$", description="`gpu` or `cpu`.")
+    kind: str = Field(default="gpu", pattern="^(gpu|cpu)$", description="`gpu` or `cpu`.")
 
 
 class Counts(Frozen):
@@ -60,7 +62,11 @@ class Counts(Frozen):
     preference: int = 0
     reward: int = 0
     replay: int = 0
-    mean_tokens: int = Field(512, ge=1, description="Mean length of a sample in tokens.")
+    mean_tokens: int = Field(default=512, ge=1, description="Mean length of a sample in tokens.")
+
+    def known(self) -> bool:
+        """Whether there is any data yet; without, memory and batches can be planned all the same."""
+        return any((self.sft, self.preference, self.reward, self.replay))
 
     def of(self, stage: StageName) -> int:
         return {"sft": self.sft, "preference": self.preference, "grpo": self.reward, "consolidate": self.replay}[stage]
@@ -76,7 +82,7 @@ class StagePlan(Frozen):
     per_device: int = Field(description="Sequences per device and forward pass.")
     accumulation: int = Field(description="Forward passes per optimizer step.")
     memory_gb: float = Field(description="Estimated peak per device.")
-    seconds: float | None = Field(None, description="Estimate, on a CPU only.")
+    seconds: float | None = Field(default=None, description="Estimate, on a CPU only.")
 
 
 class TrainingPlan(Frozen):
@@ -91,6 +97,9 @@ class TrainingPlan(Frozen):
     stages: tuple[StagePlan, ...]
     notes: tuple[str, ...]
     launch: str = Field(description="The line that starts a stage.")
+
+    def __str__(self) -> str:
+        return self.text()
 
     def text(self) -> str:
         """A readable table."""
@@ -112,7 +121,7 @@ def plan_training(recipe: Recipe, counts: Counts, hardware: Hardware) -> Trainin
     trainable, experts_trained = trainable_parameters(recipe, shape)
     stages: list[StagePlan] = []
     for stage, settings in recipe.stages():
-        if not counts.of(stage):
+        if counts.known() and not counts.of(stage):
             raise TrainingRefused(f"stage {stage!r} of recipe {recipe.name!r} has no data; add some or remove the stage")
         stages.append(_plan_stage(stage, settings, recipe, counts, hardware, shape, trainable))
     worst = max(stages, key=lambda s: s.memory_gb)
@@ -129,13 +138,26 @@ def plan_training(recipe: Recipe, counts: Counts, hardware: Hardware) -> Trainin
         experts_trained=experts_trained,
         shards=shards,
         stages=tuple(stages),
-        notes=tuple(_notes(recipe, hardware, shape, experts_trained)),
+        notes=tuple(_notes(recipe, counts, hardware, shape, experts_trained)),
         launch=(
             "python -m castalia.training.STAGE job.json"
             if hardware.devices == 1
             else f"accelerate launch --use_fsdp --num_processes {hardware.devices} -m castalia.training.STAGE job.json"
         ),
     )
+
+
+def find_hardware(gpus: int | None = None) -> Hardware:
+    """So many GPUs of 80 GB, or what this machine has: its GPUs, else its processor and memory."""
+    if gpus:
+        return Hardware(devices=gpus, memory_gb=80)
+    if find_spec("torch") is not None:
+        from castalia.training.machine import local_gpus
+
+        found = local_gpus()
+        if found:
+            return Hardware(devices=len(found), memory_gb=min(found))
+    return Hardware(memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, kind="cpu")
 
 
 def model_shape(base: str) -> Shape:
@@ -160,7 +182,8 @@ def model_shape(base: str) -> Shape:
 def trainable_parameters(recipe: Recipe, shape: Shape) -> tuple[float, bool]:
     """How many parameters are trained, and whether the experts are among them."""
     if recipe.lora is None:
-        return shape.parameters, shape.experts > 0
+        frozen = 0 if any(settings.embeddings == "all" for _, settings in recipe.stages()) else shape.vocabulary * shape.hidden
+        return shape.parameters - frozen, shape.experts > 0
     rank, h, i = recipe.lora.rank, shape.hidden, shape.intermediate
     # q and o see the hidden size on both sides or about so; k and v are narrower: an upper bound is enough for memory.
     modules = len(recipe.lora.target_modules) * rank * 2 * h
@@ -191,7 +214,7 @@ def _plan_stage(
         samples += min(counts.sft, round(samples * share / (1 - share)))
     sequences = 2 if stage == "preference" else 1
     per_step = settings.batch_size // settings.generations if isinstance(settings, GrpoSettings) else settings.batch_size
-    steps = max(1, math.ceil(samples * settings.epochs / per_step))
+    steps = max(1, math.ceil(samples * settings.epochs / per_step)) if samples else 0
     length = min(settings.max_length, counts.mean_tokens)
     if isinstance(settings, GrpoSettings):
         length += settings.max_completion
@@ -231,7 +254,9 @@ def _way_out(recipe: Recipe, shape: Shape) -> str:
     return f"weights alone are {shape.parameters * width / 1e9:.0f} GB; use more devices or a shorter max_length"
 
 
-def _notes(recipe: Recipe, hardware: Hardware, shape: Shape, experts_trained: bool):
+def _notes(recipe: Recipe, counts: Counts, hardware: Hardware, shape: Shape, experts_trained: bool) -> Iterator[str]:
+    if not counts.known():
+        yield "there is no data yet, so steps and times are open; memory is for samples of 512 tokens on average"
     if shape.experts and not experts_trained:
         yield f"experts stay frozen: {shape.expert_share:.0%} of the model; name them in lora.target_parameters to train them"
     if shape.experts:
@@ -239,5 +264,5 @@ def _notes(recipe: Recipe, hardware: Hardware, shape: Shape, experts_trained: bo
         yield "estimates for this base are arithmetic; they have not been checked on its real weights"
     if recipe.grpo is not None and hardware.kind == "gpu":
         yield f"GRPO generation: trl vllm-serve --model {recipe.base} --max-model-len {recipe.grpo.max_length + recipe.grpo.max_completion}"
-    if hardware.kind == "cpu" and recipe.precision == "auto":
+    if hardware.kind == "cpu" and recipe.precision == "auto" and counts.known():
         yield "times are for fp32; on a CPU with AMX `precision: auto` takes bf16 arithmetic and about half the time"

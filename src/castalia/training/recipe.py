@@ -20,10 +20,10 @@ STAGES: tuple[StageName, ...] = ("sft", "preference", "grpo", "consolidate")
 class Emphasis(Frozen):
     """How often an item of each category is seen, relative to one pass over the data."""
 
-    behavioral: float = Field(1.0, ge=0)
-    skills: float = Field(1.0, ge=0)
-    knowledge: float = Field(1.0, ge=0)
-    procedural: float = Field(1.0, ge=0)
+    behavioral: float = Field(default=1.0, ge=0)
+    skills: float = Field(default=1.0, ge=0)
+    knowledge: float = Field(default=1.0, ge=0)
+    procedural: float = Field(default=1.0, ge=0)
 
     def of(self, category: Category) -> float:
         return float(getattr(self, category))
@@ -32,56 +32,56 @@ class Emphasis(Frozen):
 class StageSettings(Frozen):
     """What every stage has."""
 
-    epochs: float = Field(1.0, gt=0, description="Passes over the data.")
-    batch_size: int = Field(8, ge=1, description="Sequences (pairs, completions) per optimizer step, over all devices.")
-    micro_batch_size: int | None = Field(None, ge=1, description="Of these per device and forward pass; None: all at once.")
+    epochs: float = Field(default=1.0, gt=0, description="Passes over the data.")
+    batch_size: int = Field(default=8, ge=1, description="Sequences (pairs, completions) per optimizer step, over all devices.")
+    micro_batch_size: int | None = Field(default=None, ge=1, description="Of these per device and forward pass; None: all at once.")
     learning_rate: float = Field(gt=0, description="Peak rate of AdamW for the body.")
     new_token_learning_rate: float | None = Field(
-        None, gt=0, description="Peak rate of the added Harmony rows, mean-initialised and so far from home; None: as the body."
+        default=None, gt=0, description="Peak rate of the added Harmony rows, mean-initialised and so far from home; None: as the body."
     )
-    decay: Literal["linear", "cosine", "constant"] = Field("linear", description="After the warm-up.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm up.")
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled decay of the body.")
-    clip: float = Field(1.0, gt=0, description="Bound of the gradient's norm.")
-    embeddings: Literal["added", "all", "none"] = Field("added", description="Which rows of the embedding are trained.")
-    freeze_layers: int = Field(0, ge=0, description="That many of the lowest layers stay as they are.")
-    max_length: int = Field(4096, ge=8, description="Longer samples are left out and counted, never cut.")
-    max_seconds: float | None = Field(None, gt=0, description="The stage stops in order after so long; the result says so.")
-    checkpoint_seconds: float | None = Field(300.0, gt=0, description="Time between checkpoints; None: no checkpoints.")
+    decay: Literal["linear", "cosine", "constant"] = Field(default="linear", description="After the warm-up.")
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="Share of the steps that warm up.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled decay of the body.")
+    clip: float = Field(default=1.0, gt=0, description="Bound of the gradient's norm.")
+    embeddings: Literal["added", "all", "none"] = Field(default="added", description="Which rows of the embedding are trained.")
+    freeze_layers: int = Field(default=0, ge=0, description="That many of the lowest layers stay as they are.")
+    max_length: int = Field(default=4096, ge=8, description="Longer samples are left out and counted, never cut.")
+    max_seconds: float | None = Field(default=None, gt=0, description="The stage stops in order after so long; the result says so.")
+    checkpoint_seconds: float | None = Field(default=300.0, gt=0, description="Time between checkpoints; None: no checkpoints.")
 
 
 class SftSettings(StageSettings):
     """Supervised fine-tuning."""
 
-    learning_rate: float = Field(2e-4, gt=0, description="Peak rate of AdamW for the body.")
+    learning_rate: float = Field(default=2e-4, gt=0, description="Peak rate of AdamW for the body.")
     order: Literal["random", "curriculum"] = Field(
-        "random", description="Easy to hard within each category, fading over the epochs; random is the control."
+        default="random", description="Easy to hard within each category, fading over the epochs; random is the control."
     )
-    emphasis: Emphasis = Field(Emphasis(), description="Per category.")
-    weights: PartWeights = Field(PartWeights(), description="Loss weight of each part of an answer.")
-    router_aux_loss: float = Field(0.0, ge=0, description="Coefficient of the router's balancing loss, for mixtures of experts.")
+    emphasis: Emphasis = Field(default=Emphasis(), description="Per category.")
+    weights: PartWeights = Field(default=PartWeights(), description="Loss weight of each part of an answer.")
+    router_aux_loss: float = Field(default=0.0, ge=0, description="Coefficient of the router's balancing loss, for mixtures of experts.")
 
 
 class PreferenceSettings(StageSettings):
     """DPO (arXiv:2305.18290) or IPO (arXiv:2310.12036; TRL averages its log-probabilities over the length)."""
 
-    learning_rate: float = Field(2e-5, gt=0, description="Peak rate of AdamW for the body.")
-    loss: Literal["ipo", "dpo"] = Field("ipo", description="IPO doesn't run away on pairs that are always ordered.")
-    beta: float = Field(0.1, gt=0, description="How close to the reference: larger is closer.")
+    learning_rate: float = Field(default=2e-5, gt=0, description="Peak rate of AdamW for the body.")
+    loss: Literal["ipo", "dpo"] = Field(default="ipo", description="IPO doesn't run away on pairs that are always ordered.")
+    beta: float = Field(default=0.1, gt=0, description="How close to the reference: larger is closer.")
 
 
 class GrpoSettings(StageSettings):
     """GRPO (arXiv:2402.03300), strictly on-policy: one update per batch of completions."""
 
-    learning_rate: float = Field(1e-5, gt=0, description="Peak rate of AdamW for the body.")
-    generations: int = Field(4, ge=2, description="Completions per prompt; batch_size is a multiple of it.")
-    max_completion: int = Field(96, ge=1, description="Upper bound of a completion in tokens.")
-    temperature: float = Field(1.0, gt=0)
-    beta: float = Field(0.0, ge=0, description="Weight of the KL term to the stage's start.")
-    loss: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = Field("dapo", description="How tokens are averaged.")
-    importance: Literal["token", "sequence"] = Field("token", description="`sequence` is GSPO, right for mixtures of experts.")
-    scale_rewards: Literal["group", "batch", "none"] = Field("group", description="Spread that advantages are divided by.")
-    format_floor: float = Field(0.1, ge=0, lt=1, description="Reward of a wrong answer in valid Harmony; an invalid one gets 0.")
+    learning_rate: float = Field(default=1e-5, gt=0, description="Peak rate of AdamW for the body.")
+    generations: int = Field(default=4, ge=2, description="Completions per prompt; batch_size is a multiple of it.")
+    max_completion: int = Field(default=96, ge=1, description="Upper bound of a completion in tokens.")
+    temperature: float = Field(default=1.0, gt=0)
+    beta: float = Field(default=0.0, ge=0, description="Weight of the KL term to the stage's start.")
+    loss: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = Field(default="dapo", description="How tokens are averaged.")
+    importance: Literal["token", "sequence"] = Field(default="token", description="`sequence` is GSPO, right for mixtures of experts.")
+    scale_rewards: Literal["group", "batch", "none"] = Field(default="group", description="Spread that advantages are divided by.")
+    format_floor: float = Field(default=0.1, ge=0, lt=1, description="Reward of a wrong answer in valid Harmony; an invalid one gets 0.")
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
@@ -93,21 +93,22 @@ class GrpoSettings(StageSettings):
 class ConsolidateSettings(StageSettings):
     """Replay of corrected failures mixed with earlier data, gently."""
 
-    learning_rate: float = Field(5e-5, gt=0, description="Peak rate of AdamW for the body.")
-    earlier_share: float = Field(0.5, ge=0, lt=1, description="Share of the mix that is earlier SFT data.")
-    order: Literal["random", "curriculum"] = Field("random")
-    weights: PartWeights = Field(PartWeights(), description="Loss weight of each part of an answer.")
-    router_aux_loss: float = Field(0.0, ge=0)
+    learning_rate: float = Field(default=5e-5, gt=0, description="Peak rate of AdamW for the body.")
+    earlier_share: float = Field(default=0.5, ge=0, lt=1, description="Share of the mix that is earlier SFT data.")
+    order: Literal["random", "curriculum"] = Field(default="random")
+    weights: PartWeights = Field(default=PartWeights(), description="Loss weight of each part of an answer.")
+    router_aux_loss: float = Field(default=0.0, ge=0)
 
 
 class LoraSettings(Frozen):
     """Low-rank adapters (arXiv:2106.09685) instead of full fine-tuning."""
 
-    rank: int = Field(16, ge=1)
-    alpha: int = Field(32, ge=1)
-    target_modules: tuple[str, ...] = Field(("q_proj", "k_proj", "v_proj", "o_proj"), description="Linear modules.")
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    target_modules: tuple[str, ...] = Field(default=("q_proj", "k_proj", "v_proj", "o_proj"), description="Linear modules.")
     target_parameters: tuple[str, ...] = Field(
-        (), description="Bare parameters such as `mlp.experts.gate_up_proj`: expert weights are no modules, so naming modules misses them."
+        default=(),
+        description="Bare parameters such as `mlp.experts.gate_up_proj`: expert weights are no modules, so naming modules misses them.",
     )
 
 
@@ -115,21 +116,22 @@ class Recipe(Frozen):
     """Everything that decides the trained model, beside the data."""
 
     name: str = Field(description="A name for people.")
-    scale: Scale = Field("cpu", description="The hardware it was written for.")
-    base: str = Field("smollm2-135m-instruct", description="That name, a local folder or a Hub id.")
-    style: Style = Field(Style(), description="How conversations are rendered.")
-    seed: int = Field(0, description="Of order, sampling and dropout.")
+    scale: Scale = Field(default="cpu", description="The hardware it was written for.")
+    base: str = Field(default="smollm2-135m-instruct", description="That name, a local folder or a Hub id.")
+    style: Style = Field(default=Style(), description="How conversations are rendered.")
+    seed: int = Field(default=0, description="Of order, sampling and dropout.")
     precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="Of the arithmetic. Weights stay fp32 unless `weights` says otherwise; auto is bf16 where the machine has it."
+        default="auto",
+        description="Of the arithmetic. Weights stay fp32 unless `weights` says otherwise; auto is bf16 where the machine has it.",
     )
-    weights: Literal["fp32", "bf16"] = Field("fp32", description="Of the parameters. Small updates vanish in bf16: only with LoRA.")
-    attention: Literal["eager", "sdpa", "flex_attention"] = Field("eager", description="Must pass gradients to attention sinks.")
-    gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
-    lora: LoraSettings | None = Field(None, description="None: full fine-tuning.")
-    sft: SftSettings | None = Field(None, description="None: the stage is left out.")
-    preference: PreferenceSettings | None = Field(None)
-    grpo: GrpoSettings | None = Field(None)
-    consolidate: ConsolidateSettings | None = Field(None)
+    weights: Literal["fp32", "bf16"] = Field(default="fp32", description="Of the parameters. Small updates vanish in bf16: only with LoRA.")
+    attention: Literal["eager", "sdpa", "flex_attention"] = Field(default="eager", description="Must pass gradients to attention sinks.")
+    gradient_checkpointing: bool = Field(default=False, description="Recompute activations to save memory.")
+    lora: LoraSettings | None = Field(default=None, description="None: full fine-tuning.")
+    sft: SftSettings | None = Field(default=None, description="None: the stage is left out.")
+    preference: PreferenceSettings | None = Field(default=None)
+    grpo: GrpoSettings | None = Field(default=None)
+    consolidate: ConsolidateSettings | None = Field(default=None)
 
     @model_validator(mode="after")
     def _trains_something(self) -> Self:

@@ -53,7 +53,7 @@ class RewardTerms(Frozen):
     format: float = Field(description="1 for valid Harmony with a final message, else 0.")
     check: float | None = Field(description="The check's value in [0, 1]; None where it could not be decided.")
     check_source: str = Field(description="What decided: the kind of check.")
-    reason: str = Field("", description="Why.")
+    reason: str = Field(default="", description="Why.")
     floor: float = Field(description="Reward of valid Harmony alone.")
     reward: float | None = Field(description="What GRPO got.")
     answer: str = Field(description="The final message, or everything decoded where there is none.")

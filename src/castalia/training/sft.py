@@ -1,6 +1,7 @@
 # pyright: basic
 """Supervised fine-tuning on TRL's SFTTrainer with Harmony-exact labels; `python -m castalia.training.sft job.json`."""
 
+import functools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +10,8 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from castalia.harmony import foreign_vocabulary
 from castalia.records import Record
@@ -172,38 +174,35 @@ class HarmonyTrainer(Scheduled, SFTTrainer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        give_losses(self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model)
         self._seen = {"tokens": 0, "trained_tokens": 0}
         self._lap = time.monotonic()
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor:
-        weight = sum((batch["weights"][:, 1:] * (batch["labels"][:, 1:] != IGNORED)).sum() for batch in batch_samples)
-        return self.accelerator.gather(torch.as_tensor(weight, device=device)).sum()
+        weight = sum(float((batch["weights"][:, 1:] * (batch["labels"][:, 1:] != IGNORED)).sum()) for batch in batch_samples)
+        gathered: Any = self.accelerator.gather(torch.tensor([weight], device=device))
+        return gathered.sum()
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         labels, weights = inputs["labels"][:, 1:], inputs["weights"][:, 1:]
-        # TRL's fused head projects every position on machines without Triton. With a third of the positions trained and a
-        # vocabulary of fifty thousand that is most of a small model's work, so only positions trained in some row are.
-        positions = (labels != IGNORED).any(dim=0).nonzero().flatten()
-        outputs = model(
+        trained = labels != IGNORED
+        losses, router_loss = model(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
             use_cache=False,
-            logits_to_keep=positions,
+            trained_labels=inputs["labels"],
             **({"output_router_logits": True} if self.aux_loss_enabled else {}),
         )
-        labels, weights = labels[:, positions], weights[:, positions]
-        trained = labels != IGNORED
-        losses = torch.nn.functional.cross_entropy(outputs.logits[trained].float(), labels[trained], reduction="none")
         total = (weights[trained] * losses).sum()
         normal = weights[trained].sum() if num_items_in_batch is None else num_items_in_batch
         loss = total / torch.as_tensor(normal).clamp(min=1e-8)
         if num_items_in_batch is not None:
             loss = loss * self.accelerator.num_processes
         if self.aux_loss_enabled:
-            loss = loss + self.router_aux_loss_coef * outputs.aux_loss / self.current_gradient_accumulation_steps
+            loss = loss + self.router_aux_loss_coef * router_loss / self.current_gradient_accumulation_steps
         self._seen["tokens"] += int(inputs["attention_mask"].sum())
         self._seen["trained_tokens"] += int(trained.sum())
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {}) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
@@ -211,6 +210,33 @@ class HarmonyTrainer(Scheduled, SFTTrainer):
             logs.update(self._seen, step_seconds=round(now - self._lap, 4))
             self._seen, self._lap = {"tokens": 0, "trained_tokens": 0}, now
         super().log(logs, start_time)
+
+
+def give_losses(model: Any) -> None:
+    """Lets `model(..., trained_labels=labels)` return (-log p of each trained token in fp32, router loss or None).
+
+    TRL's own fused head projects every position on machines without Triton. With a third of the positions trained and a
+    vocabulary of fifty thousand, that is most of a small model's work and memory. Done inside `forward`, as TRL does it, so
+    that wrappers around the model see the call.
+    """
+    original = model.forward
+
+    @functools.wraps(original)
+    def forward(*args: Any, trained_labels: torch.Tensor | None = None, **kwargs: Any) -> Any:
+        if trained_labels is None:
+            return original(*args, **kwargs)
+        labels = trained_labels[:, 1:]
+        trained = labels != IGNORED
+        if kwargs.get("output_router_logits"):
+            # The router's loss needs the model's own forward; one position of logits is its smallest output.
+            whole = original(*args, **kwargs, output_hidden_states=True, logits_to_keep=1)
+            hidden, router_loss = whole.hidden_states[-1], whole.aux_loss
+        else:
+            hidden, router_loss = model.base_model(*args, **kwargs).last_hidden_state, None
+        logits = model.get_output_embeddings()(hidden[:, :-1][trained])
+        return torch.nn.functional.cross_entropy(logits.float(), labels[trained], reduction="none"), router_loss
+
+    model.forward = forward
 
 
 if __name__ == "__main__":

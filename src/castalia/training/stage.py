@@ -30,15 +30,15 @@ class StageResult(Frozen):
     steps: int = Field(description="Optimizer steps.")
     planned_steps: int = Field(description="Steps it would have taken without the guard on time.")
     samples: int = Field(description="Samples it trained on.")
-    too_long: tuple[str, ...] = Field((), description="Ids of records left out for their length.")
+    too_long: tuple[str, ...] = Field(default=(), description="Ids of records left out for their length.")
     tokens: int = Field(description="Tokens seen, padding not counted.")
     seconds: float = Field(description="Wall-clock time of the run that finished it.")
-    final_loss: float | None = Field(None, description="Mean loss of the last tenth of the steps.")
-    kl_to_start: float | None = Field(None, description="Mean KL per answer token from the result to the stage's start, in nats.")
-    reward_first: float | None = Field(None, description="Mean reward over the first quarter of the steps, for GRPO.")
-    reward_last: float | None = Field(None, description="Mean reward over the last quarter.")
-    margin: float | None = Field(None, description="Mean reward margin over the last quarter of the steps, for preference.")
-    stopped: str = Field("", description="Why it stopped before its plan, empty when it didn't.")
+    final_loss: float | None = Field(default=None, description="Mean loss of the last tenth of the steps.")
+    kl_to_start: float | None = Field(default=None, description="Mean KL per answer token from the result to the stage's start, in nats.")
+    reward_first: float | None = Field(default=None, description="Mean reward over the first quarter of the steps, for GRPO.")
+    reward_last: float | None = Field(default=None, description="Mean reward over the last quarter.")
+    margin: float | None = Field(default=None, description="Mean reward margin over the last quarter of the steps, for preference.")
+    stopped: str = Field(default="", description="Why it stopped before its plan, empty when it didn't.")
 
 
 class TrainingEvent(Frozen):
@@ -49,7 +49,7 @@ class TrainingEvent(Frozen):
     steps: int
     seconds: float = Field(description="Since the stage began.")
     loss: float | None = None
-    note: str = Field("", description="`started`, `skipped`, `finished`, or empty for a step.")
+    note: str = Field(default="", description="`started`, `skipped`, `finished`, or empty for a step.")
 
 
 OnEvent = Callable[[TrainingEvent], None]
