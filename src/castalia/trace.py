@@ -1,12 +1,13 @@
 """Where a record comes from: the chain up to the page, its licence evidence and the raw oracle answers."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from castalia.errors import InputError
-from castalia.oracle import LedgerCall, open_ledger
-from castalia.web import Archive, Fetched
+from castalia.oracle import Ledger, LedgerCall, open_ledger
+from castalia.web.archive import Archive, Fetched
 from castalia.workspace import Workspace
 
 
@@ -27,8 +28,15 @@ def trace(workspace: Workspace, identity: str) -> Iterator[Step]:
     if workspace.store.find(identity) is None:
         names = ", ".join(workspace.store.names())
         raise InputError(f"no record {identity!r} in the store; look ids up with `castalia show DATASET` (datasets: {names})")
-    ledger = open_ledger(workspace.ledger, readonly=True)
-    archive = Archive(workspace.archive)
+    with ExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(workspace.ledger, readonly=True)) if workspace.ledger.is_file() else None
+        archive = Archive(workspace.archive, read_only=True) if workspace.archive.is_dir() else None
+        if archive is not None:
+            stack.callback(archive.close)
+        yield from _climb(workspace, identity, ledger, archive)
+
+
+def _climb(workspace: Workspace, identity: str, ledger: Ledger | None, archive: Archive | None) -> Iterator[Step]:
     seen: set[str] = set()
 
     def climb(current: str, depth: int) -> Iterator[Step]:
@@ -42,15 +50,17 @@ def trace(workspace: Workspace, identity: str) -> Iterator[Step]:
         dataset, row = found
         yield Step(depth, dataset, current, _facts(row))
         if current.startswith("page_"):
-            fetch = archive.lookup(row["body_sha256"])
+            fetch = archive.lookup(row["body_sha256"]) if archive else None
             yield Step(depth + 1, "archive", row["body_sha256"][:16], _fetch_facts(fetch))
             for evidence in row["licence"]["evidence"]:
                 yield Step(depth + 1, "licence evidence", evidence["spdx"] or "unknown", evidence)
         for key in row["provenance"]["calls"]:
             if key not in seen:
                 seen.add(key)
-                known = ledger.lookup(key) is not None
-                yield Step(depth + 1, "oracle", key[:16], _call_facts(ledger.call(key)) if known else {"why": "not in this ledger"})
+                known = ledger is not None and ledger.lookup(key) is not None
+                yield Step(
+                    depth + 1, "oracle", key[:16], _call_facts(ledger.call(key)) if ledger and known else {"why": "not in this ledger"}
+                )
         for parent in row["provenance"]["parents"]:
             yield from climb(parent, depth + 1)
 
