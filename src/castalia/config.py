@@ -7,7 +7,7 @@ of an environment variable.
 import difflib
 import os
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
@@ -187,16 +187,21 @@ _PATHS = (
 )
 
 
-def _resolve_paths(value: Any, folder: Path, paths: Sequence[tuple[str, ...]] = _PATHS) -> Any:
-    """Makes the few path-valued keys absolute, so that a configuration means the same from every working folder."""
+def replace_paths(value: Any, change: Callable[[str], str], paths: Sequence[tuple[str, ...]] = _PATHS) -> Any:
+    """A configuration as plain values, with the few values that are paths replaced."""
     if isinstance(value, str) and () in paths:
-        return _absolute(value, folder)
+        return change(value)
     if not isinstance(value, dict):
         return value
     return {
-        key: _resolve_paths(inner, folder, [path[1:] for path in paths if path and path[0] in (key, "*")])
+        key: replace_paths(inner, change, [path[1:] for path in paths if path and path[0] in (key, "*")])
         for key, inner in cast("dict[str, Any]", value).items()
     }
+
+
+def _resolve_paths(value: Any, folder: Path) -> Any:
+    """Makes paths absolute, so that a configuration means the same from every working folder."""
+    return replace_paths(value, lambda path: _absolute(path, folder))
 
 
 def _absolute(path: str, folder: Path) -> str:

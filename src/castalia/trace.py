@@ -75,8 +75,9 @@ def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     facts = {name: row[name] for name in _READABLE if isinstance(row.get(name), str) and row[name]}
     if "licence" in row:
         facts["licence"] = f"{row['licence']['spdx']} ({row['licence']['verdict']}: {row['licence']['reason']})"
-    evidence = row.get("evidence")
-    for cited in evidence if isinstance(evidence, list) else [evidence] if isinstance(evidence, dict) else []:
+    evidence: Any = row.get("evidence") or []
+    cites: list[Any] = [evidence] if isinstance(evidence, dict) else evidence  # an atom cites one place, a record several
+    for cited in cites:
         facts.setdefault("cites", []).append(f"{cited['url']} blocks {list(cited['blocks'])}")
     return facts
 

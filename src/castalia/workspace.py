@@ -1,12 +1,13 @@
 """A configuration opened for work: its store, and on demand its oracle, web and sandbox."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+import hashlib
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from castalia.config import Config
+from castalia.config import Config, replace_paths
 from castalia.engine import Event, Params, Price, RoleIdentity, RunReport, Stage, run_pipeline
 from castalia.errors import ConfigError
 from castalia.oracle import OracleClient, open_ledger, open_oracle, role_config
@@ -89,7 +90,7 @@ def open_workspace(config: Config) -> Workspace:
 
 
 @asynccontextmanager
-async def open_services(workspace: Workspace, *, offline: bool = False) -> AsyncIterator[Services]:
+async def open_services(workspace: Workspace, *, offline: bool = False) -> AsyncGenerator[Services]:
     """The oracle, the web and the sandbox of a workspace, closed in reverse order."""
     config = workspace.config
     execution = config.execution
@@ -168,7 +169,7 @@ def save_resolved(workspace: Workspace) -> None:
 def make_release(workspace: Workspace, name: str | None = None) -> Release:
     """Freezes what passed quality control. See `castalia.release.publish` for what it refuses."""
     config = workspace.config
-    identity = config.model_dump(mode="json", exclude={"execution", "oracles"})  # speed, places and paths make no data
+    identity = replace_paths(config.model_dump(mode="json", exclude={"execution", "oracles"}), _by_content)  # speed and places make no data
     with open_ledger(workspace.ledger, readonly=True) as ledger:
         return publish(
             workspace.store,
@@ -178,3 +179,9 @@ def make_release(workspace: Workspace, name: str | None = None) -> Release:
             config={**identity, "stages": {name: params.model_dump(mode="json") for name, params in workspace.params.items()}},
             known_calls=lambda keys: {key for key in keys if ledger.lookup(key) is not None},
         )
+
+
+def _by_content(path: str) -> str:
+    """A file by name and content, so that it is the same wherever it lies."""
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else "absent"
+    return f"{Path(path).name} sha256:{digest}"

@@ -55,7 +55,7 @@ def oracle(options: argparse.Namespace) -> int:
 def verify(options: argparse.Namespace) -> int:
     """Re-reads store, ledger and releases. Raises StoreError when anything is not what was written."""
     from castalia.oracle import open_ledger
-    from castalia.release import verify_release
+    from castalia.release import all_releases, verify_release
 
     workspace = workspace_of(options)
     problems = [f"{problem.place}: {problem.what}" for problem in workspace.store.verify()]
@@ -65,7 +65,7 @@ def verify(options: argparse.Namespace) -> int:
             checked = ledger.verify()
             answers = checked.done
             problems += [f"ledger: {problem}" for problem in checked.problems]
-    releases = sorted(workspace.releases.glob("*@v*"))
+    releases = all_releases(workspace.releases)
     for folder in releases:
         problems += [f"release {folder.name}: {problem}" for problem in verify_release(folder)]
     facts = {"datasets": len(workspace.store.names()), "answers": answers, "releases": len(releases), "problems": problems}

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from castalia.errors import InputError, ReleaseRefused
-from castalia.release.publish import released_versions, verify_release
+from castalia.errors import InputError, ReleaseRefused, StoreError
+from castalia.release.publish import all_releases, released_versions, verify_release
 
 Layout = Literal["hub", "trl", "jsonl"]
 _PAPERS = ("README.md", "ATTRIBUTION.md", "provenance.parquet", "lock.json")
@@ -20,8 +20,8 @@ def export_release(folder: Path, release: str, layout: Layout, out: Path) -> lis
     Attribution travels with every layout. Raises InputError, or ReleaseRefused when the release was changed after it was made.
     """
     source = folder / release if "@v" in release else next(reversed(released_versions(folder, release)), folder / f"{release}@v?")
-    if not (source / "lock.json").is_file():
-        known = ", ".join(sorted(path.name for path in folder.glob("*@v*"))) or "none"
+    if source not in all_releases(folder):
+        known = ", ".join(path.name for path in all_releases(folder)) or "none"
         raise InputError(f"there is no release {release!r}; releases: {known}")
     wrong = verify_release(source)
     if wrong:
@@ -29,13 +29,20 @@ def export_release(folder: Path, release: str, layout: Layout, out: Path) -> lis
     if out.exists():
         raise InputError(f"{str(out)!r} exists already; name a folder that does not")
     chosen = _files(source, layout)
-    for name, content in chosen.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if content is None:
-            shutil.copyfile(source / name, path)
-        else:
-            path.write_text(content, encoding="utf-8")
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        for name, content in chosen.items():
+            path = unfinished / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if content is None:
+                shutil.copyfile(source / name, path)
+            else:
+                path.write_text(content, encoding="utf-8")
+        unfinished.rename(out)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise StoreError(f"{source.name!r} can't be exported to {str(out)!r}: {error.strerror}; nothing was left behind") from error
     return sorted(chosen)
 
 

@@ -14,20 +14,21 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from castalia.errors import ReleaseRefused, StorageFull, StoreError
+from castalia.errors import ConfigError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary
-from castalia.records import Page, Record, ReviewItem, Verdict, canonical_json
+from castalia.records import Leak, Page, Record, ReviewItem, Verdict, canonical_json
 from castalia.release.accept import DATASETS, accept
 from castalia.release.card import attribution, dataset_card
 from castalia.release.closure import close_provenance
+from castalia.release.columns import to_table
 from castalia.release.rows import (
     pair_token_row,
     preference_row,
@@ -46,6 +47,7 @@ _ROWS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "replay": replay_row,
 }
 _NO_SPACE = 28  # errno.ENOSPC
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class Release(NamedTuple):
@@ -70,13 +72,24 @@ def publish(
     """Freezes the accepted records of `store` under `folder` as the next version of `name`.
 
     Raises ReleaseRefused when a layer has not run, a licence is outside the policy, a contaminated record was accepted, or
-    provenance does not close; StorageFull when there is no room.
+    provenance does not close; StorageFull when there is no room; ConfigError for a name that can't be a folder's.
     """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"release name {name!r} isn't usable; use lower-case letters, digits, '.', '_' and '-'; versions come by themselves"
+        )
     datasets = {dataset: list(store.read_dataset(dataset, record)) for dataset, record in DATASETS.items()}
     accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)))
     records = [record for kept in accepted.records.values() for record in kept]
     if not records:
         raise ReleaseRefused("no record passed quality control; `castalia status` shows the funnel")
+    by_id = {record.id for record in records}
+    leaked = [leak for leak in store.read_dataset("leaks", Leak) if leak.record in by_id]
+    if leaked:
+        raise ReleaseRefused(
+            f"{len(leaked)} accepted records overlap with protected items, the first is {leaked[0].record!r} ({leaked[0].method} with a "
+            f"{leaked[0].bank} item): their verdicts are older than that finding; `castalia run --rebuild verify`"
+        )
     origins = close_provenance(records, store.find, known_calls)
     wanted = {page for origin in origins.values() for page in origin.pages}
     pages = [page for page in store.read_dataset("pages", Page) if page.id in wanted]
@@ -89,7 +102,7 @@ def publish(
     provenance = [
         {"id": identity, "pages": list(origin.pages), "calls": list(origin.calls)} for identity, origin in sorted(origins.items())
     ]
-    files["provenance.parquet"] = _parquet(provenance)
+    files["provenance.parquet"] = _parquet("provenance", provenance)
     waiting = len(store.read_dataset("review_queue", ReviewItem))
     files["README.md"] = dataset_card(name, domain, accepted, pages, waiting).encode()
     files["ATTRIBUTION.md"] = attribution(pages).encode()
@@ -111,43 +124,56 @@ def publish(
     return Release(target.name, target, counts, kept_out, new=True)
 
 
+def all_releases(folder: Path) -> list[Path]:
+    """The folders of all releases, by name. What a killed process left unfinished is none."""
+    return sorted(path for path in folder.glob("*@v*") if not path.name.startswith(".") and path.name.rpartition("@v")[2].isdigit())
+
+
 def released_versions(folder: Path, name: str) -> list[Path]:
     """The folders of all versions of a release, oldest first."""
-    found = [path for path in folder.glob(f"{name}@v*") if path.name.rpartition("@v")[2].isdigit()]
-    return sorted(found, key=_number)
+    return sorted((path for path in all_releases(folder) if path.name.rpartition("@v")[0] == name), key=_number)
 
 
 def verify_release(folder: Path) -> list[str]:
-    """Files of a release whose bytes are not what its lock says; empty when all is as released."""
-    lock = json.loads((folder / "lock.json").read_bytes())
+    """Files of a release that are not what its lock says: missing, changed or added; empty when all is as released."""
+    try:
+        locked: dict[str, str] = json.loads((folder / "lock.json").read_bytes())["files"]
+    except OSError as error:
+        return [f"lock.json can't be read: {error.strerror}"]
+    except (ValueError, KeyError, TypeError):
+        return ["lock.json was changed after the release: it is no lock"]
     wrong = []
-    for path, expected in lock["files"].items():
+    for path, expected in locked.items():
         file = folder / path
         if not file.is_file():
             wrong.append(f"{path} is missing")
         elif hashlib.sha256(file.read_bytes()).hexdigest() != expected:
             wrong.append(f"{path} was changed after the release")
-    return wrong
+    present = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    return wrong + [f"{path} was added after the release" for path in sorted(present - locked.keys() - {"lock.json"})]
 
 
 def _data_files(records: Mapping[str, Sequence[Record]]) -> Iterable[tuple[str, bytes]]:
     for dataset, kept in records.items():
         rows = [_ROWS[dataset](record) for record in kept]
-        yield f"data/{dataset}.parquet", _parquet(rows)
+        yield f"data/{dataset}.parquet", _parquet(f"data/{dataset}", rows)
         yield f"data/{dataset}.jsonl", "".join(canonical_json(row) + "\n" for row in rows).encode()
 
 
 def _token_files(records: Mapping[str, Sequence[Any]]) -> Iterable[tuple[str, bytes]]:
     vocabulary, style = gpt_oss_vocabulary(), Style()
     for dataset in ("sft", "replay"):
-        yield f"tokens/{dataset}.parquet", _parquet([row for record in records[dataset] for row in token_rows(record, vocabulary, style)])
-    yield "tokens/preferences.parquet", _parquet([pair_token_row(record, vocabulary, style) for record in records["preferences"]])
-    yield "tokens/rewards.parquet", _parquet([prompt_token_row(record, vocabulary, style) for record in records["rewards"]])
+        rows = [row for record in records[dataset] for row in token_rows(record, vocabulary, style)]
+        yield f"tokens/{dataset}.parquet", _parquet(f"tokens/{dataset}", rows)
+    pairs = [pair_token_row(record, vocabulary, style) for record in records["preferences"]]
+    yield "tokens/preferences.parquet", _parquet("tokens/preferences", pairs)
+    prompts = [prompt_token_row(record, vocabulary, style) for record in records["rewards"]]
+    yield "tokens/rewards.parquet", _parquet("tokens/rewards", prompts)
 
 
-def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def _parquet(name: str, rows: Sequence[Mapping[str, Any]]) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows)), sink, compression="zstd", compression_level=3, version="2.6")
+    pq.write_table(to_table(name, rows), sink, compression="zstd", compression_level=3, version="2.6")
     return sink.getvalue()
 
 

@@ -47,6 +47,8 @@ def _lengths(view: View, ctx: CheckContext) -> Finding:
     limit = ctx.params.max_characters
     if not view.question.strip() or not view.answer.strip():
         return Finding("fail", "question or answer is empty")
+    if view.dataset == "preferences" and (not view.worse.strip() or view.worse.strip() == view.answer.strip()):
+        return Finding("fail", "the worse answer is empty, or the same as the better one")
     longest = max(len(view.question), len(view.answer), len(view.worse))
     if longest > limit:
         return Finding("fail", f"a text of {longest} characters exceeds max_characters={limit}")

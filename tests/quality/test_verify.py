@@ -1,0 +1,230 @@
+"""The quality stage through the engine: order of the layers, verdicts as provenance, missing recordings, the queue for people."""
+
+import asyncio
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_world import SECTION, document, evidence, page, pair, passed, put, replay, reward, sft
+
+from castalia.engine import run_pipeline
+from castalia.errors import BudgetReached, ConfigError, MissingRecording
+from castalia.oracle import Reply
+from castalia.quality import verify
+from castalia.quality.layers import LAYERS, layers_with
+from castalia.quality.review import FLOOR, UNIFORM_SHARE, review_queue, stratum
+from castalia.quality.view import view_record
+from castalia.records import (
+    Document, Leak, PreferencePair, Record, ReplayItem, ReviewItem, RewardRecord, SFTExample, Verdict,
+)  # fmt: skip
+from castalia.store import Store, open_store
+
+OTHER = document(page("other.html"), ("Other", "Green tea is steeped for two minutes, says the tea board of Kyoto."))
+
+
+class Panel:
+    """A judge for all layers: passes every record shown, but for the labels it is told to fail; asks are remembered."""
+
+    def __init__(self, fails: tuple[str, ...] = (), missing: tuple[str, ...] = (), error: Exception | None = None):
+        self.fails, self.missing, self.error = fails, missing, error
+        self.asked: list[tuple[str, str]] = []
+        self.shown: dict[str, str] = {}
+
+    async def ask(self, role, system, user, answer, *, task, sample=0):
+        assert role == "judge"
+        self.asked.append((task.prompt, task.subject))
+        self.shown[task.prompt] = self.shown.get(task.prompt, "") + user
+        if self.error and task.prompt == "facts":
+            raise self.error
+        if task.prompt in self.missing:
+            raise MissingRecording(f"no answer for {task.prompt!r} about {task.subject!r}")
+        labels = user.split("each of: ")[-1].rstrip(".")
+        if task.prompt == "facts":
+            claim = {"claim": "c", "verdict": "supported", "passages": ["other.html:1"]}
+            value: Any = {"records": [{"record": label, "claims": [claim]} for label in labels.split(", ")]}
+        else:
+            blocks = ["brew.html:1"] if task.prompt == "consistency" and "brew.html:1" in user else []
+            value = {
+                "verdicts": [
+                    {"record": label, "outcome": "fail" if label in self.fails else "pass", "reason": "seen", "blocks": blocks}
+                    for label in labels.split(", ")
+                ]
+            }
+        return Reply(answer.model_validate(value), f"call-{task.prompt}-{task.subject}", b"")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "store")
+
+
+def fill(store: Store, sft_records: list[SFTExample], leaks: list[Leak] | None = None) -> None:
+    data: list[tuple[str, type[Record], list[Any]]] = [
+        ("documents", Document, [document(), OTHER]), ("sft", SFTExample, sft_records), ("preferences", PreferencePair, [pair()]),
+        ("rewards", RewardRecord, [reward()]), ("replay", ReplayItem, [replay()]), ("leaks", Leak, leaks or []),
+    ]  # fmt: skip
+    for name, record_type, records in data:
+        put(store, name, record_type, records)
+
+
+def check(store: Store, judge: Panel) -> dict[str, list[Verdict]]:
+    """Runs the stage and returns the verdicts by record."""
+    asyncio.run(
+        run_pipeline(
+            [verify.STAGE], store=store, params={}, oracle=judge, role_identity=lambda role, prompts: {"model": "panel"}, workers=0  # type: ignore[arg-type]
+        )
+    )  # fmt: skip
+    found: dict[str, list[Verdict]] = {}
+    for verdict in store.read_dataset("verdicts", Verdict):
+        found.setdefault(verdict.record, []).append(verdict)
+    return found
+
+
+def test_a_sound_record_passes_every_layer_that_concerns_it(store):
+    fill(store, [sft()])
+    verdicts = check(store, Panel())
+    by_check = {verdict.check: (verdict.layer, verdict.outcome) for verdict in verdicts[sft().id]}
+    assert by_check == {
+        "harmony": (1, "pass"), "evidence": (1, "pass"), "lengths": (1, "pass"), "encoding": (1, "pass"), "secrets": (1, "pass"),
+        "duplicate-prompt": (1, "pass"), "contamination": (1, "pass"), "consistency": (2, "pass"), "facts": (3, "pass"),
+        "licence": (5, "pass"), "policy": (5, "pass"),
+    }  # fmt: skip
+    assert set(verdicts) == {record.id for record in (sft(), pair(), reward(), replay())}
+
+
+def test_verdicts_carry_the_record_and_the_call_behind_them(store):
+    fill(store, [sft()])
+    [verdict] = [v for v in check(store, Panel())[sft().id] if v.check == "consistency"]
+    assert verdict.provenance.parents == (sft().id,)
+    assert verdict.provenance.calls == (f"call-consistency-{SECTION}",)
+
+
+def test_what_fails_the_first_layer_is_never_shown_to_a_judge(store):
+    broken = sft(1, question="A broken question?", evidence=(evidence(None, 77),))
+    fill(store, [broken, sft(2)])
+    judge = Panel()
+    verdicts = check(store, judge)
+    assert {v.layer for v in verdicts[broken.id]} == {1}
+    assert all("A broken question?" not in shown for shown in judge.shown.values())
+
+
+def test_what_a_judge_fails_is_not_paid_for_in_later_layers(store):
+    fill(store, [sft()])
+    judge = Panel(fails=("sft:sft/1",))
+    verdicts = check(store, judge)
+    assert {v.check for v in verdicts[sft().id] if v.layer > 1} == {"consistency"}
+    assert "sft:sft/1" not in judge.shown["facts"] + judge.shown["policy"]
+
+
+def test_one_passage_is_asked_about_once_for_all_its_records(store):
+    fill(store, [sft(1), sft(2, question="And black tea?")])
+    judge = Panel()
+    check(store, judge)
+    assert judge.asked.count(("consistency", SECTION)) == 1
+    assert judge.asked.count(("consistency", "replay/knowledge")) == 1
+
+
+def test_a_leaked_record_stays_in_the_first_layer(store):
+    leak = Leak(record=sft().id, dataset="sft", item="item_1", bank="gate", method="exact", similarity=1.0)
+    fill(store, [sft()], [leak])
+    outcomes = {v.check: v.outcome for v in check(store, Panel())[sft().id]}
+    assert outcomes["contamination"] == "fail"
+    assert "consistency" not in outcomes
+
+
+def test_missing_recordings_of_a_layer_are_counted_and_raised_together(store):
+    fill(store, [sft()])
+    judge = Panel(missing=("consistency",))
+    with pytest.raises(MissingRecording, match="2 of 2 'consistency' verdicts have no recording"):
+        check(store, judge)
+    assert len(judge.asked) == 2
+    assert not store.has("verdicts")
+
+
+def test_any_other_stop_goes_through_and_nothing_is_published(store):
+    fill(store, [sft()])
+    with pytest.raises(BudgetReached, match="stop here"):
+        check(store, Panel(error=BudgetReached("stop here")))
+    assert not store.has("verdicts")
+
+
+def test_six_layers_are_listed_in_order_and_each_asks_a_question():
+    assert [layer.number for layer in LAYERS] == [1, 2, 3, 4, 5, 6]
+    assert all(layer.question.endswith("?") for layer in LAYERS)
+
+
+def test_without_plug_ins_the_layers_are_the_shipped_ones():
+    assert layers_with(()) == LAYERS
+    with pytest.raises(ConfigError, match="no plug-in 'nobody'"):
+        layers_with(("nobody",))
+
+
+# Layer 6
+
+
+def views(count: int, category: str = "knowledge") -> list[Any]:
+    return [view_record(sft(number, question=f"Question {number} {category}", category=category), "sft") for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "name"),
+    [
+        ([(1, "pass"), (2, "pass")], "agree-pass"),
+        ([(1, "pass"), (2, "flag")], "flagged"),
+        ([(1, "fail")], "agree-fail"),
+        ([(2, "pass"), (5, "fail")], "disagree"),
+        ([(2, "abstain")], "agree-fail"),
+        ([(2, "pass"), (3, "waiting")], "disagree"),
+        ([], "agree-pass"),
+    ],
+)
+def test_records_are_sorted_by_how_the_verdicts_stand_to_each_other(outcomes: list[tuple[int, str]], name: str):
+    assert stratum([passed(sft(), "sft", layer=layer, outcome=outcome) for layer, outcome in outcomes]) == name
+
+
+def test_every_stratum_gets_at_least_its_floor():
+    many, few = views(200), views(7, "skills")
+    queue = review_queue([*many, *few], {}, size=20)
+    assert Counter(item.category for item in queue)["skills"] >= FLOOR
+    assert {item.record for item in review_queue(few[:3], {}, size=1)} == {view.record.id for view in few[:3]}
+
+
+def test_the_same_records_give_the_same_queue_in_whatever_order_they_come():
+    some = views(60)
+    assert {item.id for item in review_queue(some, {}, size=10)} == {item.id for item in review_queue(some[::-1], {}, size=10)}
+
+
+def test_more_doubtful_strata_are_looked_at_more_closely():
+    some = views(200)
+    verdicts = {
+        view.record.id: [passed(view.record, "sft", layer=2), *([passed(view.record, "sft", layer=5, outcome="fail")] if half else [])]
+        for number, view in enumerate(some)
+        for half in [number % 2]
+    }
+    queue = review_queue(some, verdicts, size=60)
+    drawn = Counter(item.stratum for item in queue)
+    assert drawn["disagree"] > 1.5 * drawn["agree-pass"]
+
+
+def test_the_stated_probability_is_the_rate_at_which_records_are_drawn():
+    drawn, stated, variance, total = 0, 0.0, 0.0, 0
+    for batch in range(40):
+        some = [view_record(sft(number, question=f"Batch {batch} question {number}"), "sft") for number in range(50)]
+        queue = review_queue(some, {}, size=10)
+        probability = queue[0].inclusion_probability
+        assert {item.inclusion_probability for item in queue} == {probability}
+        assert math.isclose(probability, 1 - (1 - 10 / 50) * (1 - UNIFORM_SHARE), abs_tol=1e-6)
+        drawn, stated, total = drawn + len(queue), stated + 50 * probability, total + 50
+        variance += 40 * UNIFORM_SHARE * (1 - UNIFORM_SHARE)  # only the uniform share of the 40 not taken is random
+    assert abs(drawn - stated) < 4 * math.sqrt(variance)
+
+
+def test_the_queue_waits_in_the_store_and_hides_nothing_of_how_it_was_drawn(store):
+    fill(store, [sft()])
+    verdicts = check(store, Panel())
+    queue = {item.record: item for item in store.read_dataset("review_queue", ReviewItem)}
+    assert set(queue) == set(verdicts)
+    assert set(queue[sft().id].verdicts) == {verdict.id for verdict in verdicts[sft().id]}
+    assert queue[sft().id].inclusion_probability == 1.0

@@ -1,0 +1,309 @@
+"""Releases: what they refuse, what they hold, and that nothing half-made or edited passes for one."""
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from small_world import SITE, document, item, page, pair, passed, put, reward, sft, trace_example, world
+
+from castalia.config import load_config
+from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull, StoreError
+from castalia.harmony import Style, gpt_oss_vocabulary, parse_completion, render_prompt, render_samples
+from castalia.records import Leak, Provenance, ReplayItem
+from castalia.release import all_releases, publish, released_versions, verify_release
+from castalia.release.columns import COLUMNS
+from castalia.release.export import export_release
+from castalia.workspace import Workspace, make_release, open_workspace
+
+NOWHERE = Provenance(parents=("doc_00000000000000000000",))
+UNPAID = Provenance(parents=(document().id,), calls=("f" * 64,))
+FORBIDDEN = page(verdict="not-allowed", spdx="CC-BY-NC-4.0")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Workspace:
+    return world(tmp_path)
+
+
+def refusal(folder: Path, changes: dict) -> str:
+    workspace = world(folder, changes=changes)
+    with pytest.raises(ReleaseRefused) as caught:
+        make_release(workspace)
+    assert not workspace.releases.exists()
+    return str(caught.value)
+
+
+# What it refuses
+
+
+def test_records_without_verdicts_are_refused(tmp_path):
+    message = refusal(tmp_path, {"verdicts": [passed(sft(), "sft")]})
+    assert "have no quality verdicts" in message
+
+
+def test_a_layer_that_waits_holds_the_release_back(tmp_path):
+    records = [(sft(1), "sft"), (trace_example(), "sft"), (pair(), "preferences"), (reward(), "rewards")]
+    verdicts = [passed(record, name) for record, name in records]
+    waiting = passed(sft(1), "sft", layer=4, check="execution", outcome="waiting", reason="needs the sandbox.")
+    message = refusal(tmp_path, {"sft": [sft(1), trace_example()], "replay": [], "verdicts": [*verdicts, waiting]})
+    assert "layer 4 (execution) wait" in message
+    assert "castalia run --rebuild verify" in message
+
+
+def test_provenance_that_leads_nowhere_is_refused(tmp_path):
+    assert NOWHERE.parents[0] in refusal(tmp_path, {"sft": [sft(provenance=NOWHERE)]})
+
+
+def test_a_record_made_from_nothing_is_refused(tmp_path):
+    assert "comes from nowhere" in refusal(tmp_path, {"sft": [sft(provenance=Provenance())]})
+
+
+def test_an_oracle_answer_that_the_ledger_lost_is_refused(tmp_path):
+    message = refusal(tmp_path, {"sft": [sft(provenance=UNPAID)]})
+    assert "'ffff" in message
+    assert "the ledger does not have" in message
+
+
+def test_a_page_outside_the_licence_policy_is_refused(tmp_path):
+    example = sft(provenance=Provenance(parents=(FORBIDDEN.id,)))
+    assert "not-allowed" in refusal(tmp_path, {"pages": [page(), FORBIDDEN], "sft": [example]})
+
+
+def test_a_leak_found_after_the_verdicts_were_given_is_refused(tmp_path):
+    leak = Leak(record=pair().id, dataset="preferences", item=item("gate").id, bank="gate", method="13-gram", similarity=0.9)
+    assert "overlap with protected items" in refusal(tmp_path, {"leaks": [leak]})
+
+
+def test_nothing_accepted_is_no_release(tmp_path):
+    assert "no record passed" in refusal(tmp_path, {"sft": [], "preferences": [], "rewards": [], "replay": []})
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "", "Über", ".hidden", "tea@v9"])
+def test_a_name_that_is_no_folder_name_is_refused(made, name: str):
+    with pytest.raises(ConfigError, match="isn't usable"):
+        publish(made.store, made.releases, name, domain="tea", config={}, known_calls=set)
+
+
+# What it holds
+
+
+def test_only_what_passed_is_released_and_the_card_says_why_the_rest_is_not(tmp_path):
+    records = [(sft(1), "sft"), (pair(), "preferences"), (reward(), "rewards")]
+    verdicts = [passed(record, name) for record, name in records]
+    verdicts[1] = passed(pair(), "preferences", layer=2, check="consistency", outcome="fail")
+    verdicts.append(passed(reward(), "rewards", layer=3, check="facts", outcome="flag"))
+    release = make_release(world(tmp_path, changes={"sft": [sft(1)], "replay": [], "verdicts": verdicts}))
+    assert release.records == {"sft": 1, "preferences": 0, "rewards": 1, "replay": 0}
+    assert release.kept_out == 1
+    assert "| preferences | 2 | consistency | fail | 1 |" in (release.folder / "README.md").read_text()
+
+
+def test_the_same_world_gives_the_same_bytes_on_every_machine(tmp_path):
+    harness = "def run(candidate, value):\n    return value\n"
+    releases = []
+    for name in ("one", "two/deeper"):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / "run.py").write_text(harness)
+        (folder / "recipe.yaml").write_text("steps: 1\n")
+        runners = {"sandbox": {"runners": {"tea": {"harness": "run.py"}}}, "training": "recipe.yaml"}
+        releases.append(make_release(world(folder, **runners)).folder)
+    files = [{path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")} for folder in releases]
+    assert files[0] == files[1]
+    assert str(tmp_path).encode() not in b"".join(files[0].values())
+    assert hashlib.sha256(harness.encode()).hexdigest() in files[0]["config.json"].decode()
+
+
+def test_releasing_again_makes_no_new_version(made):
+    first, second = make_release(made), make_release(made)
+    assert (first.name, first.new, second.name, second.new) == ("tea@v1", True, "tea@v1", False)
+
+
+def test_other_records_make_the_next_version_and_leave_the_first_alone(made):
+    first = make_release(made)
+    before = (first.folder / "lock.json").read_bytes()
+    put(made.store, "replay", ReplayItem, [])
+    second = make_release(made)
+    assert (second.name, second.new) == ("tea@v2", True)
+    assert (first.folder / "lock.json").read_bytes() == before
+    assert [path.name for path in released_versions(made.releases, "tea")] == ["tea@v1", "tea@v2"]
+
+
+def test_the_tenth_version_comes_after_the_ninth(tmp_path):
+    for number in (10, 9, 2):
+        (tmp_path / f"tea@v{number}").mkdir()
+    (tmp_path / "teapot@v3").mkdir()
+    (tmp_path / ".tea@v11.unfinished").mkdir()
+    assert [path.name for path in released_versions(tmp_path, "tea")] == ["tea@v2", "tea@v9", "tea@v10"]
+    assert [path.name for path in all_releases(tmp_path)] == ["tea@v10", "tea@v2", "tea@v9", "teapot@v3"]
+
+
+def test_every_file_has_the_columns_that_trainers_read(made):
+    folder = make_release(made).folder
+    for name, columns in COLUMNS.items():
+        table = pq.read_table(folder / f"{name}.parquet")
+        assert table.schema == pa.schema(list(columns.items())), name
+    rows = pq.read_table(folder / "data/sft.parquet").to_pylist()
+    example = next(row for row in rows if row["id"] == sft().id)
+    assert [(m["role"], m["channel"], m["content"]) for m in example["messages"]] == [
+        ("user", None, "How long does green tea steep?"),
+        ("assistant", "final", "Two minutes."),
+    ]
+    assert example["sources"] == [f"{SITE}brew.html"]
+
+
+def test_an_empty_dataset_keeps_its_columns(tmp_path):
+    folder = make_release(world(tmp_path, changes={"rewards": [], "replay": []})).folder
+    table = pq.read_table(folder / "data/rewards.parquet")
+    assert table.num_rows == 0
+    assert table.schema == pa.schema(list(COLUMNS["data/rewards"].items()))
+
+
+def test_parquet_and_json_lines_say_the_same(made):
+    folder = make_release(made).folder
+    for name in ("sft", "preferences", "rewards", "replay"):
+        lines = [json.loads(line) for line in (folder / f"data/{name}.jsonl").read_text().splitlines()]
+        assert pq.read_table(folder / f"data/{name}.parquet").to_pylist() == lines
+
+
+def test_the_mask_covers_exactly_what_the_model_emits(made):
+    folder = make_release(made).folder
+    rows = {row["id"]: row for row in pq.read_table(folder / "tokens/sft.parquet").to_pylist()}
+    vocabulary = gpt_oss_vocabulary()
+    [sample] = render_samples(trace_example().conversation, vocabulary, Style())
+    row = rows[trace_example().id]
+    assert row["input_ids"] == sample.ids
+    assert row["loss_mask"] == [int(trained) for trained in sample.mask]
+    emitted = vocabulary.decode([token for token, trained in zip(row["input_ids"], row["loss_mask"], strict=True) if trained])
+    assert emitted == (
+        "<|channel|>analysis<|message|>I run it.<|end|><|start|>assistant<|channel|>commentary to=functions.run_python <|constrain|>json"
+        '<|message|>{"code":"print(2)"}<|call|><|channel|>final<|message|>Two.<|return|>'
+    )
+
+
+def test_the_tokens_of_a_pair_are_a_prompt_and_two_complete_answers(made):
+    folder = make_release(made).folder
+    [row] = pq.read_table(folder / "tokens/preferences.parquet").to_pylist()
+    vocabulary = gpt_oss_vocabulary()
+    assert row["prompt_ids"] == render_prompt(pair().prompt, vocabulary, Style())
+    assert parse_completion(row["chosen_ids"], vocabulary, finished=True).final == "Two minutes."
+    assert parse_completion(row["rejected_ids"], vocabulary, finished=True).final == "An hour."
+
+
+def test_provenance_names_pages_and_calls_of_every_record(made):
+    folder = make_release(made).folder
+    rows = {row["id"]: row for row in pq.read_table(folder / "provenance.parquet").to_pylist()}
+    assert rows[sft().id]["pages"] == [page().id]
+    assert len(rows[sft().id]["calls"][0]) == 64
+    assert len(rows) == 5
+
+
+def test_attribution_names_every_source_with_its_licence_and_notice(made):
+    text = (make_release(made).folder / "ATTRIBUTION.md").read_text()
+    assert f"## {SITE}brew.html" in text
+    assert "Licence: MIT" in text
+    assert "> (c) Tea people" in text
+
+
+# Nothing half-made, nothing edited
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, StorageFull), (errno.EIO, StoreError)])
+def test_a_disk_that_fails_in_the_middle_leaves_nothing_behind(made, monkeypatch, number: int, kind: type[Exception]):
+    calls = []
+
+    def failing(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 4:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(kind, match="nothing was left behind"):
+        make_release(made)
+    assert list(made.releases.iterdir()) == []
+    monkeypatch.undo()
+    assert make_release(made).new
+
+
+def test_what_a_killed_process_left_is_no_release_and_in_nobodys_way(made):
+    (made.releases / ".tea@v1.unfinished/data").mkdir(parents=True)
+    release = make_release(made)
+    assert (release.name, verify_release(release.folder)) == ("tea@v1", [])
+    assert [path.name for path in made.releases.iterdir()] == ["tea@v1"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "data/sft.jsonl").write_text("{}\n"), "data/sft.jsonl was changed after the release"),
+        (lambda folder: (folder / "ATTRIBUTION.md").unlink(), "ATTRIBUTION.md is missing"),
+        (lambda folder: (folder / "data/more.parquet").write_text("x"), "data/more.parquet was added after the release"),
+        (lambda folder: (folder / "lock.json").unlink(), "lock.json can't be read"),
+        (lambda folder: (folder / "lock.json").write_text("[]"), "lock.json was changed after the release"),
+    ],
+)
+def test_an_edited_release_is_found_out_and_not_exported(made, tmp_path, spoil, said: str):
+    folder = make_release(made).folder
+    assert verify_release(folder) == []
+    spoil(folder)
+    assert any(said in problem for problem in verify_release(folder))
+    with pytest.raises(ReleaseRefused, match="is not what was released"):
+        export_release(made.releases, "tea@v1", "hub", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# Layouts
+
+PAPERS = ["ATTRIBUTION.md", "README.md", "lock.json", "provenance.parquet"]
+
+
+@pytest.mark.parametrize("layout", ["hub", "jsonl"])
+def test_hub_and_json_lines_carry_the_data_and_its_papers(made, tmp_path, layout: str):
+    make_release(made)
+    written = export_release(made.releases, "tea", layout, tmp_path / "out")  # type: ignore[arg-type]
+    ending = "parquet" if layout == "hub" else "jsonl"
+    assert written == sorted([*PAPERS, *(f"data/{name}.{ending}" for name in ("sft", "preferences", "rewards", "replay"))])
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")) == written
+
+
+def test_the_layout_of_trl_has_its_columns(made, tmp_path):
+    make_release(made)
+    export_release(made.releases, "tea@v1", "trl", tmp_path / "out")
+    rows = {
+        name: [json.loads(line) for line in (tmp_path / f"out/{name}.jsonl").read_text().splitlines()] for name in ("sft", "preferences")
+    }
+    traced = max(rows["sft"], key=lambda row: len(row["messages"]))["messages"]
+    call = {"name": "run_python", "arguments": {"code": "print(2)"}}
+    assert traced[1] == {
+        "role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": call}], "thinking": "I run it.",
+    }  # fmt: skip
+    assert traced[2] == {"role": "tool", "content": "2\n", "name": "run_python"}
+    [compared] = rows["preferences"]
+    assert compared["chosen"] == [{"role": "assistant", "content": "Two minutes."}]
+    assert compared["prompt"][0]["role"] == "user"
+
+
+def test_an_export_never_writes_over_anything(made, tmp_path):
+    make_release(made)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        export_release(made.releases, "tea", "hub", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["coffee", "tea@v7", "../releases/tea@v1"])
+def test_an_unknown_release_is_answered_with_those_there_are(made, tmp_path, name: str):
+    make_release(made)
+    with pytest.raises(InputError, match="releases: tea@v1"):
+        export_release(made.releases, name, "hub", tmp_path / "out")
+
+
+def test_a_release_needs_the_ledger_it_was_made_with(tmp_path):
+    made = world(tmp_path)
+    made.ledger.unlink()
+    with pytest.raises((StoreError, ReleaseRefused)):
+        make_release(open_workspace(load_config([tmp_path / "castalia.yaml"])))
