@@ -71,3 +71,24 @@ def test_a_merged_adapter_gives_the_adapter_s_probabilities(gpt_oss, tmp_path):
     assert export_merged(tmp_path / "adapter", tmp_path / "merged", weights="fp32") < 1e-4
     after = load_model(tmp_path / "merged")(**tokenizer("abc", return_tensors="pt")).logits
     assert (after - before).abs().max() > 1e-3
+
+
+def test_the_router_s_balancing_loss_is_trl_s_own(gpt_oss, tmp_path):
+    from castalia.training import Recipe, SftSettings
+    from castalia.training.data import Example
+    from castalia.training.sft import Collator, HarmonyTrainer, make_trainer
+
+    settings = SftSettings(epochs=1, batch_size=2, router_aux_loss=0.5, embeddings="all")
+    labels = [-100] * 4 + list(range(5, 13))
+    example = Example(list(range(1, 13)), labels, [1.0] * 12, "skills", "easy", 1.0, "r")
+    recipe = Recipe(name="t", precision="fp32", sft=settings)
+    trainer = make_trainer(recipe, settings, [example] * 2, load_model(gpt_oss), load_tokenizer(gpt_oss), [], tmp_path)
+    batch = Collator(0)([example.row()] * 2)
+    trainer.current_gradient_accumulation_steps = 1
+    trainer.model.train()
+    ours = trainer.compute_loss(trainer.model, dict(batch))
+    batch.pop("weights")
+    theirs = super(HarmonyTrainer, trainer).compute_loss(trainer.model, batch)
+    plain = theirs.item() - 0.5 * trainer._metrics["train"]["aux_loss"][-1]
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
+    assert ours.item() > plain + 0.1

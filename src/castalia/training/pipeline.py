@@ -1,7 +1,6 @@
 # pyright: basic
 """The stages in order, with a check between them: what a stage made worse is not built upon."""
 
-import gc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from castalia.errors import TrainingRefused
 from castalia.records import Record
 from castalia.training import consolidate, grpo, preference, sft
 from castalia.training.job import Job, write_records
+from castalia.training.machine import release_memory
 from castalia.training.recipe import Recipe, StageName
 from castalia.training.rewards import checks
 from castalia.training.stage import OnEvent, StageResult, TrainingEvent, folder_hash, ignore_event, write_atomically
@@ -70,7 +70,7 @@ def train(
                 stage=stage, step=result.steps, steps=result.planned_steps, seconds=result.seconds, loss=result.final_loss, note="finished"
             )
         )
-        gc.collect()
+        release_memory()
         verdict = check(Path(result.folder), stage) if check is not None else StageCheck(True, "no check was asked for")
         history.append({"stage": stage, "promoted": verdict.promoted, "reason": verdict.reason, "folder": result.folder})
         if verdict.promoted:
