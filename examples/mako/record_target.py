@@ -24,7 +24,7 @@ from castalia.training.models import prepare_base
 from castalia.workspace import Workspace, open_workspace
 
 HERE = Path(__file__).parent
-TEMPERATURE, MOST_TOKENS = 0.8, 80
+TEMPERATURE, MOST_TOKENS = 0.8, 48
 
 
 def record_dev(workspace: Workspace, target: LocalTarget) -> int:

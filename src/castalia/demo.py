@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 
 def run_data_half(
-    example: Path, folder: Path, assignments: Sequence[str], listener: Callable[[Any], None], say: Say
+    example: Path, folder: Path, assignments: Sequence[str], rebuild: Sequence[str], listener: Callable[[Any], None], say: Say
 ) -> tuple[Workspace, bool]:
     """Steps 1 to 5: the site, the pipeline, the failures of the base target, the release. Says whether anything was new.
 
@@ -32,19 +32,19 @@ def run_data_half(
     with serve_site(site) as address:
         places = [f"execution.connect_to={{{HOST}: '{address}'}}", f"execution.store={folder.absolute() / 'work'}"]
         workspace = open_workspace(load_config([example / "castalia.yaml"], [*assignments, *places]))
-        ran = asyncio.run(_run_pipeline(workspace, listener))
+        ran = asyncio.run(_run_pipeline(workspace, rebuild, listener))
     released = make_release(workspace)
     counts = ", ".join(f"{count} {dataset}" for dataset, count in released.records.items())
     say(f"{released.name}: {counts}; {released.kept_out} kept out by quality control")
     return workspace, bool(ran) or released.new
 
 
-async def _run_pipeline(workspace: Workspace, listener: Callable[[Any], None]) -> tuple[str, ...]:
-    """All stages; between the suite and the replay set, the base target's recorded DEV answers are graded and mined."""
+async def _run_pipeline(workspace: Workspace, rebuild: Sequence[str], listener: Callable[[Any], None]) -> tuple[str, ...]:
+    """All stages; once there is a suite, the base target's recorded DEV answers are graded and mined for the replay set."""
     async with open_services(workspace) as services:
-        first = await run_stages(workspace, services, until="build_rewards", on_event=listener)
+        first = await run_stages(workspace, services, until="design_suite", rebuild=rebuild, on_event=listener)
         mine_recorded_failures(workspace, services.sandbox)
-        rest = await run_stages(workspace, services, on_event=listener)
+        rest = await run_stages(workspace, services, rebuild=rebuild, on_event=listener)
     return (*first.ran, *rest.ran)
 
 
@@ -54,6 +54,7 @@ def run_demo(
     *,
     data_only: bool,
     assignments: Sequence[str],
+    rebuild: Sequence[str],
     listener: Callable[[Any], None],
     say: Say,
     write_report: Callable[[Workspace], Path],
@@ -62,7 +63,7 @@ def run_demo(
     started = time.monotonic()
     if not data_only:
         _require_training()
-    workspace, new = run_data_half(example, folder, assignments, listener, say)
+    workspace, new = run_data_half(example, folder, assignments, rebuild, listener, say)
     if not data_only:
         from castalia.loop import train_and_decide
 

@@ -100,11 +100,11 @@ def judge_candidate(workspace: Workspace, before: Sequence[ItemResult], after: S
     return decision
 
 
-def store_failures(workspace: Workspace, results: Sequence[ItemResult], target: str) -> list[Failure]:
+def store_failures(workspace: Workspace, results: Sequence[ItemResult], target: str, fingerprint: str = "") -> list[Failure]:
     """The failures among DEV results, stored as the input dataset `failures` of the replay set."""
-    items = bank(suite_items(workspace), "dev")
-    failures = mine(items, results, target)
-    workspace.store.write_dataset("failures", Failure, failures, fingerprint=content_hash(sorted(failure.id for failure in failures)))
+    failures = mine(bank(suite_items(workspace), "dev"), results, target)
+    identity = fingerprint or content_hash(sorted(failure.id for failure in failures))
+    workspace.store.write_dataset("failures", Failure, failures, fingerprint=identity)
     return failures
 
 
@@ -118,8 +118,11 @@ def mine_recorded_failures(workspace: Workspace, sandbox: Sandbox) -> list[Failu
         raise ConfigError("evaluation.recorded_answers is not set: name the JSONL file with the target's DEV answers, or evaluate a model")
     items = bank(suite_items(workspace), "dev")
     target: Target = RecordedTarget(Path(path), items, gpt_oss_vocabulary(), name=workspace.config.target.model)
+    fingerprint = content_hash([target.identity, sorted(item.id for item in items)])
+    if _is_current(workspace, "failures", fingerprint):
+        return list(workspace.store.read_dataset("failures", Failure))
     results = evaluate(target, items, sandbox=sandbox, packages=workspace.config.sandbox.packages)
-    return store_failures(workspace, results, target.identity)
+    return store_failures(workspace, results, target.identity, fingerprint)
 
 
 def _is_current(workspace: Workspace, name: str, fingerprint: str) -> bool:

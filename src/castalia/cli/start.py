@@ -58,6 +58,7 @@ def demo(options: argparse.Namespace) -> int:
             options.folder,
             data_only=options.data_only,
             assignments=options.set,
+            rebuild=options.rebuild,
             listener=listener,
             say=say,
             write_report=lambda workspace: write_report(summarize(workspace), workspace.folder / "report.html"),

@@ -24,7 +24,8 @@ class View:
     """A record under check.
 
     `conversations` are complete conversations that a model would learn from; `answer` is the text that has to be right and
-    `check` how that is decided without an opinion; `group` is the passage (or, for replay, the category) it is judged with.
+    `check` how that is decided without an opinion; `group` is what it is judged with: the passage it was written from, for
+    datasets of a few records the category.
     """
 
     record: Checked
@@ -51,7 +52,7 @@ def view_record(record: Checked, dataset: str) -> View:
         return _view(
             record,
             dataset,
-            record.section,
+            f"{dataset}/{record.category}",
             record.prompt,
             record.chosen.text,
             worse=record.rejected.text,
@@ -62,7 +63,7 @@ def view_record(record: Checked, dataset: str) -> View:
         return _view(
             record,
             dataset,
-            record.section,
+            f"{dataset}/{record.category}",
             record.prompt,
             record.reference,
             completions=(record.reference,),
