@@ -35,14 +35,14 @@ class FunnelRow(NamedTuple):
 
 
 class ScoreRow(NamedTuple):
-    """One category of one bank, before and after."""
+    """One category of one bank, before and after. `low` and `high` are None where too few clusters give no interval."""
 
     category: str
     items: int
     before: float
     after: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class Example(NamedTuple):
@@ -234,11 +234,12 @@ def _scores(before: Sequence[ItemResult], after: Sequence[ItemResult]) -> list[S
     rows: list[ScoreRow] = []
     for category in (*CATEGORIES, "all"):
         chosen = [(b, a) for b, a in pairs if category in (b.category, "all")]
-        if len(chosen) < 2:
+        if not chosen:
             continue
         old, new = [b.value for b, _ in chosen], [a.value for _, a in chosen]
-        gain = with_sparse_floor(paired_difference(old, new, [f"{b.node}/{b.cluster}" for b, _ in chosen]))
-        low, high = gain.interval(0.95)
+        clusters = [f"{b.node}/{b.cluster}" for b, _ in chosen]
+        measurable = len(set(clusters)) > 1
+        low, high = with_sparse_floor(paired_difference(old, new, clusters)).interval(0.95) if measurable else (None, None)
         rows.append(ScoreRow(category, len(chosen), sum(old) / len(old), sum(new) / len(new), low, high))
     return rows
 

@@ -23,8 +23,7 @@ def write_report(summary: Summary, path: Path) -> Path:
 def render_report(summary: Summary) -> str:
     """The page as HTML. Every value is escaped by the template engine; only our own SVG is not."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
-    environment.filters["points"] = lambda value: f"{100 * value:+.1f}"
+    environment.filters |= {"percent": _percent, "points": _points}
     template = environment.from_string(resources.files("castalia.ui").joinpath("pages/report.html.j2").read_text(encoding="utf-8"))
     metrics = sorted({curve.metric for curve in summary.curves})
     return template.render(
@@ -34,3 +33,11 @@ def render_report(summary: Summary) -> str:
         scores=score_chart(summary.scores),
         funnel=funnel_chart({row.datasets: row.kept for row in summary.stages}),
     )
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.1f}"
