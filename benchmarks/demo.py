@@ -19,8 +19,10 @@ from castalia.store import open_store
 
 SEED = 20
 MODEL_FIGURES = ("seconds", "peak_mb", "format_before", "format_after", "gate_gain", "gate_gain_ci_low")
-FOLDERS, KILLS = 2, 3
-"""Folders in which a run is killed, and kills in each before it may end."""
+FOLDERS, KILLS = 3, 3
+"""Folders in which runs are killed, and how often at most before one may end."""
+EARLIEST, LATEST = 0.04, 0.6
+"""When a run is killed, as shares of the uninterrupted run's time. A continued run is shorter, so it may end before."""
 
 
 def run(gold: Path | None, quick: bool) -> dict[str, Any]:
@@ -105,7 +107,10 @@ def _killed(root: Path, seconds: float, folders: int, kills: int, nulls: dict[st
         name = f"killed-{number}"
         _share_download(root, name)
         for _ in range(kills):
-            hit += _castalia(root, name, "--data-only", kill_after=rng.uniform(0.03, 0.9) * seconds).code == -9
+            interrupted = _castalia(root, name, "--data-only", kill_after=rng.uniform(EARLIEST, LATEST) * seconds)
+            if interrupted.code != -9:
+                break
+            hit += 1
         end = _castalia(root, name, "--data-only")
         if end.code != 0:
             nulls["identical_after_kill"] = f"a killed run could not be continued: {_why(end)}"
@@ -138,7 +143,7 @@ def _measured(figure: str, child: Watched, value: float | None, nulls: dict[str,
 
 def _why(child: Watched) -> str:
     last = [line for line in child.output.splitlines() if line.strip()][-1:]
-    return f"`castalia demo` ended with code {child.code} after {child.seconds:.0f} s: {' '.join(last)[-300:]}"
+    return f"`castalia demo` ended with code {child.code} after {child.seconds:.0f} s: {' '.join(last)[:300]}"
 
 
 def _mean(values: list[float]) -> float:

@@ -82,3 +82,10 @@ def test_a_demo_that_fails_gives_nulls_with_its_last_words(scripted):
     assert measured["figures"]["seconds"] is None
     assert "a stage failed" in measured["nulls"]["data_only_seconds"]
     assert measured["figures"]["identical_after_kill"] is None
+
+
+def test_every_folder_is_killed_as_often_as_planned(scripted, tmp_path):
+    scripted()
+    demo._castalia(tmp_path, "whole")
+    figures = demo._killed(tmp_path, 10.0, 2, 3, {})
+    assert figures == {"identical_after_kill": True, "kills": 6}
