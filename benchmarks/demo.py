@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.processes import Watched, watch
 from castalia.evaluation.gate import Decision
 from castalia.evaluation.results import ItemResult
+from castalia.release import all_releases
 from castalia.store import open_store
 
 SEED = 20
@@ -95,7 +96,7 @@ def what_training_bought(work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def locks(folder: Path) -> dict[str, bytes]:
     """The lock file of every release of a demo folder: it holds the hash of every other file."""
-    return {path.parent.name: path.read_bytes() for path in sorted(folder.glob("work/releases/*/lock.json"))}
+    return {release.name: (release / "lock.json").read_bytes() for release in all_releases(folder / "work" / "releases")}
 
 
 def _killed(root: Path, seconds: float, folders: int, kills: int, nulls: dict[str, str]) -> Mapping[str, Any]:
