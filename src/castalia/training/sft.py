@@ -174,7 +174,8 @@ class HarmonyTrainer(Scheduled, SFTTrainer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        give_losses(self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model)
+        trained: Any = self.model
+        give_losses(trained.get_base_model() if hasattr(trained, "peft_config") else trained)
         self._seen = {"tokens": 0, "trained_tokens": 0}
         self._lap = time.monotonic()
 
