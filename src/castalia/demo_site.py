@@ -7,7 +7,7 @@ import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -63,7 +63,7 @@ def prepare_site(folder: Path, sandbox: Sandbox) -> Path:
 
 
 @contextmanager
-def serve_site(site: Path) -> Iterator[str]:
+def serve_site(site: Path) -> Generator[str]:
     """Serves a folder on a free loopback port and yields `127.0.0.1:PORT`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site)))
     thread = threading.Thread(target=server.serve_forever, name="demo-site", daemon=True)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -30,4 +31,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _same_command(arguments: Sequence[str] | None) -> str:
-    return " ".join(["castalia", *(sys.argv[1:] if arguments is None else arguments)])
+    return shlex.join(["castalia", *(sys.argv[1:] if arguments is None else arguments)])

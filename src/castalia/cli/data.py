@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import InputError, MissingRecording
-from castalia.records import Record, Reject, ReviewItem, Verdict
+from castalia.records import Record, ReviewItem, Verdict
 from castalia.workspace import Workspace, open_services, role_identity, run_stages
 
 
@@ -123,25 +124,36 @@ def show(options: argparse.Namespace) -> int:
     if record_type is None or not workspace.store.has(options.dataset):
         names = ", ".join(workspace.store.names()) or "none yet: castalia run"
         raise InputError(f"there is no dataset {options.dataset!r} in the store; datasets: {names}")
-    shown = 0
+    shown = hidden = 0
     for record in workspace.store.read_dataset(options.dataset, record_type):
         if options.id and record.id != options.id:
+            continue
+        if getattr(record, "bank", "dev") != "dev":  # who has seen a GATE item writes data for it, knowing or not
+            hidden += 1
             continue
         if shown >= options.limit:
             break
         shown += 1
         print(json.dumps(record.to_row(), ensure_ascii=False, indent=None if options.json else 2, default=str))
+    if options.id and hidden:
+        raise InputError(f"record {options.id!r} belongs to GATE or VAULT; those items are never shown")
     if options.id and not shown:
         raise InputError(f"dataset {options.dataset!r} has no record {options.id!r}")
+    if hidden:
+        print(f"not shown: {hidden} GATE and VAULT items", file=sys.stderr)
     return 0
 
 
 def dataset_types(workspace: Workspace) -> dict[str, type[Record]]:
-    """Record type of every dataset that stages write, rejects included."""
-    types: dict[str, type[Record]] = {}
+    """Record type of every dataset that stages read or write, rejects included, and of what was measured."""
+    from castalia.evaluation.gate import Decision
+    from castalia.evaluation.results import ItemResult
+
+    types: dict[str, type[Record]] = {"decisions": Decision}
+    types.update((name, ItemResult) for name in workspace.store.names() if name.startswith("results."))
     for stage in workspace.stages:
-        types.update(stage.writes)
-        types[f"{stage.name}.rejects"] = Reject
+        types.update(stage.reads)
+        types.update(stage.outputs)
     return types
 
 

@@ -54,7 +54,9 @@ def _start_commands(command: Callable[..., _Parser]) -> None:
     )
     demo.add_argument("--data-only", action="store_true", help="stop after the release: no torch needed")
     demo.add_argument("--folder", type=Path, default=Path("runs/demo"), help="where everything is kept (default: runs/demo)")
-    demo.add_argument("--rebuild", action="append", default=[], metavar="STAGE", help="make it again, and what depends on it; `all` for everything")
+    demo.add_argument(
+        "--rebuild", action="append", default=[], metavar="STAGE", help="make it again, and what depends on it; `all` for everything"
+    )
     demo.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one configuration value")
 
 

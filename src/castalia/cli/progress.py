@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ Listener = Callable[[Any], None]
 
 
 @contextmanager
-def show_progress(*, as_json: bool, money: Callable[[], str] = lambda: "") -> Iterator[Listener]:
+def show_progress(*, as_json: bool, money: Callable[[], str] = lambda: "") -> Generator[Listener]:
     """A listener for engine events, until the run ends. `money` is asked for the spent and remaining budget, in words."""
     if as_json:
         yield _print_json

@@ -1,15 +1,18 @@
 """Reviewing in the terminal: one record per screen, one key per label; every label is on disk before the next record shows."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from castalia.errors import InputError, StoreError
 from castalia.records import ReviewItem
 from castalia.workspace import Workspace
 
+UNDONE = "undone"
 KEYS = {"a": "approve", "r": "reject", "f": "flag", "s": "skip", "u": "undo", "q": "quit"}
 
 
@@ -29,12 +32,10 @@ def review_interactively(workspace: Workspace, queue: Sequence[ReviewItem], *, r
             break
         if key == "u":
             position = max(0, position - 1)
+            add_label(labels, waiting[position].record, reviewer, UNDONE)
             continue
         if key != "s":
-            add_label(
-                labels,
-                {"record": item.record, "reviewer": reviewer, "label": KEYS[key], "at": datetime.now(UTC).isoformat(timespec="seconds")},
-            )
+            add_label(labels, item.record, reviewer, KEYS[key])
         position += 1
     remaining = len({item.record for item in queue} - {label["record"] for label in read_labels(labels) if label["reviewer"] == reviewer})
     print(f"{remaining} records wait for {reviewer}; labels are in {labels}")
@@ -42,22 +43,37 @@ def review_interactively(workspace: Workspace, queue: Sequence[ReviewItem], *, r
 
 
 def read_labels(path: Path) -> list[dict[str, Any]]:
-    """All labels in the order given; a later label of one reviewer on a record replaces the earlier."""
+    """The labels that hold: a later one of a reviewer on a record replaces the earlier, and undoing takes it away.
+
+    Raises InputError for a line that is no label.
+    """
     if not path.is_file():
         return []
     latest: dict[tuple[str, str], dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        label = json.loads(line)
-        latest[label["record"], label["reviewer"]] = label
-    return list(latest.values())
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line:
+            continue
+        try:
+            label = json.loads(line)
+            latest[label["record"], label["reviewer"]] = label
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{str(path)!r} line {number} is no label: {line[:60]!r}; remove the line, its record is asked for again"
+            ) from error
+    return [label for label in latest.values() if label["label"] != UNDONE]
 
 
-def add_label(path: Path, label: dict[str, Any]) -> None:
-    """Appends one label and flushes it to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(label, ensure_ascii=False, sort_keys=True) + "\n")
-        file.flush()
+def add_label(path: Path, record: str, reviewer: str, label: str) -> None:
+    """Appends one label and waits until it is on the disk. Raises StoreError when it can't be."""
+    said = {"record": record, "reviewer": reviewer, "label": label, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(said, ensure_ascii=False, sort_keys=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"the label can't be kept in {str(path)!r}: {error.strerror}; earlier labels are safe") from error
 
 
 def _show(row: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from castalia.errors import InputError
 
 TEMPLATE = """\
 # What Castalia should teach your target. Everything left out has a default: `castalia plan --json` shows the consequences.
-name: {name}
+name: "{name}"
 domain: ""                # in words for the oracle, e.g. "the Rust borrow checker"
 target: {{model: openai/gpt-oss-20b}}
 
@@ -35,10 +36,13 @@ def init(options: argparse.Namespace) -> int:
     path = folder / "castalia.yaml"
     if path.exists():
         raise InputError(f"{str(path)!r} exists already; edit it, or name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    name = "".join(letter if letter.isalnum() else "-" for letter in folder.absolute().name.lower()).strip("-") or "castalia"
-    path.write_text(TEMPLATE.format(name=name), encoding="utf-8")
-    print(f"wrote {path}; fill in domain, model and sites, then: castalia plan")
+    name = re.sub("[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "castalia"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(TEMPLATE.format(name=name), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{str(path)!r} can't be written: {error.strerror}; name a folder you may write to") from error
+    print(json.dumps({"wrote": str(path)}) if options.json else f"wrote {path}; fill in domain, model and sites, then: castalia plan")
     return 0
 
 
