@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from castalia.engine import Event, StageAdvanced, StageFinished, StageSkipped, StageStarted
+from castalia.training.stage import TrainingEvent
 
 Listener = Callable[[Any], None]
 
@@ -47,8 +48,10 @@ class _Bars:
         self._money = money
         self._tasks: dict[str, tuple[TaskID, float]] = {}
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, StageStarted):
+    def __call__(self, event: Event | TrainingEvent) -> None:
+        if isinstance(event, TrainingEvent):
+            self._train(event)
+        elif isinstance(event, StageStarted):
             task = self._progress.add_task(event.stage, total=event.total, rate="", money=self._money())
             self._tasks[event.stage] = task, time.monotonic()
         elif isinstance(event, StageAdvanced):
@@ -63,14 +66,27 @@ class _Bars:
             self._progress.console.print(f"{event.stage:18} {event.reason}", style="dim", highlight=False)
 
 
+    def _train(self, event: TrainingEvent) -> None:
+        if event.stage not in self._tasks:
+            task = self._progress.add_task(f"train {event.stage}", total=event.steps or None, rate="", money="")
+            self._tasks[event.stage] = task, time.monotonic()
+        task, _ = self._tasks[event.stage]
+        loss = "" if event.loss is None else f"loss {event.loss:.3f}"
+        self._progress.update(task, completed=event.step, total=event.steps or None, rate=loss or event.note)
+
+
 class _Lines:
     """Where there is no terminal: a line per stage, and at most one every ten seconds inside a long one."""
 
     def __init__(self) -> None:
         self._last = 0.0
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, StageFinished):
+    def __call__(self, event: Event | TrainingEvent) -> None:
+        if isinstance(event, TrainingEvent):
+            if event.note or time.monotonic() - self._last > 10:
+                loss = "" if event.loss is None else f", loss {event.loss:.3f}"
+                self._say(f"train {event.stage:12} step {event.step} of {event.steps}{loss} {event.note}".rstrip())
+        elif isinstance(event, StageFinished):
             self._say(f"{event.stage:18} {event.kept} kept, {event.rejected} rejected, {event.seconds:.1f} s")
         elif isinstance(event, StageSkipped):
             self._say(f"{event.stage:18} {event.reason}")
@@ -83,6 +99,6 @@ class _Lines:
         print(text, file=sys.stderr, flush=True)
 
 
-def _print_json(event: Any) -> None:
-    fields = dataclasses.asdict(event) if dataclasses.is_dataclass(event) and not isinstance(event, type) else {"message": str(event)}
+def _print_json(event: Event | TrainingEvent) -> None:
+    fields = event.model_dump(mode="json") if isinstance(event, TrainingEvent) else dataclasses.asdict(event)
     print(json.dumps({"event": type(event).__name__, **fields}), flush=True)
