@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from small_world import document, evidence, page, pair, replay, reward, said, sft, trace_example
 
 from castalia.engine.context import Context
 from castalia.errors import AnswerUnusable, OracleRefused
@@ -26,6 +25,7 @@ from castalia.quality.verify import VerifyParams
 from castalia.quality.view import View, view_record
 from castalia.records import Check, Conversation, Document, Execution, Message
 from castalia.sandbox import Grade
+from small_world import document, evidence, page, pair, replay, reward, said, sft, trace_example
 
 OTHER = document(page("other.html"), ("Other", "Green tea is steeped for two minutes, says the tea board of Kyoto."))
 

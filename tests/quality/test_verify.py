@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_world import SECTION, document, evidence, page, pair, passed, put, replay, reward, sft
 
 from castalia.engine import run_pipeline
 from castalia.errors import BudgetReached, ConfigError, MissingRecording
@@ -17,9 +16,18 @@ from castalia.quality.layers import LAYERS, layers_with
 from castalia.quality.review import FLOOR, UNIFORM_SHARE, review_queue, stratum
 from castalia.quality.view import view_record
 from castalia.records import (
-    Document, Leak, PreferencePair, Record, ReplayItem, ReviewItem, RewardRecord, SFTExample, Verdict,
+    Document,
+    Leak,
+    PreferencePair,
+    Record,
+    ReplayItem,
+    ReviewItem,
+    RewardRecord,
+    SFTExample,
+    Verdict,
 )  # fmt: skip
 from castalia.store import Store, open_store
+from small_world import SECTION, document, evidence, page, pair, passed, put, replay, reward, sft
 
 OTHER = document(page("other.html"), ("Other", "Green tea is steeped for two minutes, says the tea board of Kyoto."))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_world import SITE, document, item, page, pair, passed, put, reward, sft, trace_example, world
 
 from castalia.config import load_config
 from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull, StoreError
@@ -19,6 +18,7 @@ from castalia.release import all_releases, publish, released_versions, verify_re
 from castalia.release.columns import COLUMNS
 from castalia.release.export import export_release
 from castalia.workspace import Workspace, make_release, open_workspace
+from small_world import SITE, document, item, page, pair, passed, put, reward, sft, trace_example, world
 
 NOWHERE = Provenance(parents=("doc_00000000000000000000",))
 UNPAID = Provenance(parents=(document().id,), calls=("f" * 64,))

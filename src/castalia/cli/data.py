@@ -164,7 +164,7 @@ def trace(options: argparse.Namespace) -> int:
     workspace = workspace_of(options)
     for step in trace_record(workspace, options.id):
         if options.json:
-            print_facts([{"depth": step.depth, "kind": step.kind, "id": step.identity, **step.facts}])
+            print_facts([{"depth": step.depth, "kind": step.kind, "id": step.identity, "facts": dict(step.facts)}])
             continue
         indent = "  " * step.depth
         print(f"{indent}{step.kind}: {step.identity}")

@@ -60,5 +60,5 @@ def funnel_chart(steps: Mapping[str, int]) -> str:
     return _svg(bars + base.mark_text(align="left", dx=4).encode(x="count:Q", text="count:Q"))
 
 
-def _svg(chart: alt.LayerChart | alt.Chart) -> str:
+def _svg(chart: alt.LayerChart | alt.FacetChart | alt.Chart) -> str:
     return vl_convert.vegalite_to_svg(chart.to_dict(validate=False))
