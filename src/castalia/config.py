@@ -91,9 +91,7 @@ class Config(_Section):
     sources: SourcesConfig = SourcesConfig()
     stages: dict[str, dict[str, Any]] = Field(default={}, description="Params of stages, by stage name.")
     sandbox: SandboxConfig = SandboxConfig()
-    training: str | None = Field(
-        None, description="Path of the recipe, beside the configuration; None takes the shipped one of the target."
-    )
+    training: str | None = Field(default=None, description="Path of the recipe, beside the configuration; needed to train.")
     evaluation: EvaluationConfig = EvaluationConfig()
     execution: ExecutionConfig = ExecutionConfig()
 

@@ -219,7 +219,7 @@ _CURVES = ("loss", "reward", "margin", "accuracy", "kl")
 def _curves(folder: Path) -> list[Curve]:
     curves: list[Curve] = []
     for path in sorted(folder.glob("*/metrics.jsonl")):
-        steps = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        steps = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         for metric in _CURVES:
             points = tuple((float(step["step"]), float(step[metric])) for step in steps if step.get(metric) is not None and "step" in step)
             if len(points) > 1:

@@ -65,7 +65,6 @@ class _Bars:
         else:
             self._progress.console.print(f"{event.stage:18} {event.reason}", style="dim", highlight=False)
 
-
     def _train(self, event: TrainingEvent) -> None:
         if event.stage not in self._tasks:
             task = self._progress.add_task(f"train {event.stage}", total=event.steps or None, rate="", money="")

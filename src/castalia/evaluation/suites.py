@@ -86,9 +86,7 @@ def read_frozen(suite_file: Path) -> FrozenSuite:
     try:
         suite = FrozenSuite.model_validate(json.loads(suite_file.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError) as error:
-        raise InputError(
-            f"frozen suite {suite_file.name!r} can't be read: {error}; freeze the suite again with `castalia eval freeze`"
-        ) from error
+        raise InputError(f"frozen suite {suite_file.name!r} can't be read: {error}; delete it to freeze the suite as it is now") from error
     hashes = [content_hash(sorted(item.id for item in bank.items)) for bank in suite.banks]
     if hashes != [bank.sha256 for bank in suite.banks] or suite.sha256 != content_hash([[bank.bank, bank.sha256] for bank in suite.banks]):
         raise InputError(

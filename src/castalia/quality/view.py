@@ -109,7 +109,7 @@ def _view(
     check: Check | None = None,
     evidence: tuple[Evidence, ...] = (),
 ) -> View:
-    questions = [message.content for message in prompt.messages if message.role == "user"]
+    questions = _questions(prompt)
     completed = tuple(
         prompt.model_copy(update={"messages": (*prompt.messages, Message(role="assistant", channel="final", content=text))})
         for text in completions
@@ -129,6 +129,15 @@ def _view(
         check=check,
         evidence=evidence,
     )
+
+
+def _questions(prompt: Conversation) -> list[str]:
+    """What the answer answers: the user's words; in a dialogue with the answers in between, without which a judge reads half of it."""
+    users = [number for number, message in enumerate(prompt.messages) if message.role == "user"]
+    if len(users) < 2:
+        return [prompt.messages[number].content for number in users]
+    said = [message for message in prompt.messages[: users[-1] + 1] if message.role == "user" or message.channel == "final"]
+    return [f"{message.role.capitalize()}: {message.content}" for message in said]
 
 
 def _final(conversation: Conversation) -> str:

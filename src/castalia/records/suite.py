@@ -10,8 +10,19 @@ from castalia.records.conversation import Conversation
 
 Bank = Literal["dev", "gate", "vault"]
 FailureType = Literal[
-    "format", "retrieval", "reasoning", "arithmetic", "code-runtime", "code-wrong", "tool-choice", "tool-arguments",
-    "state-lost", "over-refusal", "unsafe", "unfaithful", "uncalibrated",
+    "format",
+    "retrieval",
+    "reasoning",
+    "arithmetic",
+    "code-runtime",
+    "code-wrong",
+    "tool-choice",
+    "tool-arguments",
+    "state-lost",
+    "over-refusal",
+    "unsafe",
+    "unfaithful",
+    "uncalibrated",
 ]
 
 

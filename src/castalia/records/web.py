@@ -12,6 +12,7 @@ Wanted = Literal[
     "agent-trace",
 ]  # fmt: skip
 
+
 class Query(Record):
     """One search that the acquisition specification asks for."""
 

@@ -53,7 +53,7 @@ def _files(source: Path, layout: Layout) -> dict[str, str | None]:
     if layout in ("hub", "jsonl"):
         return {**papers, **{f"data/{path.name}": None for path in sorted((source / "data").glob(f"*.{ending}"))}}
     rows = {
-        path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         for path in (source / "data").glob("*.jsonl")
     }
     return {

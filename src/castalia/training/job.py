@@ -40,7 +40,9 @@ def read_records(path: Path) -> list[Record]:
     """What `write_records` wrote, ids checked."""
     by_prefix = {kind.PREFIX: kind for kind in _KINDS}
     records: list[Record] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line:
+            continue
         row = json.loads(line)
         kind = by_prefix.get(str(row.get("id", "")).partition("_")[0])
         if kind is None:

@@ -86,7 +86,7 @@ class StagePlan(Frozen):
 
 
 class TrainingPlan(Frozen):
-    """Everything `castalia train plan` prints."""
+    """Everything `castalia train --plan` prints."""
 
     recipe: str
     base: str

@@ -50,7 +50,7 @@ class RecordedTarget:
 
 def _read(file: Path, vocabulary: Vocabulary) -> dict[tuple[str, str], Completion]:
     answers: dict[tuple[str, str], Completion] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -48,7 +48,7 @@ class BatchFileProvider(LocalProvider):
             f"no imported answer for prompt {ask.task.prompt!r}, subject {ask.task.subject!r}, sample {ask.sample}. "
             f"The call waits in the ledger; when this run ends, all waiting calls stand in {PENDING!r} beside the ledger, in OpenAI batch "
             f"format. Have it answered (`vllm run-batch -i {PENDING} -o results.jsonl --model ...`, a batch API, a person), import the "
-            f"results with `castalia oracle import results.jsonl`, and run again"
+            f"results with `castalia oracle --import results.jsonl`, and run again"
         )
 
     @staticmethod

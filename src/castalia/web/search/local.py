@@ -16,7 +16,9 @@ class LocalIndex:
 
     def __init__(self, path: Path) -> None:
         pages: dict[str, PageText] = {}
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+            if not line:
+                continue
             try:
                 entry = json.loads(line)
                 pages[entry["url"]] = PageText(entry.get("title", ""), (), entry.get("text", ""))
