@@ -56,8 +56,9 @@ def measure(
     """Results of a model folder on one bank, stored as `results.MODEL.BANK`; and whether they were made now."""
     items = bank(suite_items(workspace), which, opened_for=opened_for)
     name = f"results.{model}.{which}"
+    seed = workspace.config.evaluation.seed
     fingerprint = content_hash(
-        [_folder_identity(folder), sorted(item.id for item in items), target_style(workspace).model_dump(mode="json")]
+        [_folder_identity(folder), sorted(item.id for item in items), target_style(workspace).model_dump(mode="json"), seed]
     )
     if _is_current(workspace, name, fingerprint):
         return list(workspace.store.read_dataset(name, ItemResult)), False
@@ -68,7 +69,7 @@ def measure(
         items,
         sandbox=sandbox,
         style=target_style(workspace),
-        seed=workspace.config.evaluation.seed,
+        seed=seed,
         on_progress=on_progress,
         packages=workspace.config.sandbox.packages,
     )
@@ -79,12 +80,13 @@ def measure(
 def measure_native(workspace: Workspace, sandbox: Sandbox, folder: Path) -> bool:
     """The base model on GATE through its own chat template, stored as `results.native.gate`; whether that was made now."""
     items = bank(suite_items(workspace), "gate")
-    fingerprint = content_hash([_folder_identity(folder), sorted(item.id for item in items), "native"])
+    seed = workspace.config.evaluation.seed
+    fingerprint = content_hash([_folder_identity(folder), sorted(item.id for item in items), "native", seed])
     if _is_current(workspace, "results.native.gate", fingerprint):
         return False
     from castalia.evaluation.native import evaluate_native
 
-    found = evaluate_native(folder, items, sandbox=sandbox, seed=workspace.config.evaluation.seed)
+    found = evaluate_native(folder, items, sandbox=sandbox, seed=seed)
     workspace.store.write_dataset("results.native.gate", ItemResult, found, fingerprint=fingerprint)
     return True
 

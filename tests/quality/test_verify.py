@@ -12,9 +12,12 @@ from castalia.engine import run_pipeline
 from castalia.errors import BudgetReached, ConfigError, MissingRecording
 from castalia.oracle import Reply
 from castalia.quality import verify
+from castalia.quality.check import GroupCheck, PluginCheck
+from castalia.quality.checks.judge import ask_judge
 from castalia.quality.layers import LAYERS, layers_with
 from castalia.quality.review import FLOOR, UNIFORM_SHARE, review_queue, stratum
-from castalia.quality.view import view_record
+from castalia.quality.verify import VerifyParams
+from castalia.quality.view import MOST_PER_QUESTION, view_record
 from castalia.records import (
     Document,
     Leak,
@@ -77,11 +80,11 @@ def fill(store: Store, sft_records: list[SFTExample], leaks: list[Leak] | None =
         put(store, name, record_type, records)
 
 
-def check(store: Store, judge: Panel) -> dict[str, list[Verdict]]:
+def check(store: Store, judge: Panel, params: dict[str, Any] | None = None) -> dict[str, list[Verdict]]:
     """Runs the stage and returns the verdicts by record."""
     asyncio.run(
         run_pipeline(
-            [verify.STAGE], store=store, params={}, oracle=judge, role_identity=lambda role, prompts: {"model": "panel"}, workers=0  # type: ignore[arg-type]
+            [verify.STAGE], store=store, params=params or {}, oracle=judge, role_identity=lambda role, prompts: {"model": "panel"}, workers=0  # type: ignore[arg-type]
         )
     )  # fmt: skip
     found: dict[str, list[Verdict]] = {}
@@ -134,6 +137,28 @@ def test_one_passage_is_asked_about_once_for_all_its_records(store):
     assert judge.asked.count(("consistency", "replay/knowledge")) == 1
 
 
+def test_a_group_too_long_for_one_question_is_asked_about_in_parts(store):
+    fill(store, [sft(number, question=f"Question {number}?") for number in range(MOST_PER_QUESTION + 1)])
+    judge = Panel()
+    verdicts = check(store, judge)
+    assert {subject for prompt, subject in judge.asked if prompt == "consistency"} >= {SECTION, f"{SECTION}~2"}
+    assert {v.outcome for found in verdicts.values() for v in found if v.check == "consistency"} == {"pass"}
+
+
+def test_a_plug_in_may_bring_a_judge_with_a_prompt_of_its_own(store, tmp_path, monkeypatch):
+    prompt = tmp_path / "tone.md"
+    prompt.write_text("## System\nYou know manners.\n## User\nJudge each of: {{ records | map(attribute='label') | join(', ') }}.\n")
+
+    async def tone(views, ctx):
+        return await ask_judge("tone", views, ctx, sources={}, needs_block=False)
+
+    plugin = PluginCheck(5, GroupCheck("tone", tone, applies=lambda view: view.dataset == "sft", prompt=prompt))
+    monkeypatch.setattr("castalia.quality.layers.load_plugin", lambda group, name: plugin)
+    fill(store, [sft()])
+    verdicts = check(store, Panel(), {"verify": VerifyParams(plugin_checks=("tone",))})
+    assert {v.check: (v.layer, v.outcome) for v in verdicts[sft().id]}["tone"] == (5, "pass")
+
+
 def test_a_leaked_record_stays_in_the_first_layer(store):
     leak = Leak(record=sft().id, dataset="sft", item="item_1", bank="gate", method="exact", similarity=1.0)
     fill(store, [sft()], [leak])
@@ -145,9 +170,9 @@ def test_a_leaked_record_stays_in_the_first_layer(store):
 def test_missing_recordings_of_a_layer_are_counted_and_raised_together(store):
     fill(store, [sft()])
     judge = Panel(missing=("consistency",))
-    with pytest.raises(MissingRecording, match="2 of 2 'consistency' verdicts have no recording"):
+    with pytest.raises(MissingRecording, match="4 of 4 'consistency' verdicts have no recording"):
         check(store, judge)
-    assert len(judge.asked) == 2
+    assert len(judge.asked) == 4
     assert not store.has("verdicts")
 
 

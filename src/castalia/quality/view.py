@@ -1,7 +1,7 @@
 """One way to look at the four kinds of dataset record, so that a check is written once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from castalia.records import (
     Category,
@@ -15,6 +15,8 @@ from castalia.records import (
     RewardRecord,
     SFTExample,
 )
+
+MOST_PER_QUESTION = 40  # records; a judge that is shown more skips some
 
 Checked = SFTExample | PreferencePair | RewardRecord | ReplayItem
 
@@ -90,11 +92,17 @@ def texts(view: View) -> list[str]:
 
 
 def by_group(views: Sequence[View]) -> dict[str, list[View]]:
-    """Views by group, groups and labels in order, so that prompts have one spelling."""
+    """Views by group, groups and labels in order, so that prompts have one spelling. A group that is too long for one question
+    goes on as `GROUP~2`, `GROUP~3` and so on."""
     groups: dict[str, list[View]] = {}
     for view in sorted(views, key=lambda view: (view.group, view.label)):
         groups.setdefault(view.group, []).append(view)
-    return groups
+    parts: dict[str, list[View]] = {}
+    for name, members in groups.items():
+        for first in range(0, len(members), MOST_PER_QUESTION):
+            part = f"{name}~{first // MOST_PER_QUESTION + 1}" if first else name
+            parts[part] = [replace(view, group=part) for view in members[first : first + MOST_PER_QUESTION]]
+    return parts
 
 
 def _view(
