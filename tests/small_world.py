@@ -1,9 +1,13 @@
 """A small world that several rooms test with: two licensed pages, a few records made from them, and a workspace that holds them."""
 
 import asyncio
+import atexit
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from pydantic import BaseModel
 from castalia.config import load_config
 from castalia.oracle import RoleConfig, Task, open_oracle
 from castalia.records import (
+    Atom,
     Block,
     Candidate,
     Check,
@@ -157,9 +162,7 @@ def configuration(folder: Path, **more: Any) -> Path:
     (recordings / "said.jsonl").write_text(json.dumps(line) + "\n")
     path = folder / "castalia.yaml"
     role = {"provider": "recorded", "recordings": "recordings"}
-    path.write_text(
-        json.dumps({"name": "tea", "domain": "tea", "oracles": {"writer": role}, "execution": {"store": str(folder / "work")}, **more})
-    )
+    path.write_text(json.dumps({"name": "tea", "domain": "tea", "oracles": {"writer": role}, "execution": {"store": "work"}, **more}))
     return path
 
 
@@ -179,39 +182,61 @@ def put(store: Store, name: str, record_type: type[Record], records: Sequence[Re
     store.write_dataset(name, record_type, records, fingerprint="0" * 64)
 
 
+CHECKED: Mapping[str, type[Record]] = {"sft": SFTExample, "preferences": PreferencePair, "rewards": RewardRecord, "replay": ReplayItem}
+TYPES: Mapping[str, type[Record]] = {
+    **CHECKED, "suite": SuiteItem, "pages": Page, "documents": Document, "atoms": Atom, "leaks": Leak, "verdicts": Verdict,
+    "review_queue": ReviewItem,
+}  # fmt: skip
+
+
 def world(folder: Path, *, changes: Mapping[str, Sequence[Record]] | None = None, **settings: Any) -> Workspace:
-    """A workspace with page, archive, ledger and one record of each dataset, all of them passed. `changes` replaces datasets."""
+    """A workspace with page, archive, ledger and a record or two of each dataset, all passed and waiting for a person.
+
+    `changes` replaces datasets, `settings` adds to the configuration. It is made once and copied, because flushing to disk takes time.
+    """
+    shutil.copytree(_template(), folder, dirs_exist_ok=True)
     workspace = open_workspace(load_config([configuration(folder, **settings)]))
+    datasets = {name: list(workspace.store.read_dataset(name, kind)) for name, kind in TYPES.items()}
+    replaced = dict(changes or {})
+    if replaced.keys() & CHECKED.keys():
+        checked = [(record, name) for name in CHECKED for record in replaced.get(name, datasets[name])]
+        replaced = {"verdicts": [passed(record, name) for record, name in checked], "review_queue": _waiting(checked), **replaced}
+    for name, records in replaced.items():
+        put(workspace.store, name, TYPES[name], records)
+    return workspace
+
+
+@cache
+def _template() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="castalia-small-world-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    workspace = open_workspace(load_config([configuration(folder)]))
     key = ask_once(workspace)
     source = page()
     archive = Archive(workspace.archive)
     body = source.html.encode()
     archive.put(Fetched(source.url, source.url, 200, {}, "text/html", body, source.body_sha256, "2024-05-01T10:00:00+00:00"))
     archive.close()
-    example = sft(provenance=Provenance(parents=(document().id,), calls=(key,)))
-    datasets: dict[str, tuple[type[Record], Sequence[Record]]] = {
-        "suite": (SuiteItem, [item(bank) for bank in ("dev", "gate", "vault")]),
-        "pages": (Page, [source]),
-        "documents": (Document, [document()]),
-        "sft": (SFTExample, [example, trace_example()]),
-        "preferences": (PreferencePair, [pair()]),
-        "rewards": (RewardRecord, [reward()]),
-        "replay": (ReplayItem, [replay(provenance=Provenance(parents=(item().id,), calls=(key,)))]),
-        "leaks": (Leak, []),
+    datasets: dict[str, list[Record]] = {
+        "suite": [item(bank) for bank in ("dev", "gate", "vault")],
+        "pages": [source],
+        "documents": [document()],
+        "atoms": [],
+        "sft": [sft(provenance=Provenance(parents=(document().id,), calls=(key,))), trace_example()],
+        "preferences": [pair()],
+        "rewards": [reward()],
+        "replay": [replay(provenance=Provenance(parents=(item().id,), calls=(key,)))],
+        "leaks": [],
     }
-    from castalia.records import Atom
+    checked = [(record, name) for name in CHECKED for record in datasets[name]]
+    datasets |= {"verdicts": [passed(record, name) for record, name in checked], "review_queue": _waiting(checked)}
+    for name, records in datasets.items():
+        put(workspace.store, name, TYPES[name], records)
+    return folder
 
-    datasets["atoms"] = (Atom, [])
-    for name, records in (changes or {}).items():
-        if name in datasets:
-            datasets[name] = (datasets[name][0], records)
-    checked = [(record, name) for name in ("sft", "preferences", "rewards", "replay") for record in datasets[name][1]]
-    datasets["verdicts"] = (Verdict, (changes or {}).get("verdicts", [passed(record, name) for record, name in checked]))
-    waiting = [
+
+def _waiting(checked: Sequence[tuple[Record, str]]) -> list[Record]:
+    return [
         ReviewItem(record=record.id, dataset=name, category="knowledge", stratum="agree-pass", inclusion_probability=1.0)
         for record, name in checked
     ]
-    datasets["review_queue"] = (ReviewItem, waiting)
-    for name, (record_type, records) in datasets.items():
-        put(workspace.store, name, record_type, records)
-    return workspace

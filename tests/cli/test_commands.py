@@ -154,6 +154,14 @@ def test_plan_says_what_every_stage_would_do_and_cost(made, capsys):
     assert steps["verify"]["state"] == "blocked"
 
 
+@pytest.mark.parametrize(("judge", "warned"), [("gpt-5", True), ("claude-sonnet-4-5", False)])
+def test_plan_warns_when_the_judge_is_the_writer(tmp_path, capsys, judge: str, warned: bool):
+    writer = {"provider": "openai", "model": "gpt-5"}
+    path = configuration(tmp_path, oracles={"writer": writer, "judge": {**writer, "model": judge}})
+    assert main(["plan", "-c", str(path)]) == 0
+    assert ("the judge is the writer" in capsys.readouterr().err) == warned
+
+
 def test_status_shows_the_funnel_first(tmp_path, monkeypatch, capsys):
     verdicts = [passed(sft(), "sft", layer=2, check="consistency", outcome="fail"), passed(pair(), "preferences")]
     world(tmp_path, changes={"sft": [sft()], "rewards": [], "replay": [], "verdicts": verdicts})

@@ -63,9 +63,9 @@ def measured(folder: Path) -> Workspace:
     return workspace
 
 
-@pytest.fixture
-def html(tmp_path: Path) -> str:
-    return render_report(summarize(measured(tmp_path)))
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return render_report(summarize(measured(tmp_path_factory.mktemp("measured"))))
 
 
 def test_no_value_becomes_markup(html):

@@ -10,18 +10,23 @@ from typing import Any
 
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
-from castalia.errors import InputError, MissingRecording
+from castalia.errors import InputError
 from castalia.records import Record, ReviewItem, Verdict
-from castalia.workspace import Workspace, open_services, role_identity, run_stages
+from castalia.workspace import Workspace, open_services, role_identity
 
 
 def plan(options: argparse.Namespace) -> int:
     """Prints the state, reason and price of every stage."""
     from castalia.engine import plan as plan_stages
+    from castalia.oracle import judge_is_writer
     from castalia.workspace import price
 
     workspace = workspace_of(options)
     steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace))
+    if judge_is_writer(workspace.config.oracles):
+        print(
+            "warning: the judge is the writer, and models prefer what they wrote; name another model under oracles.judge", file=sys.stderr
+        )
     if options.json:
         print_facts({"stage": s.name, "state": s.state, "reason": s.reason, "calls": s.calls, "usd": s.usd} for s in steps)
         return 0
@@ -38,19 +43,16 @@ def plan(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Runs what is not fresh."""
+    from castalia.datasets import make_datasets
+
     workspace = workspace_of(options)
 
     async def work() -> Any:
         async with open_services(workspace) as services:
             with show_progress(as_json=options.json, money=services.money) as listener:
-                try:
-                    return await run_stages(
-                        workspace, services, rebuild=options.rebuild, keep=options.keep, until=options.until, on_event=listener
-                    )
-                except MissingRecording:
-                    if services.oracle.missing:
-                        services.oracle.write_pending(workspace.pending)
-                    raise
+                return await make_datasets(
+                    workspace, services, rebuild=options.rebuild, keep=options.keep, until=options.until, on_event=listener
+                )
 
     report = asyncio.run(work())
     if options.json:
