@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from castalia.config import load_config
+from castalia.datasets import make_datasets
 from castalia.demo_site import HOST, prepare_site, serve_site
 from castalia.errors import ConfigError
-from castalia.measure import mine_recorded_failures
 from castalia.sandbox import open_sandbox
-from castalia.workspace import Workspace, make_release, open_services, open_workspace, run_stages
+from castalia.workspace import Workspace, make_release, open_services, open_workspace
 
 Say = Callable[[str], None]
 
@@ -40,12 +40,8 @@ def run_data_half(
 
 
 async def _run_pipeline(workspace: Workspace, rebuild: Sequence[str], listener: Callable[[Any], None]) -> tuple[str, ...]:
-    """All stages; once there is a suite, the base target's recorded DEV answers are graded and mined for the replay set."""
     async with open_services(workspace) as services:
-        first = await run_stages(workspace, services, until="design_suite", rebuild=rebuild, on_event=listener)
-        mine_recorded_failures(workspace, services.sandbox)
-        rest = await run_stages(workspace, services, rebuild=rebuild, on_event=listener)
-    return (*first.ran, *rest.ran)
+        return (await make_datasets(workspace, services, rebuild=rebuild, on_event=listener)).ran
 
 
 def run_demo(

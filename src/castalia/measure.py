@@ -103,9 +103,15 @@ def judge_candidate(workspace: Workspace, before: Sequence[ItemResult], after: S
 
 
 def store_failures(workspace: Workspace, results: Sequence[ItemResult], target: str, fingerprint: str = "") -> list[Failure]:
-    """The failures among DEV results, stored as the input dataset `failures` of the replay set."""
+    """The failures among DEV results, stored as the input dataset `failures` of the replay set.
+
+    Their results are kept with them, as `results.mined.dev`: those of the model itself are replaced when it is measured again, and a
+    released correction must still lead to the answer it corrects.
+    """
     failures = mine(bank(suite_items(workspace), "dev"), results, target)
     identity = fingerprint or content_hash(sorted(failure.id for failure in failures))
+    wrong = [result for result in results if not result.passed]
+    workspace.store.write_dataset("results.mined.dev", ItemResult, wrong, fingerprint=identity)
     workspace.store.write_dataset("failures", Failure, failures, fingerprint=identity)
     return failures
 
@@ -118,11 +124,18 @@ def mine_recorded_failures(workspace: Workspace, sandbox: Sandbox) -> list[Failu
     path = workspace.config.evaluation.recorded_answers
     if path is None:
         raise ConfigError("evaluation.recorded_answers is not set: name the JSONL file with the target's DEV answers, or evaluate a model")
+    try:
+        recorded = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"evaluation.recorded_answers {path!r} can't be read: {error.strerror}; name the JSONL file with DEV answers"
+        ) from error
     items = bank(suite_items(workspace), "dev")
-    target: Target = RecordedTarget(Path(path), items, gpt_oss_vocabulary(), name=workspace.config.target.model)
-    fingerprint = content_hash([target.identity, sorted(item.id for item in items)])
+    # Known before the vocabulary is loaded, which takes longer than everything else a fresh run does.
+    fingerprint = content_hash([recorded, workspace.config.target.model, sorted(item.id for item in items)])
     if _is_current(workspace, "failures", fingerprint):
         return list(workspace.store.read_dataset("failures", Failure))
+    target: Target = RecordedTarget(Path(path), items, gpt_oss_vocabulary(), name=workspace.config.target.model)
     results = evaluate(target, items, sandbox=sandbox, packages=workspace.config.sandbox.packages)
     return store_failures(workspace, results, target.identity, fingerprint)
 

@@ -136,6 +136,7 @@ async def run_stages(
     *,
     rebuild: Collection[str] = (),
     keep: Collection[str] = (),
+    only: Collection[str] | None = None,
     until: str | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> RunReport:
@@ -152,6 +153,7 @@ async def run_stages(
         services=services.by_name,
         rebuild=rebuild,
         keep=keep,
+        only=only,
         until=until,
         on_event=on_event,
         role_identity=role_identity(workspace),

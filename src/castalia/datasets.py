@@ -1,0 +1,60 @@
+"""From a configuration to checked datasets: every stage, and between suite and datasets the target's recorded failures.
+
+Failures are input of the replay set and can only be graded once there is a suite; so a configuration that names recorded answers runs
+in two parts.
+"""
+
+from collections.abc import Callable, Collection
+
+from castalia.engine import Event, RunReport
+from castalia.errors import MissingRecording
+from castalia.measure import mine_recorded_failures
+from castalia.workspace import Services, Workspace, run_stages
+
+_SUITE = "design_suite"
+
+
+async def make_datasets(
+    workspace: Workspace,
+    services: Services,
+    *,
+    rebuild: Collection[str] = (),
+    keep: Collection[str] = (),
+    until: str | None = None,
+    on_event: Callable[[Event], None] = lambda _: None,
+) -> RunReport:
+    """Brings all datasets up to date, `failures` included where the configuration names recorded answers.
+
+    Tasks without a recorded answer are left in `workspace.pending`, and MissingRecording says so; a run that finds every answer
+    removes that file. Raises whatever `run_stages` and `mine_recorded_failures` raise.
+    """
+    try:
+        report = await _run(workspace, services, rebuild, keep, until, on_event)
+    except MissingRecording as error:
+        count = services.oracle.write_pending(workspace.pending)
+        error.args = (
+            f"{error}\nThe {count} unanswered tasks are in {str(workspace.pending)!r}: `castalia oracle --export FILE`, put the answers in, "
+            f"`castalia oracle --import FILE`, run again",
+        )
+        raise
+    workspace.pending.unlink(missing_ok=True)
+    return report
+
+
+async def _run(
+    workspace: Workspace,
+    services: Services,
+    rebuild: Collection[str],
+    keep: Collection[str],
+    until: str | None,
+    on_event: Callable[[Event], None],
+) -> RunReport:
+    names = [stage.name for stage in workspace.stages]
+    early = names[: names.index(_SUITE) + 1]
+    if workspace.config.evaluation.recorded_answers is None or until in early:
+        return await run_stages(workspace, services, rebuild=rebuild, keep=keep, until=until, on_event=on_event)
+    first = await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=early, on_event=on_event)
+    mine_recorded_failures(workspace, services.sandbox)
+    late = names[len(early) :]
+    rest = await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=late, until=until, on_event=on_event)
+    return RunReport((*first.stages, *rest.stages), first.seconds + rest.seconds)
