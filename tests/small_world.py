@@ -124,7 +124,7 @@ def reward(number: int = 1, reference: str = "Two minutes.", check: Check | None
 
 def item(bank: str = "dev", number: int = 1) -> SuiteItem:
     return SuiteItem(
-        subject=f"knowledge/tea/{bank}/{number}", bank=bank, category="knowledge", node="knowledge/tea", cluster="tea",  # type: ignore[arg-type]
+        subject=f"knowledge/tea/{bank}/{number}", bank=bank, category="knowledge", node="knowledge/tea", cluster=f"tea-{bank}",  # type: ignore[arg-type]
         prompt=ask_user(f"{bank} question {number}: how long does white tea steep?"), check=Check(kind="contains", expected=("three|3",)),
         reference="Three minutes.",
     )  # fmt: skip
