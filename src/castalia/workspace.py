@@ -91,7 +91,12 @@ def open_workspace(config: Config) -> Workspace:
 
 @asynccontextmanager
 async def open_services(workspace: Workspace, *, offline: bool = False) -> AsyncGenerator[Services]:
-    """The oracle, the web and the sandbox of a workspace, closed in reverse order."""
+    """The oracle, the web and the sandbox of a workspace, closed in reverse order.
+
+    Raises StoreError naming the holder when another run works on the store: ledger and archive are its alone, too.
+    """
+    with workspace.store.lock("castalia run"):
+        pass  # the run takes it again, stage by stage; here it is asked first, because it knows who holds it
     config = workspace.config
     execution = config.execution
     with ExitStack() as plain:

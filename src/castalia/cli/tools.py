@@ -78,7 +78,8 @@ def verify(options: argparse.Namespace) -> int:
     from castalia.release import all_releases, verify_release
 
     workspace = workspace_of(options)
-    problems = [f"{problem.place}: {problem.what}" for problem in workspace.store.verify()]
+    found = workspace.store.verify()
+    problems = [f"{problem.place}: {problem.what}" for problem in found]
     answers = 0
     if workspace.ledger.is_file():
         with open_ledger(workspace.ledger, readonly=True) as ledger:
@@ -90,7 +91,10 @@ def verify(options: argparse.Namespace) -> int:
         problems += [f"release {folder.name}: {problem}" for problem in verify_release(folder)]
     facts = {"datasets": len(workspace.store.names()), "answers": answers, "releases": len(releases), "problems": problems}
     if problems:
-        raise StoreError(f"{len(problems)} stored things are not what was written: " + "; ".join(problems[:5]))
+        damaged = {problem.place for problem in found}
+        stages = [f"--rebuild {stage.name}" for stage in workspace.stages if damaged & stage.outputs.keys()]
+        cure = f". Make them again from what is paid already: castalia run {' '.join(stages)}" if stages else ""
+        raise StoreError(f"{len(problems)} stored things are not what was written: {'; '.join(problems[:5])}{cure}")
     print_facts([facts]) if options.json else print(
         f"{facts['datasets']} datasets, {answers} answers and {len(releases)} releases are as written"
     )

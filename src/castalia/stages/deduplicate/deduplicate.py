@@ -12,6 +12,7 @@ from pydantic import Field
 
 from castalia.engine.context import Context
 from castalia.engine.stage import Params
+from castalia.errors import InputError
 from castalia.records import Document, Provenance, Reject
 from castalia.stages.deduplicate.minhash import Hashes, candidates, jaccard, shingle_hashes
 from castalia.web.urls import url_key
@@ -37,10 +38,16 @@ def deduplicate_documents(inputs: Mapping[str, Sequence[Document]], params: Dedu
     """Kept documents, and a reject naming the kept one for every other.
 
     Which copy stays: a verified licence before none, then the longer text, then the first URL in sorted order.
-    Reject reasons: `duplicate-url`, `duplicate-content`, `near-duplicate`.
+    Reject reasons: `duplicate-url`, `duplicate-content`, `near-duplicate`. Raises InputError when there is no document: everything
+    below would be paid for and lead to nothing.
     """
     del ctx
     ordered = sorted(inputs["documents_scrubbed"], key=_preference)
+    if not ordered:
+        raise InputError(
+            "no collected page gave any text to work with; `castalia show normalize.rejects` and `castalia show collect.rejects` say why, "
+            "page by page. Name other `sources.sites`, or pages that hold their text without a script"
+        )
     by_url: dict[str, Document] = {}
     by_content: dict[str, Document] = {}
     unique: list[Document] = []

@@ -1,0 +1,78 @@
+"""SIGKILL at any moment: the next run goes on, asks for nothing twice, and the release has the same bytes."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pegboard_world import Finished, World, make_world, pages, serve, wait_until
+
+Seen = Callable[[dict[str, Any]], bool]
+
+
+def started(stage: str) -> Seen:
+    """True at the moment a stage begins, so that the kill hits it in the middle."""
+    return lambda fact: fact.get("event") == "StageStarted" and fact["stage"] == stage
+
+
+def finished_with(stage: str) -> Seen:
+    return lambda fact: fact.get("event") == "StageFinished" and fact["stage"] == stage
+
+
+def kill_when(world: World, seen: Seen) -> None:
+    """Runs until a line says so, then kills the process; fails the test when the run ends before."""
+    child = world.start("run", "--json")
+    assert child.stdout is not None
+    found = any(seen(json.loads(line)) for line in child.stdout)
+    kill(child)
+    assert found, "the run ended before the moment to kill it came"
+
+
+def kill(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    assert child.wait(10) == -9, "the process had ended already"
+    for stream in (child.stdout, child.stderr):
+        assert stream is not None
+        stream.close()
+
+
+def test_a_run_killed_again_and_again_ends_with_the_bytes_of_an_uninterrupted_one(finished: Finished, tmp_path: Path):
+    with serve(pages()) as site:
+        world = make_world(tmp_path / "world", site)
+        kill_when(world, started("design_suite"))
+        site.stall_after = 5
+        child = world.start("run", "--json")
+        wait_until(lambda: site.asked.total() > 5)
+        time.sleep(0.5)  # what was answered reaches the archive; the others still wait
+        kill(child)
+        answered = dict(site.answered)
+        assert 0 < len(answered) < len(finished.asked), "the kill was to fall into the middle of collecting"
+        site.stall_after = None
+        for moment in (finished_with("extract"), started("build_preferences"), started("verify")):
+            kill_when(world, moment)
+        world.run("run")
+        [made] = world.run("release", "--json").facts
+        assert made["new"]
+        assert world.lock() == finished.world.lock()
+        assert {path: site.asked[path] for path in answered} == answered, "a page that had come was asked for again"
+        assert set(site.asked) == set(finished.asked)
+        assert world.run("oracle", "--verify").out.endswith("the chain is whole\n")
+        assert world.run("oracle", "--in-doubt").out == "no call is in doubt\n"
+        assert world.run("run").out == "nothing to do: every stage is fresh\n"
+
+
+def test_a_killed_release_leaves_none_and_the_next_is_the_same(finished: Finished, copy_of: Callable[[World], World]):
+    world = copy_of(finished.world)
+    folder = world.work / "releases"
+    (folder / "pegboard@v1").rename(folder / "earlier")
+    child = world.start("release")
+    wait_until(lambda: any(path.name.startswith(".") for path in folder.iterdir()) or child.poll() is not None)
+    child.kill()
+    child.communicate()
+    whole = [path.name for path in folder.glob("*@v*") if not path.name.startswith(".")]
+    assert whole in ([], ["pegboard@v1"])
+    world.run("release")
+    assert world.lock() == (folder / "earlier" / "lock.json").read_bytes()
+    assert not list(folder.glob(".*")), "what was left unfinished is gone"
