@@ -84,6 +84,56 @@ def serve(files: dict[str, tuple[str, str]]) -> Generator[Site]:
         thread.join()
 
 
+def command(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    """`castalia ARGUMENTS` as a child process without keys or a terminal."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")} | {"OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "castalia", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(line, cwd=cwd, env=environment, text=True, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+
+
+def finish(child: subprocess.Popen[str], expect: int = 0, seconds: float = 300) -> "Done":
+    """Waits for a command to end. Fails the test when its exit code isn't `expect`."""
+    with child:
+        try:
+            out, err = child.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise
+    assert child.returncode == expect, f"{child.args!r} ended with {child.returncode}:\n{out}\n{err}"
+    return Done(out, err)
+
+
+Seen = Callable[[dict[str, Any]], bool]
+
+
+def started(stage: str) -> Seen:
+    """True at the moment a stage begins, so that a kill hits it in the middle."""
+    return lambda fact: fact.get("event") == "StageStarted" and fact["stage"] == stage
+
+
+def finished_with(stage: str) -> Seen:
+    """True when a stage has been published."""
+    return lambda fact: fact.get("event") == "StageFinished" and fact["stage"] == stage
+
+
+def kill_when(child: subprocess.Popen[str], seen: Seen) -> None:
+    """Reads the lines of a command with `--json` until one says so, then kills it; fails the test when it ends before."""
+    assert child.stdout is not None
+    found = any(seen(json.loads(line)) for line in child.stdout)
+    kill(child)
+    assert found, "the run ended before the moment to kill it came"
+
+
+def kill(child: subprocess.Popen[str]) -> None:
+    """SIGKILL, which gives the process no chance to tidy up."""
+    child.kill()
+    assert child.wait(10) == -9, "the process had ended already"
+    for stream in (child.stdout, child.stderr):
+        assert stream is not None
+        stream.close()
+
+
 @dataclass(frozen=True)
 class World:
     """A folder with castalia.yaml and recordings, and the site it reads."""
@@ -99,20 +149,13 @@ class World:
     def recordings(self) -> Path:
         return self.folder / "recordings"
 
-    def start(self, *arguments: str, **settings: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command as a child process, in the folder of the world."""
-        environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-        return subprocess.Popen(
-            [sys.executable, "-m", "castalia", *arguments], cwd=self.folder, env=environment | {"OMP_NUM_THREADS": "1"}, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings,
-        )  # fmt: skip
+        return command(*arguments, cwd=self.folder)
 
-    def run(self, *arguments: str, expect: int = 0, **settings: Any) -> "Done":
+    def run(self, *arguments: str, expect: int = 0) -> "Done":
         """A command to its end. Fails the test when its exit code isn't `expect`."""
-        with self.start(*arguments, **settings) as child:
-            out, err = child.communicate(timeout=120)
-        assert child.returncode == expect, f"castalia {' '.join(arguments)} ended with {child.returncode}:\n{out}\n{err}"
-        return Done(out, err)
+        return finish(self.start(*arguments), expect)
 
     def lock(self, version: int = 1) -> bytes:
         """What a release is made of."""

@@ -1,47 +1,17 @@
 """SIGKILL at any moment: the next run goes on, asks for nothing twice, and the release has the same bytes."""
 
-import json
-import subprocess
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from pegboard_world import Finished, World, make_world, pages, serve, wait_until
-
-Seen = Callable[[dict[str, Any]], bool]
-
-
-def started(stage: str) -> Seen:
-    """True at the moment a stage begins, so that the kill hits it in the middle."""
-    return lambda fact: fact.get("event") == "StageStarted" and fact["stage"] == stage
-
-
-def finished_with(stage: str) -> Seen:
-    return lambda fact: fact.get("event") == "StageFinished" and fact["stage"] == stage
-
-
-def kill_when(world: World, seen: Seen) -> None:
-    """Runs until a line says so, then kills the process; fails the test when the run ends before."""
-    child = world.start("run", "--json")
-    assert child.stdout is not None
-    found = any(seen(json.loads(line)) for line in child.stdout)
-    kill(child)
-    assert found, "the run ended before the moment to kill it came"
-
-
-def kill(child: subprocess.Popen[str]) -> None:
-    child.kill()
-    assert child.wait(10) == -9, "the process had ended already"
-    for stream in (child.stdout, child.stderr):
-        assert stream is not None
-        stream.close()
+from pegboard_world import Finished, World, finish, finished_with, kill, kill_when, make_world, pages, serve, started, wait_until
 
 
 def test_a_run_killed_again_and_again_ends_with_the_bytes_of_an_uninterrupted_one(finished: Finished, tmp_path: Path):
     with serve(pages()) as site:
         world = make_world(tmp_path / "world", site)
-        kill_when(world, started("design_suite"))
+        kill_when(world.start("run", "--json"), started("design_suite"))
         site.stall_after = 5
         child = world.start("run", "--json")
         wait_until(lambda: site.asked.total() > 5)
@@ -51,7 +21,7 @@ def test_a_run_killed_again_and_again_ends_with_the_bytes_of_an_uninterrupted_on
         assert 0 < len(answered) < len(finished.asked), "the kill was to fall into the middle of collecting"
         site.stall_after = None
         for moment in (finished_with("extract"), started("build_preferences"), started("verify")):
-            kill_when(world, moment)
+            kill_when(world.start("run", "--json"), moment)
         world.run("run")
         [made] = world.run("release", "--json").facts
         assert made["new"]
@@ -76,3 +46,17 @@ def test_a_killed_release_leaves_none_and_the_next_is_the_same(finished: Finishe
     world.run("release")
     assert world.lock() == (folder / "earlier" / "lock.json").read_bytes()
     assert not list(folder.glob(".*")), "what was left unfinished is gone"
+
+
+def test_an_interrupted_run_ends_at_once_and_names_the_command_that_goes_on(tmp_path: Path):
+    with serve(pages()) as site:
+        world = make_world(tmp_path / "world", site)
+        site.stall_after = 5
+        child = world.start("run", "--until", "collect")
+        wait_until(lambda: site.asked.total() > 5)
+        child.send_signal(signal.SIGINT)
+        said = finish(child, expect=130, seconds=20)
+        assert "castalia run --until collect" in said.err
+        assert "Traceback" not in said.err
+        site.stall_after = None
+        world.run("run", "--until", "collect")
