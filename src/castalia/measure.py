@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from castalia.errors import ConfigError, InputError
+from castalia.errors import ConfigError, InputError, StaleStage
 from castalia.evaluation.failures import mine
 from castalia.evaluation.gate import Decision, decide, standard_guards
 from castalia.evaluation.results import ItemResult
@@ -32,7 +32,11 @@ def suite_items(workspace: Workspace) -> list[SuiteItem]:
         raise InputError("there is no evaluation suite yet; `castalia run --until design_suite` makes it")
     items = list(workspace.store.read_dataset("suite", SuiteItem))
     if workspace.frozen_suite.is_file():
-        verify_frozen(workspace.frozen_suite, items)
+        try:
+            verify_frozen(workspace.frozen_suite, items)
+        except StaleStage as error:
+            where = f"; the file is {str(workspace.frozen_suite)!r}: moved aside, the items of now are frozen when they are next needed"
+            raise StaleStage(f"{error}{where}") from error
     else:
         write_frozen(workspace.frozen_suite, freeze(items))
     return items
