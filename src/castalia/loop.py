@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from castalia.datasets import make_datasets
 from castalia.errors import InputError
 from castalia.evaluation.contamination import find_leaks
 from castalia.evaluation.decontaminate import training_text
@@ -23,6 +24,7 @@ from castalia.training.models import prepare_base
 from castalia.training.pipeline import StageCheck, best_model, train
 from castalia.training.plan import Counts
 from castalia.training.recipe import Recipe, StageName, load_recipe
+from castalia.training.stage import write_atomically
 from castalia.workspace import CHARACTERS_PER_TOKEN, Services, Workspace, make_release, run_stages
 
 Listener = Callable[[Any], None]
@@ -116,13 +118,20 @@ def train_and_decide(
 
 
 async def run_loop(workspace: Workspace, services: Services, *, rounds: int, on_event: Listener) -> list[Outcome]:
-    """Rounds until the stop rule, the budget or `rounds` ends them. Killed anywhere, it goes on where it was."""
-    outcomes: list[Outcome] = []
-    for number in range(1, rounds + 1):
-        if number > 1:
+    """Rounds until the stop rule, the budget or `rounds` ends them. Killed anywhere, it goes on with the round it was in.
+
+    Returns all rounds so far; a loop that has stopped stays stopped. Raises what the stages, a release or the training raise.
+    """
+    outcomes = _finished_rounds(workspace)
+    if loop_state(workspace).get("stopped"):
+        return outcomes
+    for number in range(len(outcomes) + 1, rounds + 1):
+        if outcomes:
             results, _ = measure(workspace, services.sandbox, "candidate", outcomes[-1].candidate, "dev")
             store_failures(workspace, results, f"round {number - 1}")
-        await run_stages(workspace, services, rebuild=("build_replay",) if number > 1 else (), on_event=on_event)
+            await run_stages(workspace, services, rebuild=("build_replay",), on_event=on_event)
+        else:
+            await make_datasets(workspace, services, on_event=on_event)
         make_release(workspace)
         outcomes.append(train_and_decide(workspace, services.sandbox, number=number, on_event=on_event))
         stats = services.oracle.stats()
@@ -139,9 +148,15 @@ def loop_state(workspace: Workspace) -> Mapping[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+def _finished_rounds(workspace: Workspace) -> list[Outcome]:
+    rounds = loop_state(workspace).get("rounds", ())
+    return [Outcome(Decision.model_validate(done["decision"]), Path(done["candidate"]), new=False) for done in rounds]
+
+
 def _write_state(workspace: Workspace, outcomes: Sequence[Outcome], reason: str | None) -> None:
-    state = {"rounds": [outcome.decision.model_dump(mode="json") for outcome in outcomes], "stopped": reason or ""}
-    (workspace.training / "loop.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+    rounds = [{"decision": outcome.decision.model_dump(mode="json"), "candidate": str(outcome.candidate)} for outcome in outcomes]
+    state = json.dumps({"rounds": rounds, "stopped": reason or ""}, indent=1)
+    write_atomically(workspace.training / "loop.json", state)
 
 
 def _mean(results: Sequence[ItemResult]) -> float:
@@ -156,7 +171,7 @@ def _promoted_before(workspace: Workspace, number: int, base: Path) -> Path:
 
 def _promote(workspace: Workspace, candidate: Path, number: int) -> None:
     entries = [*(entry for entry in _promotions(workspace) if entry["round"] < number), {"round": number, "folder": str(candidate)}]
-    (workspace.training / "promoted.json").write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    write_atomically(workspace.training / "promoted.json", json.dumps(entries, indent=1))
 
 
 def _promotions(workspace: Workspace) -> list[dict[str, Any]]:
