@@ -1,14 +1,13 @@
-"""From a configuration to checked datasets: every stage, and between suite and datasets the target's recorded failures.
+"""From a configuration to checked datasets, in two parts: first the suite, which is frozen before anything is collected; then the rest.
 
-Failures are input of the replay set and can only be graded once there is a suite; so a configuration that names recorded answers runs
-in two parts.
+In between, where the configuration names recorded answers of the target, they are graded: failures are input of the replay set.
 """
 
 from collections.abc import Callable, Collection
 
 from castalia.engine import Event, RunReport
 from castalia.errors import MissingRecording
-from castalia.measure import mine_recorded_failures
+from castalia.measure import mine_recorded_failures, suite_items
 from castalia.workspace import Services, Workspace, run_stages
 
 _SUITE = "design_suite"
@@ -51,10 +50,14 @@ async def _run(
 ) -> RunReport:
     names = [stage.name for stage in workspace.stages]
     early = names[: names.index(_SUITE) + 1]
-    if workspace.config.evaluation.recorded_answers is None or until in early:
+    if until in early[:-1]:
         return await run_stages(workspace, services, rebuild=rebuild, keep=keep, until=until, on_event=on_event)
     first = await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=early, on_event=on_event)
-    mine_recorded_failures(workspace, services.sandbox)
+    suite_items(workspace)  # frozen before anything is collected; a suite that changed since is refused here
+    if until == _SUITE:
+        return first
+    if workspace.config.evaluation.recorded_answers is not None:
+        mine_recorded_failures(workspace, services.sandbox)
     late = names[len(early) :]
     rest = await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=late, until=until, on_event=on_event)
     return RunReport((*first.stages, *rest.stages), first.seconds + rest.seconds)

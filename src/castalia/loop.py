@@ -105,15 +105,17 @@ def train_and_decide(
         best = max(best, score)
         return StageCheck(kept, reason)
 
-    train(recipe, data or training_data(workspace), base, out, protected=leaks, sandbox=sandbox, on_event=on_event, check=check)
+    records = data or training_data(workspace)
+    if not records["replay"]:  # before the first failures are corrected there is nothing to replay
+        recipe = recipe.model_copy(update={"consolidate": None})
+    train(recipe, records, base, out, protected=leaks, sandbox=sandbox, on_event=on_event, check=check)
     candidate = best_model(out)
     _, dev_new = measure(workspace, sandbox, "candidate", candidate, "dev")
     before, before_new = measure(workspace, sandbox, "base" if promoted == base else "promoted", promoted, "gate")
     after, after_new = measure(workspace, sandbox, "candidate", candidate, "gate")
-    native_new = measure_native(workspace, sandbox, base)
     decision = judge_candidate(workspace, before, after, number)
-    if decision.promote:
-        _promote(workspace, candidate, number)
+    _keep_promotion(workspace, candidate if decision.promote else None, number)
+    native_new = measure_native(workspace, sandbox, base)
     return Outcome(decision, candidate, new or dev_new or before_new or after_new or native_new)
 
 
@@ -131,7 +133,7 @@ async def run_loop(workspace: Workspace, services: Services, *, rounds: int, on_
             store_failures(workspace, results, f"round {number - 1}")
             await run_stages(workspace, services, rebuild=("build_replay",), on_event=on_event)
         else:
-            await make_datasets(workspace, services, on_event=on_event)
+            await _first_datasets(workspace, services, on_event)
         make_release(workspace)
         outcomes.append(train_and_decide(workspace, services.sandbox, number=number, on_event=on_event))
         stats = services.oracle.stats()
@@ -140,6 +142,16 @@ async def run_loop(workspace: Workspace, services: Services, *, rounds: int, on_
         if reason:
             break
     return outcomes
+
+
+async def _first_datasets(workspace: Workspace, services: Services, on_event: Listener) -> None:
+    """The datasets of round 1. The base target's own failures are its first replay set, unless recorded ones were configured."""
+    if workspace.config.evaluation.recorded_answers is None and not workspace.store.has("failures"):
+        await make_datasets(workspace, services, until="design_suite", on_event=on_event)
+        base = prepare_base(recipe_of(workspace).base, workspace.training / "base")
+        results, _ = measure(workspace, services.sandbox, "base", base, "dev")
+        store_failures(workspace, results, base.name)
+    await make_datasets(workspace, services, on_event=on_event)
 
 
 def loop_state(workspace: Workspace) -> Mapping[str, Any]:
@@ -169,8 +181,11 @@ def _promoted_before(workspace: Workspace, number: int, base: Path) -> Path:
     return Path(earlier[-1]["folder"]) if earlier else base
 
 
-def _promote(workspace: Workspace, candidate: Path, number: int) -> None:
-    entries = [*(entry for entry in _promotions(workspace) if entry["round"] < number), {"round": number, "folder": str(candidate)}]
+def _keep_promotion(workspace: Workspace, candidate: Path | None, number: int) -> None:
+    """Notes the promoted model of a round, or that the round promoted none."""
+    entries = [entry for entry in _promotions(workspace) if entry["round"] < number]
+    if candidate is not None:
+        entries.append({"round": number, "folder": str(candidate)})
     write_atomically(workspace.training / "promoted.json", json.dumps(entries, indent=1))
 
 

@@ -9,7 +9,7 @@ from castalia.evaluation.failures import mine
 from castalia.evaluation.gate import Decision, decide, standard_guards
 from castalia.evaluation.results import ItemResult
 from castalia.evaluation.run import evaluate
-from castalia.evaluation.suites import FrozenSuite, bank, freeze, verify_frozen, write_frozen
+from castalia.evaluation.suites import bank, freeze, verify_frozen, write_frozen
 from castalia.evaluation.targets import Target
 from castalia.evaluation.targets.recorded import RecordedTarget
 from castalia.harmony import Style, gpt_oss_vocabulary
@@ -40,11 +40,6 @@ def suite_items(workspace: Workspace) -> list[SuiteItem]:
     else:
         write_frozen(workspace.frozen_suite, freeze(items))
     return items
-
-
-def frozen(workspace: Workspace) -> FrozenSuite:
-    """Hashes and counts of the suite."""
-    return freeze(suite_items(workspace))
 
 
 def measure(
@@ -90,6 +85,8 @@ def measure_native(workspace: Workspace, sandbox: Sandbox, folder: Path) -> bool
         return False
     from castalia.evaluation.native import evaluate_native
 
+    if not (folder / "chat_template.jinja").is_file() and "chat_template" not in _tokenizer_settings(folder):
+        return False  # the model has no form of its own: there is nothing to compare with
     found = evaluate_native(folder, items, sandbox=sandbox, seed=seed)
     workspace.store.write_dataset("results.native.gate", ItemResult, found, fingerprint=fingerprint)
     return True
@@ -146,6 +143,11 @@ def mine_recorded_failures(workspace: Workspace, sandbox: Sandbox) -> list[Failu
 
 def _is_current(workspace: Workspace, name: str, fingerprint: str) -> bool:
     return workspace.store.has(name) and workspace.store.manifest(name).fingerprint == fingerprint
+
+
+def _tokenizer_settings(folder: Path) -> str:
+    path = folder / "tokenizer_config.json"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _folder_identity(folder: Path) -> str:

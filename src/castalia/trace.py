@@ -67,12 +67,17 @@ def _climb(workspace: Workspace, identity: str, ledger: Ledger | None, archive: 
     yield from climb(identity, 0)
 
 
+# One answer of this stage holds items of all three banks of a node; who has seen GATE or VAULT items writes data for them.
+_SUITE_STAGE = "design_suite"
+_PROTECTED = "not shown: it holds GATE and VAULT items"
 _READABLE = ("subject", "url", "section", "kind", "category", "node", "key", "title", "text", "check", "outcome", "reason")
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     """The few fields a reader recognizes a record by."""
-    facts = {name: row[name] for name in _READABLE if isinstance(row.get(name), str) and row[name]}
+    if row.get("bank", "dev") != "dev":
+        return {"why": _PROTECTED}
+    facts: dict[str, Any] = {name: row[name] for name in _READABLE if isinstance(row.get(name), str) and row[name]}
     if "licence" in row:
         facts["licence"] = f"{row['licence']['spdx']} ({row['licence']['verdict']}: {row['licence']['reason']})"
     evidence: Any = row.get("evidence") or []
@@ -105,7 +110,7 @@ def _call_facts(call: LedgerCall) -> dict[str, Any]:
         "answered at": _time(call.done_at),
         "usd": call.usd,
         "note": call.note,
-        "answer": "" if call.raw is None else call.raw.decode("utf-8", errors="replace"),
+        "answer": _PROTECTED if call.stage == _SUITE_STAGE else "" if call.raw is None else call.raw.decode("utf-8", errors="replace"),
     }
     return {name: value for name, value in facts.items() if value not in (None, "")}
 

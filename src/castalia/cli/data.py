@@ -11,7 +11,7 @@ from typing import Any
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import InputError
-from castalia.records import Record, ReviewItem, Verdict
+from castalia.records import Record, Reject, ReviewItem, Verdict
 from castalia.workspace import Workspace, open_services, role_identity
 
 
@@ -130,7 +130,7 @@ def show(options: argparse.Namespace) -> int:
     for record in workspace.store.read_dataset(options.dataset, record_type):
         if options.id and record.id != options.id:
             continue
-        if getattr(record, "bank", "dev") != "dev":  # who has seen a GATE item writes data for it, knowing or not
+        if _is_protected(record):  # who has seen a GATE item writes data for it, knowing or not
             hidden += 1
             continue
         if shown >= options.limit:
@@ -144,6 +144,13 @@ def show(options: argparse.Namespace) -> int:
     if hidden:
         print(f"not shown: {hidden} GATE and VAULT items", file=sys.stderr)
     return 0
+
+
+def _is_protected(record: Record) -> bool:
+    """Whether it is, or repeats, a GATE or VAULT item."""
+    if isinstance(record, Reject):
+        return "/gate/" in record.subject or "/vault/" in record.subject
+    return getattr(record, "bank", "dev") != "dev"
 
 
 def dataset_types(workspace: Workspace) -> dict[str, type[Record]]:

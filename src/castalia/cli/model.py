@@ -11,7 +11,7 @@ from typing import Any
 
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
-from castalia.errors import ConfigError
+from castalia.errors import ConfigError, InputError
 from castalia.records import Bank
 from castalia.workspace import Workspace, open_services
 
@@ -22,8 +22,11 @@ def train(options: argparse.Namespace) -> int:
     if options.plan:
         return _print_plan(workspace, options)
     require_training()
-    from castalia.loop import train_and_decide
+    from castalia.loop import loop_state, train_and_decide
     from castalia.sandbox import open_sandbox
+
+    if loop_state(workspace):
+        raise InputError("rounds of `castalia loop` lie here, and training again would replace its first; go on with `castalia loop`")
 
     sandbox_config = workspace.config.sandbox
     with open_sandbox(sandbox_config.runners, tier=sandbox_config.tier) as sandbox, show_progress(as_json=options.json) as listener:
@@ -84,7 +87,7 @@ def loop(options: argparse.Namespace) -> int:
                 return await run_loop(workspace, services, rounds=options.rounds, on_event=listener)
 
     outcomes = asyncio.run(work())
-    stopped = loop_state(workspace)["stopped"] or f"the limit of {options.rounds} rounds"
+    stopped = loop_state(workspace).get("stopped") or f"the limit of {options.rounds} rounds"
     if options.json:
         print_facts([*(outcome.decision.model_dump(mode="json") for outcome in outcomes), {"stopped": stopped}])
     else:

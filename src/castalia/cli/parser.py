@@ -90,7 +90,7 @@ def _data_commands(command: Callable[..., _Parser]) -> None:
 
 
 def _model_commands(command: Callable[..., _Parser]) -> None:
-    train = command("train", "castalia.cli.model:train", "train the target on the latest release")
+    train = command("train", "castalia.cli.model:train", "train the target on what passed quality control, and let the gate decide")
     train.add_argument("--plan", action="store_true", help="print batch split, memory and steps; train nothing")
     train.add_argument("--gpus", type=int, default=None, help="plan for so many GPUs (default: what this machine has)")
     evaluate = command("eval", "castalia.cli.model:evaluate", "measure a model on the frozen suite")
