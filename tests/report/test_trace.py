@@ -50,6 +50,12 @@ def test_a_replay_record_leads_to_the_item_it_corrects(tmp_path):
     assert item().id in {step.identity for step in trace(workspace, replay().id)}
 
 
+def test_a_gate_item_is_never_shown_by_its_trace(tmp_path):
+    shown = list(trace(world(tmp_path), item("gate").id))
+    assert "gate question" not in str(shown)
+    assert shown[0].facts == {"why": "not shown: it holds GATE and VAULT items"}
+
+
 def test_links_that_are_gone_are_shown_as_such(tmp_path):
     lost = sft(provenance=Provenance(parents=("doc_00000000000000000000",), calls=("f" * 64,)))
     steps = list(trace(world(tmp_path, changes={"sft": [lost]}), lost.id))
