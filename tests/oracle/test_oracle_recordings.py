@@ -162,7 +162,7 @@ def test_a_batch_file_goes_out_and_its_results_come_back(tmp_path: Path) -> None
         async with client(tmp_path, config) as oracle:
             results = await asyncio.gather(*(ask(oracle, subject, user=subject) for subject in ("a", "b", "c")), return_exceptions=True)
             assert {type(result) for result in results} == {MissingRecording}
-            assert "castalia oracle import" in str(results[0])
+            assert "castalia oracle --import" in str(results[0])
             assert len(oracle.missing) == 3
         lines = [json.loads(text) for text in (tmp_path / "pending.batch.jsonl").read_text().splitlines()]
         assert {(item["method"], item["url"], item["body"]["model"]) for item in lines} == {("POST", "/v1/chat/completions", "m")}
