@@ -34,8 +34,9 @@ def test_what_a_call_says_is_the_same_every_time_and_names_no_place_of_the_host(
 
 
 def test_trouble_is_told_to_the_model(sandbox: Sandbox) -> None:
-    session = ToolSession(sandbox, limits=Limits(seconds=0.5, memory_mb=128, output_bytes=10_000))
-    assert run(session, "while True: pass") == ("error: the program took too long and was ended", False)
+    hasty = ToolSession(sandbox, limits=Limits(seconds=0.5, memory_mb=128, output_bytes=10_000))
+    session = ToolSession(sandbox, limits=Limits(seconds=20, memory_mb=128, output_bytes=10_000))
+    assert run(hasty, "while True: pass") == ("error: the program took too long and was ended", False)
     assert "used too much memory" in run(session, "x = bytearray(1 << 30)")[0]
     assert "printed too much" in run(session, "while True: print('x' * 100)")[0]
     assert run(session, "pass") == ("(no output)", True)
