@@ -12,8 +12,8 @@ from typing import Any
 from castalia.config import load_config
 from castalia.datasets import make_datasets
 from castalia.demo_site import HOST, prepare_site, serve_site
-from castalia.errors import ConfigError
 from castalia.sandbox import open_sandbox
+from castalia.training.installed import require_training
 from castalia.workspace import Workspace, make_release, open_services, open_workspace
 
 Say = Callable[[str], None]
@@ -58,7 +58,7 @@ def run_demo(
     """All seven steps, or the first five with `data_only`. Returns the exit code."""
     started = time.monotonic()
     if not data_only:
-        _require_training()
+        require_training()
     workspace, new = run_data_half(example, folder, assignments, rebuild, listener, say)
     if not data_only:
         from castalia.loop import train_and_decide
@@ -73,11 +73,3 @@ def run_demo(
     say(f"report: {report}")
     say(f"done in {time.monotonic() - started:.0f} s")
     return 0
-
-
-def _require_training() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "transformers", "trl") if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"the demo trains, but {', '.join(missing)} is not installed; `pip install castalia[train]`, or add --data-only")

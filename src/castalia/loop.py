@@ -17,8 +17,8 @@ from castalia.evaluation.gate import Decision
 from castalia.evaluation.results import ItemResult
 from castalia.evaluation.stopping import stop_reason
 from castalia.measure import judge_candidate, measure, measure_native, store_failures, suite_items, target_style
-from castalia.records import Record, Verdict
-from castalia.release import DATASETS, accept
+from castalia.records import DATASETS, Record, Verdict
+from castalia.release import accept
 from castalia.sandbox import Sandbox
 from castalia.training.models import prepare_base
 from castalia.training.pipeline import StageCheck, best_model, train

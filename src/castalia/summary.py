@@ -10,8 +10,8 @@ from castalia.evaluation.gate import Decision
 from castalia.evaluation.results import ItemResult
 from castalia.evaluation.statistics import paired_difference, with_sparse_floor
 from castalia.oracle import REFERENCE_PRICE, open_ledger, price_list
-from castalia.records import CATEGORIES, Document, Page, Record, Reject, ReviewItem, SuiteItem, TaxonomyNode, Verdict
-from castalia.release import DATASETS, released_versions
+from castalia.records import CATEGORIES, DATASETS, Document, Page, Record, Reject, ReviewItem, SuiteItem, TaxonomyNode, Verdict
+from castalia.release import released_versions
 from castalia.workspace import Workspace
 
 

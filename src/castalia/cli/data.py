@@ -5,7 +5,6 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from castalia.cli.common import print_facts, print_table, workspace_of
@@ -88,7 +87,7 @@ def status(options: argparse.Namespace) -> int:
 
 def quality_funnel(workspace: Workspace) -> list[dict[str, Any]]:
     """Records in and accepted per dataset, and the layer that stopped the others."""
-    from castalia.release import DATASETS
+    from castalia.records import DATASETS
 
     store = workspace.store
     if not store.has("verdicts"):
@@ -231,13 +230,3 @@ def review(options: argparse.Namespace) -> int:
             print_table(("record", "dataset", "category", "stratum", "probability"), rows)
         return 0
     return review_interactively(workspace, queue, reviewer=options.reviewer)
-
-
-def latest_release(folder: Path, name: str) -> Path:
-    """The newest version of a release. Raises InputError when there is none."""
-    from castalia.release import released_versions
-
-    versions = released_versions(folder, name)
-    if not versions:
-        raise InputError(f"there is no release {name!r} in {str(folder)!r}; make one with `castalia release`")
-    return versions[-1]

@@ -5,14 +5,14 @@ import asyncio
 import http.server
 import json
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
-from castalia.errors import ConfigError, InputError
+from castalia.errors import InputError
 from castalia.records import Bank
+from castalia.training.installed import require_training
 from castalia.workspace import Workspace, open_services
 
 
@@ -145,10 +145,3 @@ def _write_report(workspace: Workspace, out: Path | None) -> Path:
 def _latest_model(workspace: Workspace) -> Path | None:
     rounds = sorted(workspace.training.glob("round-*/best.json"), key=lambda path: int(path.parent.name.rpartition("-")[2]))
     return Path(json.loads(rounds[-1].read_text(encoding="utf-8"))["folder"]) if rounds else None
-
-
-def require_training() -> None:
-    """Raises ConfigError when the training extra is not installed."""
-    missing = [name for name in ("torch", "transformers", "trl") if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"this trains or loads a model, but {', '.join(missing)} is not installed: pip install 'castalia[train]'")

@@ -6,9 +6,18 @@ from typing import cast
 from castalia.engine import Params, Stage
 from castalia.engine.context import Context
 from castalia.evaluation.contamination import TrainingText, find_leaks
-from castalia.records import Conversation, Leak, PreferencePair, Provenance, Record, ReplayItem, RewardRecord, SFTExample, SuiteItem
-
-DATASETS: Mapping[str, type[Record]] = {"sft": SFTExample, "preferences": PreferencePair, "rewards": RewardRecord, "replay": ReplayItem}
+from castalia.records import (
+    DATASETS,
+    Conversation,
+    Leak,
+    PreferencePair,
+    Provenance,
+    Record,
+    ReplayItem,
+    RewardRecord,
+    SFTExample,
+    SuiteItem,
+)
 
 
 class DecontaminateParams(Params):

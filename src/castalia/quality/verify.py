@@ -16,19 +16,15 @@ from castalia.quality.layers import LAYERS, layers_with
 from castalia.quality.review import review_queue
 from castalia.quality.view import View, by_group, view_record
 from castalia.records import (
+    DATASETS,
     Document,
     Leak,
-    PreferencePair,
     Provenance,
     Record,
-    ReplayItem,
     ReviewItem,
-    RewardRecord,
     SFTExample,
     Verdict,
 )
-
-DATASETS: Mapping[str, type[Record]] = {"sft": SFTExample, "preferences": PreferencePair, "rewards": RewardRecord, "replay": ReplayItem}
 
 
 class VerifyParams(Params):

@@ -7,6 +7,7 @@ from castalia.records.atom import Atom, BehavioralBody, Evidence, KnowledgeBody,
 from castalia.records.base import CATEGORIES, Category, Difficulty, Frozen, Provenance, Record, Reject, canonical_json, content_hash
 from castalia.records.check import Check, Execution, ExecutionTest
 from castalia.records.conversation import Channel, Conversation, Effort, Message, Tool, ask_user
+from castalia.records.datasets import DATASETS
 from castalia.records.document import Block, Document
 from castalia.records.leak import Leak
 from castalia.records.licence import LicenceDecision, LicenceEvidence
@@ -21,6 +22,7 @@ from castalia.records.web import Page, Query
 
 __all__ = [
     "CATEGORIES",
+    "DATASETS",
     "Atom",
     "Bank",
     "BehavioralBody",

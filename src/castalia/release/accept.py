@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from castalia.errors import ReleaseRefused
-from castalia.records import PreferencePair, Record, ReplayItem, RewardRecord, SFTExample, Verdict
+from castalia.records import Record, Verdict
 
-DATASETS: Mapping[str, type[Record]] = {"sft": SFTExample, "preferences": PreferencePair, "rewards": RewardRecord, "replay": ReplayItem}
 RELEASING = ("pass", "flag")
 
 

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 
 from castalia.errors import ConfigError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary
-from castalia.records import Leak, Page, Record, ReviewItem, Verdict, canonical_json
-from castalia.release.accept import DATASETS, accept
+from castalia.records import DATASETS, Leak, Page, Record, ReviewItem, Verdict, canonical_json
+from castalia.release.accept import accept
 from castalia.release.card import attribution, dataset_card
 from castalia.release.closure import close_provenance
 from castalia.release.columns import to_table
