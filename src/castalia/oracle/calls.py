@@ -61,6 +61,10 @@ class ModelAnswer(NamedTuple):
     model: str
     """Model that says it answered; may differ from the one that was asked."""
     tool_calls_json: str = ""
+    tokens_cached: int = 0
+    """Of `tokens_in`, read from the provider's prompt cache."""
+    tokens_reasoning: int = 0
+    """Of `tokens_out`, spent on reasoning that isn't shown."""
 
 
 class Reply(NamedTuple, Generic[T]):

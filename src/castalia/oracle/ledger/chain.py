@@ -18,7 +18,7 @@ class Verification(NamedTuple):
 LINKED = (
     "key", "stage", "role", "prompt", "subject", "prompt_sha256", "sample", "provider", "base_url", "model", "sampling", "system_sha256",
     "request", "price_in", "price_out", "repair_of", "repair_reason", "note", "attempt", "answer_sha256", "tokens_in", "tokens_out",
-    "tokens_estimated", "cost", "stop", "answered_model", "sent_at", "done_at", "seq",
+    "tokens_cached", "tokens_reasoning", "tokens_estimated", "cost", "stop", "answered_model", "sent_at", "done_at", "seq",
 )  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def link(previous: str, row: dict[str, Any]) -> str:
 def verify_chain(connection: sqlite3.Connection) -> Verification:
     """Recomputes every link, every answer's hash, every key, and the sums of money."""
     problems: list[str] = []
-    previous, count, spent = "", 0, 0
+    previous, count, done, spent = "", 0, 0, 0
     columns = ", ".join(f"calls.{name}" for name in LINKED)
     rows = connection.execute(
         f"SELECT {columns}, chain, redacted, body FROM calls "
@@ -39,8 +39,9 @@ def verify_chain(connection: sqlite3.Connection) -> Verification:
     for values in rows:
         row: dict[str, Any] = dict(zip((*LINKED, "chain", "redacted", "body"), values, strict=True))
         count += 1
+        done += 1
         spent += row["cost"]
-        name = f"call {row['key'][:12]}"
+        name = f"call {row['key'][:12]} ({row['prompt']!r} for {row['subject']!r})"
         if row["seq"] != count:
             problems.append(f"{name} has number {row['seq']} in the chain where {count} is due")
             count = row["seq"]
@@ -57,12 +58,16 @@ def verify_chain(connection: sqlite3.Connection) -> Verification:
         problems.append(f"the chain ends at call {count}, the ledger remembers {meta['seq']}: calls were removed or added")
     reserved = dict(
         connection.execute(
-            "SELECT CASE WHEN outcome IN ('unknown', 'in_doubt') THEN 'in_doubt' ELSE 'in_flight' END AS kind, sum(worst) FROM attempts "
+            "SELECT CASE WHEN settled = 'billed' THEN 'written_off' WHEN settled = 'unbilled' THEN 'free' "
+            "WHEN outcome IN ('unknown', 'in_doubt') THEN 'in_doubt' ELSE 'in_flight' END AS kind, sum(worst) FROM attempts "
             "WHERE outcome IS NULL OR outcome IN ('unknown', 'in_doubt') "
             "OR (outcome = 'answered' AND (SELECT state FROM calls WHERE calls.key = attempts.key) = 'sent') GROUP BY kind"
         )
     )
-    for kind, due in (("spent", spent), ("in_flight", reserved.get("in_flight", 0)), ("in_doubt", reserved.get("in_doubt", 0))):
+    for kind, due in (("spent", spent), *((kind, reserved.get(kind, 0)) for kind in ("in_flight", "in_doubt", "written_off"))):
         if meta[kind] != due:
             problems.append(f"the account {kind!r} holds {meta[kind]} nano-dollars, its calls sum to {due}")
+    totals = connection.execute("SELECT coalesce(sum(calls), 0), coalesce(sum(cost), 0) FROM totals").fetchone()
+    if totals != (done, spent):
+        problems.append(f"the totals say {totals[0]} calls and {totals[1]} nano-dollars, the calls themselves {done} and {spent}")
     return Verification(count, previous, tuple(problems))

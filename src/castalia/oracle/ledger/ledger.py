@@ -12,7 +12,20 @@ from castalia.oracle.failpoints import failpoint
 from castalia.oracle.ledger import operations, reports
 from castalia.oracle.ledger.chain import Verification, verify_chain
 from castalia.oracle.ledger.owners import Owner, is_alive
-from castalia.oracle.ledger.rows import Done, Doubt, Intent, LedgerCall, Money, NoMoney, Outcome, Reading, Sent, Theirs, UsageRow
+from castalia.oracle.ledger.rows import (
+    Done,
+    Doubt,
+    Intent,
+    LedgerCall,
+    Money,
+    NoMoney,
+    Outcome,
+    PromptTotals,
+    Reading,
+    Sent,
+    Theirs,
+    UsageRow,
+)
 from castalia.oracle.ledger.tables import connect, store_error
 from castalia.oracle.ledger.writer import Writer
 
@@ -91,7 +104,11 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Calls by state."""
-        return dict(self._read("SELECT state, count(*) FROM calls GROUP BY state"))
+        return reports.counts(self._read)
+
+    def prompt_totals(self) -> list[PromptTotals]:
+        """Calls and tokens of every prompt so far."""
+        return reports.prompt_totals(self._read)
 
     def planned(self, provider: str) -> list[tuple[str, str]]:
         """(key, request) of calls that wait for an answer from `provider`, in a stable order."""
@@ -183,6 +200,10 @@ class Ledger:
         """Marks planned calls as failed, with the reason."""
         pairs = [(reason, key) for key, reason in keys]
         self._write(lambda db: db.executemany("UPDATE calls SET state = 'failed', failure = ? WHERE key = ? AND state != 'done'", pairs))
+
+    def settle(self, key: str, *, billed: bool) -> int:
+        """Ends the doubts of a call, whose whole key is given, as found on the provider's bill; returns how many it had."""
+        return self._write(lambda db: operations.settle(db, key, billed=billed))
 
     def hit(self, stage: str, role: str, provider: str, model: str) -> None:
         """Counts an answer that came from the ledger."""

@@ -36,7 +36,7 @@ def send(db: sqlite3.Connection, intent: Intent, token: str, budget: int | None)
     if owner not in (None, token):
         return Theirs(owner)
     if budget is not None:
-        money = NoMoney(*(_meta(db, name) for name in ("spent", "in_flight", "in_doubt")))
+        money = NoMoney(*(_meta(db, name) for name in ("spent", "in_flight", "in_doubt", "written_off")))
         if sum(money) + intent.worst > budget:
             return money
     number = 1 + db.execute("SELECT coalesce(max(number), 0) FROM attempts WHERE key = ?", (intent.key,)).fetchone()[0]
@@ -83,11 +83,12 @@ def _close(db: sqlite3.Connection, key: str, attempt: int, body: bytes, reading:
     seq = _meta(db, "seq") + 1
     note = db.execute("SELECT note FROM calls WHERE key = ?", (key,)).fetchone()[0]
     db.execute(
-        "UPDATE calls SET owner = NULL, done_at = ?, attempt = ?, answer_sha256 = ?, tokens_in = ?, tokens_out = ?, tokens_estimated = ?, "
-        "cost = ?, stop = ?, answered_model = ?, note = ?, seq = ?, failure = NULL WHERE key = ?",
+        "UPDATE calls SET owner = NULL, done_at = ?, attempt = ?, answer_sha256 = ?, tokens_in = ?, tokens_out = ?, tokens_cached = ?, "
+        "tokens_reasoning = ?, tokens_estimated = ?, cost = ?, stop = ?, answered_model = ?, note = ?, seq = ?, failure = NULL WHERE key = ?",
         (
-            time.time(), attempt, hashlib.sha256(body).hexdigest(), reading.tokens_in, reading.tokens_out, int(reading.tokens_estimated),
-            reading.cost, reading.stop, reading.model, "; ".join(part for part in (note, reading.note) if part), seq, key,
+            time.time(), attempt, hashlib.sha256(body).hexdigest(), reading.tokens_in, reading.tokens_out, reading.tokens_cached,
+            reading.tokens_reasoning, int(reading.tokens_estimated), reading.cost, reading.stop, reading.model,
+            "; ".join(part for part in (note, reading.note) if part), seq, key,
         ),
     )  # fmt: skip
     values = db.execute(f"SELECT {', '.join(LINKED)} FROM calls WHERE key = ?", (key,)).fetchone()
@@ -182,6 +183,25 @@ def abandon(db: sqlite3.Connection, owner: str) -> int:
     _add(db, "in_flight", -worst)
     _add(db, "in_doubt", worst)
     return doubtful
+
+
+def settle(db: sqlite3.Connection, key: str, *, billed: bool) -> int:
+    """Ends the doubts of a call as a person found them on the provider's bill; returns how many there were.
+
+    Not billed: their money is free again, and the call is planned. Billed: their worst case counts as spent for good, and the call is
+    given up; a stage that still needs it asks again.
+    """
+    doubtful = "key = ? AND outcome IN ('unknown', 'in_doubt') AND settled IS NULL"
+    count, worst = db.execute(f"SELECT count(*), coalesce(sum(worst), 0) FROM attempts WHERE {doubtful}", (key,)).fetchone()
+    db.execute(f"UPDATE attempts SET settled = ? WHERE {doubtful}", ("billed" if billed else "unbilled", key))
+    _add(db, "in_doubt", -worst)
+    if billed:
+        _add(db, "written_off", worst)
+    db.execute(
+        "UPDATE calls SET state = ?, failure = ? WHERE key = ? AND state = 'in_doubt'",
+        ("failed" if billed else "planned", "given up: billed, but its answer was lost" if billed else None, key),
+    )
+    return count
 
 
 def _done(db: sqlite3.Connection, key: str) -> Done:

@@ -24,4 +24,4 @@ def reading_of(answer: ModelAnswer, request: str, price_in: int, price_out: int,
     tokens_out = answer.tokens_out if answer.tokens_out is not None else approximate_tokens(answer.text)
     cost = tokens_in * price_in + tokens_out * price_out if counted else worst
     note = "the provider reported no usage: charged at its worst case" if not counted and cost else ""
-    return Reading(tokens_in, tokens_out, not counted, cost, answer.stop, answer.model, note)
+    return Reading(tokens_in, tokens_out, not counted, cost, answer.stop, answer.model, note, answer.tokens_cached, answer.tokens_reasoning)

@@ -4,10 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 from castalia.errors import StoreError
-from castalia.oracle.ledger.rows import Doubt, LedgerCall, Money, UsageRow
+from castalia.oracle.ledger.rows import Doubt, LedgerCall, Money, PromptTotals, UsageRow
 from castalia.oracle.prices import REFERENCE_PRICE, named_price, to_usd
 
 Read = Callable[..., list[Any]]
+
+_GROUP = "stage, role, provider, model"
+_SUMS = (
+    "calls", "repairs", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "cost", "free_in", "free_out",
+)  # fmt: skip
+_OPEN = "state != 'done'"
+"""As the partial index `calls_open` has it: with this term SQLite reads open calls only."""
 
 _CALL = (
     "key", "state", "stage", "role", "prompt", "subject", "prompt_sha256", "sample", "provider", "base_url", "model", "answered_model",
@@ -39,40 +46,49 @@ def call(read: Read, key: str) -> LedgerCall:
 
 
 def usage(read: Read, equivalent: str | None) -> list[UsageRow]:
-    """Sums by stage, role and model, in that order."""
+    """Sums by stage, role and model, in that order. Reads totals and open calls only, however many calls are done."""
     entry = named_price(equivalent or REFERENCE_PRICE)
-    done = {
-        row[:4]: row[4:]
-        for row in read(
-            "SELECT stage, role, provider, model, count(*), sum(tokens_in), sum(tokens_out), sum(cost), "
-            "sum(CASE WHEN price_in + price_out = 0 THEN tokens_in ELSE 0 END), "
-            "sum(CASE WHEN price_in + price_out = 0 THEN tokens_out ELSE 0 END) "
-            "FROM calls WHERE state = 'done' GROUP BY stage, role, provider, model"
-        )
-    }
-    hits = {row[:4]: row[4] for row in read("SELECT stage, role, provider, model, n FROM hits")}
+    sums = ", ".join(f"sum({name})" for name in _SUMS)
+    done = {row[:4]: row[4:] for row in read(f"SELECT {_GROUP}, {sums} FROM totals GROUP BY {_GROUP}")}
+    hits = {row[:4]: row[4] for row in read(f"SELECT {_GROUP}, n FROM hits")}
+    failed = {row[:4]: row[4] for row in read(f"SELECT {_GROUP}, count(*) FROM calls WHERE {_OPEN} AND state = 'failed' GROUP BY {_GROUP}")}
     rows: list[UsageRow] = []
-    for group in sorted({*done, *hits}):
-        calls, tokens_in, tokens_out, cost, free_in, free_out = done.get(group, (0, 0, 0, 0, 0, 0))
+    for group in sorted({*done, *hits, *failed}):
+        sums_of = dict(zip(_SUMS, done.get(group, (0,) * len(_SUMS)), strict=True))
+        cost, free_in, free_out = (sums_of.pop(name) for name in ("cost", "free_in", "free_out"))
         rows.append(
             UsageRow(
-                *group, calls=calls, cached=hits.get(group, 0), tokens_in=tokens_in, tokens_out=tokens_out, usd=to_usd(cost),
+                *group, **sums_of, cached=hits.get(group, 0), failed=failed.get(group, 0), usd=to_usd(cost),
                 usd_equivalent=to_usd(cost + entry.cost(free_in, free_out)), equivalent_price=entry.name if free_in + free_out else "",
             )
         )  # fmt: skip
     return rows
 
 
+def prompt_totals(read: Read) -> list[PromptTotals]:
+    """What every prompt took so far, for estimates."""
+    columns = ", ".join(PromptTotals._fields)
+    return [PromptTotals(*row) for row in read(f"SELECT {columns} FROM totals ORDER BY {columns}")]
+
+
+def counts(read: Read) -> dict[str, int]:
+    """Calls by state."""
+    done = read("SELECT coalesce(sum(calls), 0) FROM totals")[0][0]
+    still_open = dict(read(f"SELECT state, count(*) FROM calls WHERE {_OPEN} GROUP BY state"))
+    return {**({"done": done} if done else {}), **still_open}
+
+
 def in_doubt(read: Read) -> list[Doubt]:
-    """Attempts that may have been billed, oldest first."""
+    """Attempts that may have been billed and that nobody settled, oldest first."""
     rows = read(
-        "SELECT a.key, number, stage, model, subject, outcome, coalesce(detail, ''), a.worst, a.sent_at "
-        "FROM attempts a JOIN calls USING (key) WHERE outcome IN ('unknown', 'in_doubt') ORDER BY a.sent_at, a.key"
+        "SELECT a.key, number, stage, role, prompt, subject, provider, model, state, outcome, coalesce(detail, ''), "
+        "coalesce(request_id, ''), a.worst, a.sent_at FROM attempts a JOIN calls USING (key) "
+        "WHERE outcome IN ('unknown', 'in_doubt') AND settled IS NULL ORDER BY a.sent_at, a.key, number"
     )
-    return [Doubt(*row[:7], worst_usd=to_usd(row[7]), sent_at=row[8]) for row in rows]
+    return [Doubt(*row[:12], worst_usd=to_usd(row[12]), sent_at=row[13]) for row in rows]
 
 
 def money(read: Read) -> Money:
-    """The three accounts."""
-    values = dict(read("SELECT name, value FROM meta WHERE name IN ('spent', 'in_flight', 'in_doubt')"))
-    return Money(*(to_usd(values[name]) for name in ("spent", "in_flight", "in_doubt")))
+    """The accounts."""
+    values = dict(read("SELECT name, value FROM meta"))
+    return Money(*(to_usd(values[name]) for name in Money._fields))

@@ -45,6 +45,10 @@ class Reading(NamedTuple):
     stop: str
     model: str
     note: str = ""
+    tokens_cached: int = 0
+    """Of the input, read from the provider's prompt cache."""
+    tokens_reasoning: int = 0
+    """Of the output, never shown."""
 
 
 class Sent(NamedTuple):
@@ -73,6 +77,7 @@ class NoMoney(NamedTuple):
     spent: int
     in_flight: int
     in_doubt: int
+    written_off: int
 
 
 class LedgerCall(NamedTuple):
@@ -119,13 +124,37 @@ class UsageRow(NamedTuple):
     calls: int
     cached: int
     """Answers that came from the ledger instead."""
+    repairs: int
+    """Of the calls: asked again because an answer could not be used."""
+    failed: int
+    """Calls given up without an answer."""
     tokens_in: int
     tokens_out: int
+    tokens_cached: int
+    """Of the input, read from the provider's prompt cache."""
+    tokens_reasoning: int
+    """Of the output, never shown."""
     usd: float
     """Paid."""
     usd_equivalent: float
     """Paid, or for unpaid calls what they would have cost at `equivalent_price`."""
     equivalent_price: str
+
+
+class PromptTotals(NamedTuple):
+    """What one prompt took of one model so far; squares give the spread of a mean."""
+
+    stage: str
+    role: str
+    provider: str
+    model: str
+    prompt: str
+    calls: int
+    repairs: int
+    tokens_in: int
+    tokens_out: int
+    squares_in: float
+    squares_out: float
 
 
 class Doubt(NamedTuple):
@@ -134,17 +163,24 @@ class Doubt(NamedTuple):
     key: str
     number: int
     stage: str
-    model: str
+    role: str
+    prompt: str
     subject: str
+    provider: str
+    model: str
+    state: State
+    """Of the call now: `done` when a later attempt was answered."""
     outcome: Outcome
     detail: str
+    request_id: str
     worst_usd: float
     sent_at: float
 
 
 class Money(NamedTuple):
-    """USD: paid for done calls, reserved by calls in flight, reserved by calls in doubt."""
+    """USD: paid for done calls, reserved by calls in flight, reserved by calls in doubt, and of doubts settled as billed."""
 
     spent: float
     in_flight: float
     in_doubt: float
+    written_off: float

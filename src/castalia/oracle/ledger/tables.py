@@ -2,9 +2,10 @@
 
 calls     one row per key: planned -> sent -> done | failed; sent -> in_doubt after a crash
 attempts  one row per request that may have reached a provider, with its reserved worst case and the raw bytes that came back
+totals    sums over done calls by stage, role, provider, model and prompt, kept by a trigger: usage never reads every call
 hits      how often a done call was answered again for nothing
 owners    processes that hold leases; each also holds a lock on a file, so that its death shows at once
-meta      version, money in nano-dollars, head of the hash chain
+meta      version, money in nano-dollars (`written_off`: of doubts that a person settled as billed), head of the hash chain
 
 Triggers make `done` immutable and forbid attempts after it, whatever program opens the file.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from castalia.errors import StorageFull, StoreError
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -29,7 +30,8 @@ CREATE TABLE calls (
   price_in INTEGER NOT NULL, price_out INTEGER NOT NULL, worst INTEGER NOT NULL,
   repair_of TEXT, repair_reason TEXT, note TEXT NOT NULL,
   owner TEXT, fence INTEGER NOT NULL, planned_at REAL NOT NULL, sent_at REAL, done_at REAL,
-  attempt INTEGER, answer_sha256 TEXT, tokens_in INTEGER, tokens_out INTEGER, tokens_estimated INTEGER,
+  attempt INTEGER, answer_sha256 TEXT, tokens_in INTEGER, tokens_out INTEGER, tokens_cached INTEGER, tokens_reasoning INTEGER,
+  tokens_estimated INTEGER,
   cost INTEGER, stop TEXT, answered_model TEXT, failure TEXT, seq INTEGER UNIQUE, chain TEXT
 );
 CREATE INDEX calls_open ON calls (state, owner) WHERE state != 'done';
@@ -37,14 +39,34 @@ CREATE TABLE attempts (
   key TEXT NOT NULL REFERENCES calls, number INTEGER NOT NULL, owner TEXT NOT NULL, fence INTEGER NOT NULL,
   worst INTEGER NOT NULL, sent_at REAL NOT NULL, ended_at REAL,
   outcome TEXT CHECK (outcome IN ('answered', 'rejected', 'unsent', 'unknown', 'in_doubt')),
-  status INTEGER, request_id TEXT, detail TEXT, body BLOB,
+  status INTEGER, request_id TEXT, detail TEXT, body BLOB, settled TEXT CHECK (settled IN ('unbilled', 'billed')),
   PRIMARY KEY (key, number)
 );
 CREATE INDEX attempts_doubtful ON attempts (outcome) WHERE outcome IN ('unknown', 'in_doubt');
+CREATE TABLE totals (
+  stage TEXT, role TEXT, provider TEXT, model TEXT, prompt TEXT,
+  calls INTEGER NOT NULL, repairs INTEGER NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
+  tokens_cached INTEGER NOT NULL, tokens_reasoning INTEGER NOT NULL, cost INTEGER NOT NULL,
+  free_in INTEGER NOT NULL, free_out INTEGER NOT NULL, squares_in REAL NOT NULL, squares_out REAL NOT NULL,
+  PRIMARY KEY (stage, role, provider, model, prompt)
+) WITHOUT ROWID;
 CREATE TABLE hits (
   stage TEXT, role TEXT, provider TEXT, model TEXT, n INTEGER NOT NULL,
   PRIMARY KEY (stage, role, provider, model)
 ) WITHOUT ROWID;
+CREATE TRIGGER done_is_summed AFTER UPDATE OF state ON calls WHEN NEW.state = 'done'
+  BEGIN
+    INSERT INTO totals VALUES (
+      NEW.stage, NEW.role, NEW.provider, NEW.model, NEW.prompt, 1, NEW.repair_of IS NOT NULL, NEW.tokens_in, NEW.tokens_out,
+      NEW.tokens_cached, NEW.tokens_reasoning, NEW.cost, iif(NEW.price_in + NEW.price_out = 0, NEW.tokens_in, 0),
+      iif(NEW.price_in + NEW.price_out = 0, NEW.tokens_out, 0), 1.0 * NEW.tokens_in * NEW.tokens_in, 1.0 * NEW.tokens_out * NEW.tokens_out
+    ) ON CONFLICT DO UPDATE SET
+      calls = calls + 1, repairs = repairs + excluded.repairs, tokens_in = tokens_in + excluded.tokens_in,
+      tokens_out = tokens_out + excluded.tokens_out, tokens_cached = tokens_cached + excluded.tokens_cached,
+      tokens_reasoning = tokens_reasoning + excluded.tokens_reasoning, cost = cost + excluded.cost,
+      free_in = free_in + excluded.free_in, free_out = free_out + excluded.free_out,
+      squares_in = squares_in + excluded.squares_in, squares_out = squares_out + excluded.squares_out;
+  END;
 CREATE TRIGGER done_stays BEFORE UPDATE ON calls WHEN OLD.state = 'done'
   BEGIN SELECT RAISE(ABORT, 'a done call is immutable'); END;
 CREATE TRIGGER done_is_kept BEFORE DELETE ON calls WHEN OLD.state = 'done'
@@ -56,7 +78,7 @@ CREATE TRIGGER answers_are_kept BEFORE DELETE ON attempts
 CREATE TRIGGER nothing_after_done BEFORE INSERT ON attempts
   WHEN (SELECT state FROM calls WHERE key = NEW.key) = 'done'
   BEGIN SELECT RAISE(ABORT, 'no attempt follows a done call'); END;
-INSERT INTO meta VALUES ('version', 1), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('seq', 0), ('chain', '');
+INSERT INTO meta VALUES ('version', 2), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
 """
 
 
