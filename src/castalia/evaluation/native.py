@@ -13,10 +13,11 @@ from castalia.errors import InputError
 from castalia.evaluation.results import ItemResult
 from castalia.evaluation.run import OnProgress, result_of
 from castalia.evaluation.targets.decode import batches, decode, row_of
-from castalia.evaluation.targets.local import CPU_CELLS, CPU_ROWS, GPU_CELLS, GPU_ROWS, folder_hash, load_model, own_stops
+from castalia.evaluation.targets.local import CPU_CELLS, CPU_ROWS, GPU_CELLS, GPU_ROWS, load_model, own_stops
 from castalia.records import SuiteItem
 from castalia.sandbox import Sandbox
 from castalia.scoring import score
+from castalia.store import folder_hash
 
 
 def evaluate_native(

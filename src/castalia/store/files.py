@@ -58,17 +58,7 @@ class LocalFiles:
                 return None
 
     def write(self, name: str, data: bytes) -> None:
-        target = self._path / name
-        temporary = self._path / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
-        with store_errors(str(target), "write"):
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            _make_folder(target.parent)
-            try:
-                _write_through(temporary, data)
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-            _flush_folder(target.parent)
+        _write_by_rename(self._path / name, data, self._path / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}")
 
     def exists(self, name: str) -> bool:
         return (self._path / name).is_file()
@@ -147,6 +137,23 @@ def open_files(root: str | Path) -> LocalFiles | ObjectFiles:
     except OSError as error:
         raise StoreError(f"store {text!r} can't be reached: {error}; check the name, the network and the credentials") from error
     return ObjectFiles(text, filesystem, base)
+
+
+def write_file(target: Path, data: bytes) -> None:
+    """Stores all of `data` under a path of its own or nothing, flushed to the disk. Raises StorageFull, StoreError."""
+    _write_by_rename(target, data, target.with_name(f".{target.name}.{os.getpid()}"))
+
+
+def _write_by_rename(target: Path, data: bytes, temporary: Path) -> None:
+    with store_errors(str(target), "write"):
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
+        try:
+            _write_through(temporary, data)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush_folder(target.parent)
 
 
 def _write_through(path: Path, data: bytes) -> None:

@@ -9,11 +9,12 @@ import torch
 
 from castalia.harmony import foreign_vocabulary
 from castalia.records import Record
+from castalia.store import folder_hash
 from castalia.training.data import Example, Prepared, mix_with_earlier, sft_examples
 from castalia.training.models import load_model, load_tokenizer
 from castalia.training.recipe import ConsolidateSettings, Recipe
 from castalia.training.sft import IGNORED, Collator, train_supervised
-from castalia.training.stage import OnEvent, StageResult, finished, folder_hash, ignore_event, stage_fingerprint
+from castalia.training.stage import OnEvent, StageResult, finished, ignore_event, stage_fingerprint
 
 
 def run(

@@ -12,6 +12,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from castalia.harmony import Vocabulary, foreign_vocabulary
 from castalia.records import Record, RewardRecord
+from castalia.store import folder_hash
 from castalia.training.data import Prompt, reward_prompts
 from castalia.training.following import Scheduled, follow, mean_of
 from castalia.training.lora import adapter_config
@@ -26,7 +27,6 @@ from castalia.training.stage import (
     StageResult,
     finish,
     finished,
-    folder_hash,
     ignore_event,
     prepare,
     read_metrics,

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from castalia.errors import TrainingRefused
 from castalia.records import Record
+from castalia.store import folder_hash
 from castalia.training import consolidate, grpo, preference, sft
 from castalia.training.job import Job, write_records
 from castalia.training.machine import release_memory
 from castalia.training.recipe import Recipe, StageName
 from castalia.training.rewards import checks
-from castalia.training.stage import OnEvent, StageResult, TrainingEvent, folder_hash, ignore_event, write_atomically
+from castalia.training.stage import OnEvent, StageResult, TrainingEvent, ignore_event, write_atomically
 
 DATASET_OF: Mapping[StageName, str] = {"sft": "sft", "preference": "preference", "grpo": "reward", "consolidate": "replay"}
 

@@ -11,6 +11,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from castalia.harmony import foreign_vocabulary
 from castalia.records import Record
+from castalia.store import folder_hash
 from castalia.training.data import Pair, preference_pairs
 from castalia.training.following import Scheduled, follow, mean_of
 from castalia.training.lora import adapter_config
@@ -24,7 +25,6 @@ from castalia.training.stage import (
     StageResult,
     finish,
     finished,
-    folder_hash,
     ignore_event,
     prepare,
     read_metrics,

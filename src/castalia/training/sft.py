@@ -15,6 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from castalia.harmony import foreign_vocabulary
 from castalia.records import Record
+from castalia.store import folder_hash
 from castalia.training.data import Example, Prepared, sft_examples
 from castalia.training.following import Scheduled, follow, mean_of
 from castalia.training.lora import adapter_config
@@ -28,7 +29,6 @@ from castalia.training.stage import (
     StageResult,
     finish,
     finished,
-    folder_hash,
     ignore_event,
     prepare,
     read_metrics,

@@ -7,7 +7,6 @@ OUT/model/          the trained model, an ordinary Hugging Face folder
 OUT/stage.json      the result; its existence means that the stage is complete
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -67,18 +66,6 @@ def stage_fingerprint(stage: StageName, recipe: Recipe, records: Sequence[Record
     settings = getattr(recipe, stage).model_dump(mode="json", exclude={"max_seconds", "checkpoint_seconds"})
     shared = recipe.model_dump(mode="json", include={"base", "style", "seed", "precision", "weights", "attention", "lora"})
     return content_hash([stage, settings, shared, [r.id for r in records], [r.id for r in earlier], start])
-
-
-def folder_hash(folder: Path) -> str:
-    """Hash of a model folder by its weights and configuration, for folders that no stage of ours wrote."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".json") and path.name != "stage.json":
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                while block := file.read(1 << 22):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 def finished(out: Path, fingerprint: str) -> StageResult | None:

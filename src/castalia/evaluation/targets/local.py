@@ -1,8 +1,6 @@
 # pyright: basic
 """A model folder in Hugging Face form, run in this process with transformers, on a GPU where there is one."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +9,7 @@ from castalia.errors import InputError
 from castalia.evaluation.targets.target import Completion
 from castalia.harmony import Vocabulary, foreign_vocabulary
 from castalia.harmony.vocabulary import CALL, RETURN
+from castalia.store import folder_hash
 
 try:
     import torch
@@ -84,13 +83,3 @@ def own_stops(model: Any, tokenizer: Any) -> frozenset[int]:
     configured = model.generation_config.eos_token_id
     listed = configured if isinstance(configured, list) else [configured]
     return frozenset(token for token in (*listed, tokenizer.eos_token_id) if token is not None)
-
-
-def folder_hash(folder: Path) -> str:
-    """sha256 in hex over names and bytes of the files that decide what a model answers: weights, configuration, tokenizer."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in {".json", ".safetensors", ".bin", ".jinja", ".model", ".txt"})
-    hashes: dict[str, str] = {}
-    for path in files:
-        with path.open("rb") as file:
-            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
