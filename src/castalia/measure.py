@@ -96,11 +96,16 @@ def judge_candidate(workspace: Workspace, before: Sequence[ItemResult], after: S
     """The gate's decision in round `number`, stored as dataset `decisions`."""
     guards = standard_guards(workspace.config.evaluation.guards)
     decision = decide(before, after, number, guards)
-    fingerprint = content_hash([number, sorted(result.id for result in before), sorted(result.id for result in after)])
+    fingerprint = decision_fingerprint(number, before, after)
     earlier = list(workspace.store.read_dataset("decisions", Decision)) if workspace.store.has("decisions") else []
     kept = [past for past in earlier if past.round < number]
     workspace.store.write_dataset("decisions", Decision, [*kept, decision], fingerprint=fingerprint)
     return decision
+
+
+def decision_fingerprint(number: int, before: Sequence[ItemResult], after: Sequence[ItemResult]) -> str:
+    """What dataset `decisions` is filed under: the round and the very results it compared."""
+    return content_hash([number, sorted(result.id for result in before), sorted(result.id for result in after)])
 
 
 def store_failures(workspace: Workspace, results: Sequence[ItemResult], target: str, fingerprint: str = "") -> list[Failure]:
