@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from oracle_cases import Point, client, role, task
-from scripted_server import Act, scripted_server
 
 from castalia.errors import AnswerUnusable, BudgetReached, ConfigError, OracleError, OracleRefused, UnknownPrice
 from castalia.oracle import ChatMessage, OracleClient, Reply, RoleConfig, open_oracle
 from castalia.oracle.limits import Limiter, retry_after
+from castalia.oracle.scripted import Act, scripted_server
 
 
 async def ask(oracle: OracleClient, subject: str = "s", **changes: object) -> Reply[Point]:
@@ -143,7 +143,7 @@ def test_a_passing_failure_is_tried_again_and_costs_nothing(tmp_path: Path, fail
 
 @pytest.mark.parametrize(
     "failure",
-    [Act(reset=True), Act(body=b"<html>Bad gateway</html>"), Act(body=b""), Act(body=b'{"error": {"message": "no"}}'), Act(status=504)],
+    [Act(fault="reset"), Act(body=b"<html>Bad gateway</html>"), Act(body=b""), Act(body=b'{"error": {"message": "no"}}'), Act(status=504)],
     ids=["reset", "html", "empty", "error-object", "504"],
 )
 def test_an_attempt_that_may_have_been_billed_is_listed_and_its_worst_case_stays_reserved(tmp_path: Path, failure: Act) -> None:
@@ -304,7 +304,7 @@ def test_a_key_is_sent_and_never_enters_the_ledger(tmp_path: Path, monkeypatch: 
                 reply = await oracle.ask("writer", f"The key is {secret}.", "Extract.", Point, task=task("s"))
                 assert oracle.ledger.verify().problems == ()
                 assert reply.value.x == 1
-            assert server.headers[0]["Authorization"] == f"Bearer {secret}"
+            assert server.headers[0]["authorization"] == f"Bearer {secret}"
 
     asyncio.run(run())
     for file in tmp_path.iterdir():

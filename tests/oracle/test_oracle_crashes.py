@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from oracle_cases import Point, client, role, task
-from scripted_server import Act, Server, scripted_server
 
 from castalia.oracle import Ledger, open_ledger
+from castalia.oracle.scripted import Act, Server, scripted_server
 
 CHILD = Path(__file__).with_name("crash_child.py")
 CALLS = 6

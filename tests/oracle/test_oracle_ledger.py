@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle_cases import Point, client, role, task
 from pydantic import BaseModel
-from scripted_server import Act, Server, scripted_server
 
 from castalia.errors import BudgetReached, OracleError, StorageFull, StoreError
 from castalia.oracle import Prices, RoleConfig, open_ledger, open_oracle
+from castalia.oracle.scripted import Act, Server, scripted_server
 
 PRICE_IN, PRICE_OUT = 1.0, 2.0
 
@@ -30,7 +30,7 @@ class Disk(NamedTuple):
 
 
 def charged_usd(server: Server) -> float:
-    return sum(tokens_in * PRICE_IN + tokens_out * PRICE_OUT for tokens_in, tokens_out in server.charged) / 1e6
+    return sum(tokens_in * PRICE_IN + tokens_out * PRICE_OUT for tokens_in, tokens_out in (item.tokens for item in server.bill)) / 1e6
 
 
 @settings(max_examples=5, deadline=None)
@@ -43,7 +43,7 @@ def test_a_budget_is_never_exceeded_at_64_calls_in_flight_whatever_fails(seed: i
         if kind < 0.1:
             return Act(status=429, retry_after="0")
         if kind < 0.15:
-            return Act(reset=True, charge=(300, 100))
+            return Act(fault="reset", charge=(300, 100))
         charge = (chance.randint(1, 300), chance.randint(1, 100))
         return Act(usage=None if kind < 0.2 else charge, charge=charge, delay=chance.random() * 0.01)
 
