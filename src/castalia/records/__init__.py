@@ -17,12 +17,13 @@ from castalia.records.reward import RewardRecord, Rubric, ScoredAnswer
 from castalia.records.sft import SFTExample, SftKind
 from castalia.records.suite import Bank, Failure, FailureType, SuiteItem
 from castalia.records.taxonomy import TaxonomyNode
-from castalia.records.verdict import Outcome, ReviewItem, Verdict
+from castalia.records.verdict import RELEASING, Label, LabelValue, Outcome, ReviewItem, Verdict
 from castalia.records.web import Page, Query
 
 __all__ = [
     "CATEGORIES",
     "DATASETS",
+    "RELEASING",
     "Atom",
     "Bank",
     "BehavioralBody",
@@ -43,6 +44,8 @@ __all__ = [
     "FailureType",
     "Frozen",
     "KnowledgeBody",
+    "Label",
+    "LabelValue",
     "Leak",
     "LicenceDecision",
     "LicenceEvidence",

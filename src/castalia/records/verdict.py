@@ -1,4 +1,4 @@
-"""Quality verdicts and the human review queue."""
+"""Quality verdicts, the human review queue and what people said."""
 
 from typing import ClassVar, Literal
 
@@ -7,10 +7,14 @@ from pydantic import Field
 from castalia.records.base import Category, Record
 
 Outcome = Literal["pass", "fail", "flag", "abstain", "waiting"]
+RELEASING: tuple[Outcome, ...] = ("pass", "flag")
+"""Every verdict on a record must be one of these before it may be released."""
+
+LabelValue = Literal["approve", "reject", "flag", "undone"]
 
 
 class Verdict(Record):
-    """What one check said of one record. Anything but `pass` or `flag` keeps the record out of a release."""
+    """What one check said of one record. Anything but RELEASING keeps the record out of a release."""
 
     PREFIX: ClassVar[str] = "verdict"
 
@@ -34,3 +38,17 @@ class ReviewItem(Record):
     stratum: str = Field(description="Stratum it was drawn from, e.g. `agree-pass`.")
     inclusion_probability: float = Field(description="Probability with which a record of this stratum was drawn.")
     verdicts: tuple[str, ...] = Field(default=(), description="Ids of the audited verdicts, hidden until the label is given.")
+
+
+class Label(Record):
+    """What one person said of one record. A later label of the same reviewer on the same record replaces the earlier."""
+
+    PREFIX: ClassVar[str] = "label"
+    OUTSIDE_IDENTITY: ClassVar[frozenset[str]] = frozenset({"provenance", "at"})
+
+    record: str = Field(description="Id of the record.")
+    reviewer: str = Field(description="Who said it.")
+    label: LabelValue = Field(
+        description="`approve` and `reject` decide; `flag` leaves it to somebody else; `undone` takes the label back."
+    )
+    at: str = Field(description="When, ISO 8601, UTC.")

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from castalia.errors import ReleaseRefused
-from castalia.records import Record, Verdict
-
-RELEASING = ("pass", "flag")
+from castalia.records import RELEASING, Record, Verdict
 
 
 @dataclass(frozen=True)
