@@ -12,6 +12,7 @@ from castalia.engine import Params, Stage, plugin_stages
 from castalia.errors import ConfigError
 from castalia.evaluation import decontaminate, design_suite
 from castalia.quality import verify
+from castalia.sandbox import runtime_identity
 from castalia.stages import (
     build_preferences,
     build_replay,
@@ -87,4 +88,5 @@ def _shared_settings(config: Config) -> Mapping[str, Any]:
         "max_pages": config.sources.max_pages,
         "runners": (PYTHON_RUNNER, *(f"{name}: {runner.description}" for name, runner in config.sandbox.runners.items())),
         "packages": config.sandbox.packages,
+        "runtime": runtime_identity(config.sandbox.runners, config.sandbox.packages),
     }

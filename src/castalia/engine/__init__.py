@@ -5,9 +5,9 @@ from castalia.engine.fingerprint import RoleIdentity
 from castalia.engine.plan import PlannedStage, Price, plan
 from castalia.engine.plugins import load_plugin, plugin_names, plugin_stages
 from castalia.engine.runner import RunReport, StageReport, run_pipeline
-from castalia.engine.stage import Params, Stage
+from castalia.engine.stage import ExecutingParams, Params, Stage
 
 __all__ = [
-    "Event", "Params", "PlannedStage", "Price", "RoleIdentity", "RunReport", "Stage", "StageAdvanced", "StageFinished", "StageReport", "StageSkipped",
-    "StageStarted", "load_plugin", "plan", "plugin_names", "plugin_stages", "run_pipeline",
+    "Event", "ExecutingParams", "Params", "PlannedStage", "Price", "RoleIdentity", "RunReport", "Stage", "StageAdvanced", "StageFinished",
+    "StageReport", "StageSkipped", "StageStarted", "load_plugin", "plan", "plugin_names", "plugin_stages", "run_pipeline",
 ]  # fmt: skip

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from castalia.errors import ConfigError
 from castalia.records import Frozen, Record, Reject
 from castalia.store import schema_text
@@ -16,6 +18,14 @@ Shape = Literal["map", "ask", "whole"]
 
 class Params(Frozen):
     """Base of every stage's params: what decides the result. What decides only the speed is execution."""
+
+
+class ExecutingParams(Params):
+    """Base of the params of a stage that runs code: what the code meets decides the result too."""
+
+    runtime: tuple[str, ...] = Field(
+        default=(), description="Hash of every runner's harness and version of every distribution in the sandbox; the pipeline fills it in."
+    )
 
 
 @dataclass(frozen=True)

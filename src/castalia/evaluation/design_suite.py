@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from castalia.engine.context import Context
-from castalia.engine.stage import Params, Stage
+from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.trace import ArgumentsText, open_room, tool_specs
 from castalia.errors import AnswerUnusable
 from castalia.records import Bank, Check, Frozen, Provenance, Reject, SuiteItem, TaxonomyNode, ask_user
@@ -24,7 +24,7 @@ from castalia.scoring.proof import proof_flaw
 PROMPT = Path(__file__).with_suffix(".md")
 
 
-class SuiteParams(Params):
+class SuiteParams(ExecutingParams):
     """What the suite holds."""
 
     domain: str = Field(description="The domain, in words for the oracle.")

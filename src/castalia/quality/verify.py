@@ -7,7 +7,7 @@ from typing import cast
 
 from pydantic import Field, field_validator
 
-from castalia.engine import Params, Stage
+from castalia.engine import ExecutingParams, Stage
 from castalia.engine.context import Context
 from castalia.errors import MissingRecording
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
@@ -27,7 +27,7 @@ from castalia.records import (
 )
 
 
-class VerifyParams(Params):
+class VerifyParams(ExecutingParams):
     """What decides verdicts."""
 
     max_characters: int = Field(8000, description="Longest question or answer.")

@@ -7,10 +7,11 @@ distributions, gets inputs over a pipe and gives JSON values back; what is expec
 
 from castalia.sandbox.box import Sandbox
 from castalia.sandbox.opening import doctor, open_sandbox
+from castalia.sandbox.runtime import runtime_identity
 from castalia.sandbox.tools import TOOLS, ToolResult, ToolSession
 from castalia.sandbox.values import DoctorReport, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
 
 __all__ = [
     "TOOLS", "DoctorReport", "Failure", "Grade", "Kind", "Limits", "Outcome", "RunnerConfig", "Sandbox", "Tier", "ToolResult",
-    "ToolSession", "Value", "doctor", "open_sandbox",
+    "ToolSession", "Value", "doctor", "open_sandbox", "runtime_identity",
 ]  # fmt: skip

@@ -22,12 +22,12 @@ from castalia.sandbox.compare import parse_value
 from castalia.sandbox.grading import grade_answers, inputs_of
 from castalia.sandbox.jail import Builder, Plan, plan_jail
 from castalia.sandbox.packages import copy_packages, package_set
+from castalia.sandbox.runtime import PYTHON_HARNESS
 from castalia.sandbox.stage import remove_stage
 from castalia.sandbox.supervise import Report, converse
 from castalia.sandbox.values import KINDS, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
 
 _START = 20.0  # seconds a jail may take to start on a busy machine
-_PYTHON_HARNESS = Path(__file__).parent / "python_harness.py"
 
 
 class Sandbox:
@@ -35,7 +35,7 @@ class Sandbox:
 
     def __init__(self, builder: Builder, runners: Mapping[str, RunnerConfig]) -> None:
         self._builder = builder
-        self._runners = {"python": RunnerConfig(harness=str(_PYTHON_HARNESS)), **runners}
+        self._runners = {"python": RunnerConfig(harness=str(PYTHON_HARNESS)), **runners}
         self._harnesses = {name: _harness_text(name, runner) for name, runner in self._runners.items()}
         self._packages: dict[tuple[str, ...], Path] = {}
         self._lock = threading.Lock()

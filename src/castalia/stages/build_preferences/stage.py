@@ -9,7 +9,7 @@ from pydantic import Field
 from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Context
 from castalia.engine.fence import fence
-from castalia.engine.stage import Params, Stage
+from castalia.engine.stage import ExecutingParams, Stage
 from castalia.errors import AnswerUnusable
 from castalia.records import Candidate, PreferencePair, Provenance, Record, Reject, SFTExample
 from castalia.records.sections import Flaw
@@ -22,7 +22,7 @@ WRITE_PROMPT = Path(__file__).with_name("write_candidates.md")
 JUDGE_PROMPT = Path(__file__).with_name("judge_candidates.md")
 
 
-class PreferenceParams(Params):
+class PreferenceParams(ExecutingParams):
     """How many pairs, and how clear they must be."""
 
     pairs: int = Field(default=12, ge=0, description="At most so many prompts, at most one per passage, spread over the categories.")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from castalia.engine.context import Context
 from castalia.engine.fence import fence
-from castalia.engine.stage import Params, Stage
+from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.trace import TRACE_PROMPT, open_room, run_trace
 from castalia.errors import AnswerUnusable
 from castalia.records import Check, Failure, Message, Provenance, Reject, ReplayItem
@@ -18,7 +18,7 @@ from castalia.stages.build_replay.answers import Correction
 PROMPT = Path(__file__).with_name("correct_failure.md")
 
 
-class ReplayParams(Params):
+class ReplayParams(ExecutingParams):
     """How corrections are made."""
 
     max_turns: int = Field(default=6, ge=2, description="At most so many turns where an item is solved with tools, the final one included.")

@@ -10,7 +10,7 @@ from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Context
 from castalia.engine.fence import fence
 from castalia.engine.prompts import render_prompt
-from castalia.engine.stage import Params, Stage
+from castalia.engine.stage import ExecutingParams, Stage
 from castalia.errors import AnswerUnusable, ConfigError
 from castalia.oracle import ChatMessage, Task
 from castalia.records import Check, Provenance, Record, Reject, RewardRecord, Rubric, ScoredAnswer, SFTExample
@@ -24,7 +24,7 @@ JUDGE_PROMPT = Path(__file__).with_name("judge_rewards.md")
 LABELS = "ABCDEFGHIJKLMNOP"
 
 
-class RewardParams(Params):
+class RewardParams(ExecutingParams):
     """How many prompts, and how often the target answers each."""
 
     prompts: int = Field(default=8, ge=0, description="At most so many prompts, at most one per passage, spread over the categories.")

@@ -9,7 +9,7 @@ from pydantic import Field
 from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Context
 from castalia.engine.fence import fence
-from castalia.engine.stage import Params, Stage
+from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.trace import TRACE_PROMPT, tool_specs
 from castalia.errors import AnswerUnusable
 from castalia.records import Atom, Document, Provenance, Reject, SFTExample
@@ -24,7 +24,7 @@ PASSAGES_OF_A_PAGE = 3
 """What a page of documentation gives, about: for estimates of cost only."""
 
 
-class SftParams(Params):
+class SftParams(ExecutingParams):
     """How much is written for a passage."""
 
     max_examples: int = Field(default=8, ge=1, description="At most so many examples per passage.")

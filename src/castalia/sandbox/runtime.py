@@ -1,0 +1,38 @@
+"""What decides, beside a candidate and its input, what foreign code does here: harnesses and distributions, by content and version."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from castalia.sandbox.packages import package_set
+from castalia.sandbox.values import RunnerConfig
+
+PYTHON_HARNESS = Path(__file__).parent / "python_harness.py"
+
+
+def runtime_identity(runners: Mapping[str, RunnerConfig], packages: Sequence[str]) -> tuple[str, ...]:
+    """One line per runner, `python` included, and per distribution that a harness or a tool may import, sorted.
+
+    What is missing is named as absent, so that a configuration can be planned where it can't be run; opening the sandbox
+    raises for it.
+    """
+    harnesses = {"python": PYTHON_HARNESS, **{name: Path(runner.harness) for name, runner in runners.items()}}
+    imported = package_set([*packages, *(name for runner in runners.values() for name in runner.packages)])
+    lines = [f"runner {name} sha256 {_content(path)}" for name, path in harnesses.items()]
+    lines += [f"runner {name} imports {package}" for name, runner in runners.items() for package in package_set(runner.packages)]
+    return tuple(sorted([*lines, *(f"{name}=={_version(name)}" for name in imported)]))
+
+
+def _content(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "absent"
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
