@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from castalia.errors import ReleaseRefused
-from castalia.records import RELEASING, Record, Verdict
+from castalia.quality.funnel import first_stops
+from castalia.records import Label, Record, Verdict
 
 
 @dataclass(frozen=True)
@@ -16,16 +17,14 @@ class Accepted:
     kept_out: Mapping[tuple[str, int, str, str], int]
 
 
-def accept(datasets: Mapping[str, Sequence[Record]], verdicts: Sequence[Verdict]) -> Accepted:
-    """Splits records by their verdicts: every verdict must be `pass` or `flag`, and there must be one.
+def accept(datasets: Mapping[str, Sequence[Record]], verdicts: Sequence[Verdict], labels: Sequence[Label] = ()) -> Accepted:
+    """Splits records by their verdicts and by what people said: there must be verdicts, and nothing may keep the record out.
 
     Raises ReleaseRefused when records wait for a layer that has not run, or have no verdicts at all: a release never leaves a
     layer out silently.
     """
-    by_record: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        by_record.setdefault(verdict.record, []).append(verdict)
-    unchecked = sorted(record.id for records in datasets.values() for record in records if record.id not in by_record)
+    checked = {verdict.record for verdict in verdicts}
+    unchecked = sorted(record.id for records in datasets.values() for record in records if record.id not in checked)
     if unchecked:
         raise ReleaseRefused(
             f"{len(unchecked)} records have no quality verdicts, the first is {unchecked[0]!r}; run `castalia run` to the end"
@@ -36,14 +35,10 @@ def accept(datasets: Mapping[str, Sequence[Record]], verdicts: Sequence[Verdict]
             f"{len(waiting)} verdicts of layer {waiting[0].layer} ({waiting[0].check}) wait: {waiting[0].reason} "
             f"Make the layer able to run, then `castalia run --rebuild verify`"
         )
+    stops = first_stops(verdicts, labels)
     accepted: dict[str, tuple[Record, ...]] = {}
     kept_out: Counter[tuple[str, int, str, str]] = Counter()
     for dataset, records in datasets.items():
-        kept = [record for record in records if all(verdict.outcome in RELEASING for verdict in by_record[record.id])]
-        accepted[dataset] = tuple(sorted(kept, key=lambda record: record.id))
-        for record in records:
-            blocking = [verdict for verdict in by_record[record.id] if verdict.outcome not in RELEASING]
-            if blocking:
-                first = min(blocking, key=lambda verdict: (verdict.layer, verdict.check))
-                kept_out[dataset, first.layer, first.check, first.outcome] += 1
+        accepted[dataset] = tuple(sorted((record for record in records if record.id not in stops), key=lambda record: record.id))
+        kept_out.update((dataset, *stops[record.id][:3]) for record in records if record.id in stops)
     return Accepted(accepted, dict(kept_out))

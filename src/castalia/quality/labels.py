@@ -1,0 +1,81 @@
+"""What people said, and what it decides. Labels are records, kept in a file that only grows: one line a label, on the disk before the
+next record shows.
+
+A rejection keeps its record out. An approval stands in for a verdict that no judge gave (`abstain`); it never overrides a failed check, a
+refused policy or a layer that waits. A flag decides nothing: the record goes on waiting for somebody else.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from castalia.errors import InputError, StoreError
+from castalia.records import RELEASING, Label, LabelValue, Provenance, Verdict
+
+LAYER = 6
+CHECK = "people"
+
+Decided = Literal["approve", "reject"]
+
+
+def read_labels(path: Path) -> list[Label]:
+    """The labels that hold: a later one of a reviewer on a record replaces the earlier, and undoing takes it away.
+
+    Raises InputError for a line that is no label. A last line that a crash cut off is none yet: its record is asked for again.
+    """
+    if not path.is_file():
+        return []
+    latest: dict[tuple[str, str], Label] = {}
+    *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            label = Label.model_validate_json(line)
+        except ValidationError as error:
+            raise InputError(
+                f"{str(path)!r} line {number} is no label: {line[:60]!r}; remove the line, its record is asked for again"
+            ) from error
+        latest[label.record, label.reviewer] = label
+    return [label for label in latest.values() if label.label != "undone"]
+
+
+def add_label(path: Path, record: str, reviewer: str, label: LabelValue) -> Label:
+    """Appends one label and waits until it is on the disk. Several reviewers may do so at once. Raises StoreError when it can't be."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    said = Label(record=record, reviewer=reviewer, label=label, at=at, provenance=Provenance(parents=(record,)))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.truncate(_whole_lines(path))
+            file.write(said.model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"the label can't be kept in {str(path)!r}: {error.strerror}; earlier labels are safe") from error
+    return said
+
+
+def decisions(labels: Iterable[Label]) -> Mapping[str, Decided]:
+    """Record id -> what people decided. Where they differ, the rejection holds."""
+    found: dict[str, Decided] = {}
+    for label in labels:
+        if label.label == "reject" or (label.label == "approve" and label.record not in found):
+            found[label.record] = label.label
+    return found
+
+
+def stops(verdict: Verdict, decided: Decided | None) -> bool:
+    """Whether a verdict keeps its record out of a release."""
+    return verdict.outcome not in RELEASING and not (decided == "approve" and verdict.outcome == "abstain")
+
+
+def _whole_lines(path: Path) -> int:
+    """Bytes up to the end of the last whole line."""
+    return path.read_bytes().rfind(b"\n") + 1
