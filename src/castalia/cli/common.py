@@ -44,4 +44,4 @@ def _cell(value: object) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(".", "", 1).replace("-", "", 1).replace("e", "", 1).isdigit()
+    return text == "-" or text.lstrip("$").replace(",", "").replace(".", "", 1).replace("-", "", 1).replace("e", "", 1).isdigit()

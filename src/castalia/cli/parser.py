@@ -106,13 +106,17 @@ def _model_commands(command: Callable[..., _Parser]) -> None:
 
 
 def _tool_commands(command: Callable[..., _Parser]) -> None:
-    oracle = command("oracle", "castalia.cli.tools:oracle", "usage, calls in doubt, verification, export and import of answers")
-    oracle.add_argument("--verify", action="store_true", help="prove that no paid answer was edited")
-    oracle.add_argument("--in-doubt", action="store_true", help="list calls whose answer may have been lost in a crash")
-    oracle.add_argument("--export", type=Path, metavar="FILE", help="write the tasks that the last run found no answer for, as JSONL")
-    oracle.add_argument(
-        "--import", dest="import_file", type=Path, metavar="FILE", help="add answers to the recordings of the configuration"
+    oracle = command("oracle", "castalia.cli.oracle:oracle", "usage, calls in doubt, verification, export and import of answers")
+    action = oracle.add_mutually_exclusive_group()
+    action.add_argument("--verify", action="store_true", help="prove that no paid answer was edited, or name the call that was")
+    action.add_argument("--in-doubt", action="store_true", help="list requests that may have been billed though no answer came")
+    action.add_argument("--ask-again", action="append", default=[], metavar="CALL", help="in doubt and not billed: free its money; `all`")
+    action.add_argument("--drop", action="append", default=[], metavar="CALL", help="in doubt and billed: book it and give it up; `all`")
+    action.add_argument("--export", type=Path, metavar="FILE", help="write the tasks that the last run found no answer for, as JSONL")
+    action.add_argument(
+        "--import", dest="import_file", type=Path, metavar="FILE", help="batch results into the ledger, or answers into the recordings"
     )
+    action.add_argument("--record", type=Path, metavar="FILE", help="write every answer as a recording, to replay without key or money")
     command("verify", "castalia.cli.tools:verify", "read everything stored again: objects, ledger, releases")
     doctor = command(
         "sandbox", "castalia.cli.tools:sandbox", "say which isolation this machine gives, and how to get a better one", configured=False

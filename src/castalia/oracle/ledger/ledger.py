@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -109,6 +109,15 @@ class Ledger:
     def prompt_totals(self) -> list[PromptTotals]:
         """Calls and tokens of every prompt so far."""
         return reports.prompt_totals(self._read)
+
+    def latest_answers(self) -> Iterator[str]:
+        """Key of the latest answer to every task, sorted by task."""
+        # A cursor of its own: the rows come one by one, and other questions are asked in between.
+        found = self._reader.execute(
+            "SELECT key, max(seq) FROM calls WHERE state = 'done' GROUP BY prompt, subject, sample ORDER BY prompt, subject, sample"
+        )
+        for key, _ in found:
+            yield key
 
     def planned(self, provider: str) -> list[tuple[str, str]]:
         """(key, request) of calls that wait for an answer from `provider`, in a stable order."""
