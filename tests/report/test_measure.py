@@ -1,5 +1,6 @@
 """Measuring: the suite is frozen once, and a measurement is made again only when something that decides it changed."""
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,14 @@ import castalia.measure
 from castalia.config import load_config
 from castalia.errors import CastaliaError, InputError
 from castalia.evaluation.results import ItemResult
-from castalia.measure import measure, store_failures, suite_items
+from castalia.measure import (
+    failures_in_words,
+    measure,
+    mine_recorded_failures,
+    store_failures,
+    suite_items,
+    why_eval_is_not_mined,
+)
 from castalia.records import Failure, SuiteItem
 from castalia.workspace import Workspace, open_workspace
 from small_world import ask_user, configuration, item, put, world
@@ -86,8 +94,10 @@ def test_a_measurement_is_made_once(tmp_path, evaluated, model):
         (lambda model: (model / "config.json").write_text('{"a": 1}'), {}),
         (lambda model: None, {"evaluation": {"seed": 7}}),
         (lambda model: None, {"target": {"model": "tiny", "harmony_preamble": "none"}}),
+        (lambda model: (model / "chat_template.jinja").write_text("{{ messages }}"), {}),
+        (lambda model: None, {"sandbox": {"packages": ["pydantic"]}}),
     ],
-    ids=["weights", "settings of the model", "seed", "style"],
+    ids=["weights", "settings of the model", "seed", "style", "chat template", "packages of the sandbox"],
 )
 def test_it_is_made_again_when_something_changed_that_decides_it(tmp_path, evaluated, model, change, settings):
     measure(world(tmp_path), None, "candidate", model, "dev")  # type: ignore[arg-type]
@@ -95,6 +105,13 @@ def test_it_is_made_again_when_something_changed_that_decides_it(tmp_path, evalu
     _, new = measure(again(tmp_path, **settings), None, "candidate", model, "dev")  # type: ignore[arg-type]
     assert new
     assert len(evaluated) == 2
+
+
+def test_it_is_made_again_by_other_scorers(tmp_path, evaluated, model, monkeypatch):
+    measure(world(tmp_path), None, "candidate", model, "dev")  # type: ignore[arg-type]
+    monkeypatch.setattr("castalia.__version__", "99.0")
+    _, new = measure(again(tmp_path), None, "candidate", model, "dev")  # type: ignore[arg-type]
+    assert new
 
 
 def test_vault_is_opened_only_for_a_release(tmp_path, evaluated, model):
@@ -117,3 +134,61 @@ def test_wrong_answers_on_dev_become_failures_to_practise(tmp_path):
     assert (failure.item, failure.answer, failure.target) == (item("dev"), "One.", "round 1")
     store_failures(workspace, results([item("dev")], passed=True), "round 2")
     assert len(workspace.store.read_dataset("failures", Failure)) == 0
+
+
+# Whose failures the replay set corrects
+
+ANSWER = "<|channel|>final<|message|>Four minutes.<|return|>"
+
+
+def recording(folder: Path, answer: str = ANSWER) -> Workspace:
+    """The small world with a recorded DEV answer."""
+    (folder / "dev.jsonl").write_text(json.dumps({"subject": item("dev").subject, "text": answer}) + "\n")
+    return world(folder, evaluation={"recorded_answers": "dev.jsonl"})
+
+
+def stored(workspace: Workspace) -> list[str]:
+    return [failure.answer for failure in workspace.store.read_dataset("failures", Failure)]
+
+
+def test_recorded_answers_are_mined_once_and_again_when_the_file_changed(tmp_path, monkeypatch):
+    mine_recorded_failures(recording(tmp_path), None)  # type: ignore[arg-type]
+    assert stored(again(tmp_path)) == ["Four minutes."]
+    workspace = recording(tmp_path, ANSWER.replace("Four", "Five"))
+    mine_recorded_failures(workspace, None)  # type: ignore[arg-type]
+    assert stored(workspace) == ["Five minutes."]
+    monkeypatch.setattr(castalia.measure, "RecordedTarget", None)
+    mine_recorded_failures(workspace, None)  # type: ignore[arg-type]
+
+
+def test_recorded_answers_come_before_a_measurement(tmp_path):
+    workspace = recording(tmp_path)
+    assert "recorded_answers" in str(why_eval_is_not_mined(workspace))
+    assert "a run takes them from the recorded answers" in failures_in_words(workspace)
+    mine_recorded_failures(workspace, None)  # type: ignore[arg-type]
+    assert failures_in_words(workspace).startswith("1 of openai/gpt-oss-20b, from the recorded answers")
+    assert why_eval_is_not_mined(again(tmp_path)) is None
+
+
+def test_a_round_of_the_loop_comes_before_recorded_answers_and_measurements(tmp_path):
+    workspace = recording(tmp_path)
+    store_failures(workspace, results([item("dev")]), "round 1")
+    mine_recorded_failures(workspace, None)  # type: ignore[arg-type]
+    assert stored(workspace) == ["One."]
+    assert "castalia loop" in str(why_eval_is_not_mined(workspace))
+    assert failures_in_words(workspace) == "1 of round 1, from the last round of `castalia loop`"
+
+
+def test_without_either_the_last_measurement_counts(tmp_path):
+    workspace = world(tmp_path)
+    assert why_eval_is_not_mined(workspace) is None
+    assert "castalia eval" in failures_in_words(workspace)
+    store_failures(workspace, results([item("dev")]), "model", source="eval")
+    assert failures_in_words(workspace) == "1 of model, from the last `castalia eval` on DEV"
+    assert why_eval_is_not_mined(workspace) is None
+
+
+def test_failures_that_somebody_else_stored_are_of_unknown_origin(tmp_path):
+    workspace = world(tmp_path)
+    put(workspace.store, "failures", Failure, [])
+    assert failures_in_words(workspace) == "0 of unknown origin"

@@ -17,6 +17,7 @@ from castalia.workspace import Workspace, open_services, role_identity
 def plan(options: argparse.Namespace) -> int:
     """Prints the state, reason and price of every stage."""
     from castalia.engine import plan as plan_stages
+    from castalia.measure import failures_in_words
     from castalia.oracle import judge_is_writer
     from castalia.workspace import price
 
@@ -36,6 +37,7 @@ def plan(options: argparse.Namespace) -> int:
     print(
         f"\nabout ${sum(known):.2f} known now" + (f"; {open_steps} stages can be estimated once their inputs exist" if open_steps else "")
     )
+    print(f"failures for the replay set: {failures_in_words(workspace)}")
     print(f"budget: {'none set (execution.budget_usd)' if budget is None else f'${budget:.2f}, a hard cap'}")
     return 0
 
@@ -65,14 +67,22 @@ def run(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Prints the quality funnel first, then datasets, money and what waits."""
+    from castalia.measure import failures_in_words
+
     workspace = workspace_of(options)
     store = workspace.store
+    failures = failures_in_words(workspace)
     datasets = [{"dataset": name, "records": store.manifest(name).rows} for name in store.names()]
     funnel = quality_funnel(workspace)
     usage = usage_rows(workspace)
     waiting = store.manifest("review_queue").rows if store.has("review_queue") else 0
     if options.json:
-        print_facts([{"funnel": row} for row in funnel] + datasets + [{"usage": row} for row in usage] + [{"waiting_for_people": waiting}])
+        print_facts(
+            [{"funnel": row} for row in funnel]
+            + datasets
+            + [{"usage": row} for row in usage]
+            + [{"failures": failures, "waiting_for_people": waiting}]
+        )
         return 0
     print("quality: records in, and where they stopped")
     print_table(("dataset", "in", "accepted", "stopped at"), ((r["dataset"], r["in"], r["accepted"], r["stopped"]) for r in funnel))
@@ -81,7 +91,8 @@ def status(options: argparse.Namespace) -> int:
     print("\noracle")
     head = ("stage", "role", "model", "calls", "tokens_in", "tokens_out", "usd", "usd_equivalent")
     print_table(head, ([row[name] for name in head] for row in usage))
-    print(f"\n{waiting} records wait for a person: castalia review")
+    print(f"\nfailures for the replay set: {failures}")
+    print(f"{waiting} records wait for a person: castalia review")
     return 0
 
 

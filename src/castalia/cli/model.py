@@ -49,11 +49,11 @@ def _print_plan(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Measures one model on one bank; DEV failures become the input of the next replay set."""
+    """Measures one model on one bank; DEV failures become the input of the next replay set, where nothing comes before them."""
     require_training()
     from castalia.evaluation.results import summarize
     from castalia.loop import recipe_of
-    from castalia.measure import measure, store_failures
+    from castalia.measure import measure, store_failures, why_eval_is_not_mined
     from castalia.sandbox import open_sandbox
     from castalia.training.models import prepare_base
 
@@ -64,13 +64,16 @@ def evaluate(options: argparse.Namespace) -> int:
     with open_sandbox(sandbox_config.runners, tier=sandbox_config.tier) as sandbox:
         found, _ = measure(workspace, sandbox, "named", folder, which, opened_for=options.opened_for)
     rows = summarize(found)
-    failures = len(store_failures(workspace, found, folder.name)) if which == "dev" else None
+    instead = why_eval_is_not_mined(workspace)
+    failures = len(store_failures(workspace, found, folder.name, source="eval")) if which == "dev" and instead is None else None
     if options.json:
-        print_facts({"group": name, **row._asdict()} for name, row in rows.items())
+        print_facts([*({"group": name, **row._asdict()} for name, row in rows.items()), {"failures_stored": failures}])
         return 0
     print_table(("group", "items", "score", "right", "format valid"), ((name, *row) for name, row in rows.items()))
     if failures is not None:
         print(f"{failures} failures stored for the replay set: castalia run --rebuild build_replay")
+    elif which == "dev":
+        print(f"failures not stored: {instead}")
     return 0
 
 
