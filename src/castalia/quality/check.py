@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from castalia.engine.context import Context
+from castalia.quality.passages import Passages
 from castalia.quality.view import View
 from castalia.records import Document, Outcome
 
@@ -29,6 +31,11 @@ class CheckContext:
     seen_prompts: Mapping[str, str]
     params: Any
     context: Context
+
+    @cached_property
+    def passages(self) -> Passages:
+        """The blocks of all documents, indexed when first needed."""
+        return Passages(list(self.documents.values()))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond"
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from castalia.quality.view import View, cited_blocks
@@ -16,39 +16,55 @@ _K1, _B = 1.2, 0.75
 _SHORTEST_PASSAGE = 6  # words; shorter blocks are headings and labels that support nothing
 
 
-def independent_passages(views: Sequence[View], documents: Sequence[Document], *, per_record: int) -> list[tuple[Document, int]]:
-    """The `per_record` best blocks for each record from pages that no record of the group cites, in page order."""
-    by_id = {document.id: document for document in documents}
-    own = {document.url for view in views for document, _ in cited_blocks(view, by_id)}
-    index = [
-        (document, block.number, _words(block.text))
-        for document in sorted(documents, key=lambda document: document.url)
-        if document.url not in own
-        for block in document.blocks
-        if block.kind != "heading"
-    ]
-    index = [entry for entry in index if len(entry[2]) >= _SHORTEST_PASSAGE]
-    if not index:
-        return []
-    frequency = Counter(word for _, _, words in index for word in set(words))
-    mean_length = sum(len(words) for _, _, words in index) / len(index)
-    chosen: dict[tuple[str, int], Document] = {}
-    for view in views:
-        query = set(_words(f"{view.question} {view.answer}"))
-        scored = [(_bm25(query, words, frequency, len(index), mean_length), document, number) for document, number, words in index]
-        scored.sort(key=lambda entry: (-entry[0], entry[1].url, entry[2]))
-        chosen.update({(document.url, number): document for score, document, number in scored[:per_record] if score > 0})
-    return [(document, number) for (_, number), document in sorted(chosen.items(), key=lambda item: item[0])]
+class Passages:
+    """All blocks that could serve as passages, indexed by word once for all records."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._by_id = {document.id: document for document in documents}
+        self._blocks: list[tuple[Document, int, tuple[str, ...]]] = []
+        self._of_page: defaultdict[str, list[int]] = defaultdict(list)
+        self._postings: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for document in sorted(documents, key=lambda document: document.url):
+            for block in document.blocks:
+                words = _words(block.text)
+                if block.kind != "heading" and len(words) >= _SHORTEST_PASSAGE:
+                    self._add(document, block.number, words)
+        self._length = sum(len(words) for _, _, words in self._blocks)
+
+    def independent_of(self, view: View, count: int) -> list[tuple[Document, int]]:
+        """The `count` best blocks for a record from pages that it doesn't cite, best first. A copy of a cited block, or of a better
+        passage, is no other source and left out."""
+        cited = cited_blocks(view, self._by_id)
+        own = [number for url in {document.url for document, _ in cited} for number in self._of_page[url]]
+        seen = {_words(document.blocks[number].text) for document, number in cited}
+        found: list[tuple[Document, int]] = []
+        for _, number in sorted((-score, number) for number, score in self._scores(view, own).items()):
+            document, block, words = self._blocks[number]
+            if len(found) < count and words not in seen:
+                seen.add(words)
+                found.append((document, block))
+        return found
+
+    def _add(self, document: Document, number: int, words: tuple[str, ...]) -> None:
+        for word, times in Counter(words).items():
+            self._postings[word].append((len(self._blocks), times))
+        self._of_page[document.url].append(len(self._blocks))
+        self._blocks.append((document, number, words))
+
+    def _scores(self, view: View, own: Sequence[int]) -> dict[int, float]:
+        """Score by block number, of blocks outside `own` that share a word with the record; rarity is that among these blocks."""
+        others = len(self._blocks) - len(own)
+        mean_length = (self._length - sum(len(self._blocks[number][2]) for number in own)) / max(1, others)
+        inside = frozenset(own)
+        scores: defaultdict[int, float] = defaultdict(float)
+        for word in sorted(set(_words(f"{view.question} {view.answer}"))):  # sorted: sums of floats depend on their order
+            postings = [posting for posting in self._postings.get(word, ()) if posting[0] not in inside]
+            rarity = math.log(1 + (others - len(postings) + 0.5) / (len(postings) + 0.5))
+            for number, times in postings:
+                length = len(self._blocks[number][2]) / mean_length
+                scores[number] += rarity * times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * length))
+        return scores
 
 
-def _bm25(query: set[str], words: Sequence[str], frequency: Counter[str], blocks: int, mean_length: float) -> float:
-    counts = Counter(words)
-    score = 0.0
-    for word in query & counts.keys():
-        rarity = math.log(1 + (blocks - frequency[word] + 0.5) / (frequency[word] + 0.5))
-        score += rarity * counts[word] * (_K1 + 1) / (counts[word] + _K1 * (1 - _B + _B * len(words) / mean_length))
-    return score
-
-
-def _words(text: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(text)]
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in _WORD.findall(text))

@@ -2,14 +2,15 @@
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import cast
+from typing import cast, get_args
 
 from pydantic import Field, field_validator
 
 from castalia.engine import ExecutingParams, Stage
 from castalia.engine.context import Context
-from castalia.errors import MissingRecording
+from castalia.errors import CastaliaError, ConfigError, MissingRecording, OracleRefused, SandboxUnavailable
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
 from castalia.quality.checks import policy, schema
 from castalia.quality.layers import LAYERS, layers_with
@@ -17,8 +18,10 @@ from castalia.quality.review import review_queue
 from castalia.quality.view import View, by_group, view_record
 from castalia.records import (
     DATASETS,
+    RELEASING,
     Document,
     Leak,
+    Outcome,
     Provenance,
     Record,
     ReviewItem,
@@ -69,7 +72,8 @@ async def verify_records(inputs: Mapping[str, Sequence[Record]], params: VerifyP
                 finding = findings.get(view.record.id)
                 if finding is not None:
                     verdicts[view.record.id].append(_verdict(view, layer.number, check.name, finding))
-        standing = [view for view in standing if all(verdict.outcome in ("pass", "flag") for verdict in verdicts[view.record.id])]
+        # A person may still stand in for a verdict that no judge gave, so such a record is looked at by the layers below, too.
+        standing = [view for view in standing if all(verdict.outcome in (*RELEASING, "abstain") for verdict in verdicts[view.record.id])]
     for view in views:
         for verdict in verdicts[view.record.id]:
             yield verdict
@@ -78,22 +82,58 @@ async def verify_records(inputs: Mapping[str, Sequence[Record]], params: VerifyP
 
 
 async def _run(check: RecordCheck | GroupCheck, views: Sequence[View], checks: CheckContext) -> Mapping[str, Finding]:
-    """Findings by record id; records to which the check doesn't apply have none."""
+    """Findings by record id; records to which the check doesn't apply have none. A check that can't run leaves its records waiting."""
     if isinstance(check, RecordCheck):
-        results = await asyncio.to_thread(lambda: [(view.record.id, check.run(view, checks)) for view in views])
+        results = await asyncio.to_thread(lambda: [(view.record.id, _look(check, view, checks)) for view in views])
         return {identity: finding for identity, finding in results if finding is not None}
-    groups = list(by_group([view for view in views if check.applies(view)]).values())
+    findings: dict[str, Finding] = {}
+    concerned: list[View] = []
+    for view in views:
+        try:
+            if check.applies(view):
+                concerned.append(view)
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; its records wait
+            findings[view.record.id] = _could_not_run(check.name, error)
+    groups = list(by_group(concerned).values())
     answers = await asyncio.gather(*(check.run(group, checks) for group in groups), return_exceptions=True)
     missing = [answer for answer in answers if isinstance(answer, MissingRecording)]
     if missing:
         raise MissingRecording(f"{len(missing)} of {len(groups)} {check.name!r} verdicts have no recording; the first: {missing[0]}")
-    findings: dict[str, Finding] = {}
     for group, answer in zip(groups, answers, strict=True):
-        if isinstance(answer, BaseException):
-            raise answer
+        shown = Counter(view.label for view in group)
         for view in group:
-            findings[view.record.id] = answer.get(view.label, Finding("abstain", "the check gave no finding"))
+            if isinstance(answer, BaseException):
+                found: object = _could_not_run(check.name, answer)
+            elif shown[view.label] > 1:
+                found = Finding("abstain", f"{shown[view.label]} records of {view.group!r} were shown as {view.label!r}")
+            else:
+                found = answer.get(view.label, Finding("abstain", "the check gave no finding"))
+            findings[view.record.id] = _sound(check.name, found)
     return findings
+
+
+def _look(check: RecordCheck, view: View, checks: CheckContext) -> Finding | None:
+    try:
+        found = check.run(view, checks)
+    except Exception as error:  # noqa: BLE001 - as above
+        return _could_not_run(check.name, error)
+    return None if found is None else _sound(check.name, found)
+
+
+def _could_not_run(check: str, error: BaseException) -> Finding:
+    """The record waits where the check is broken, its plug-in included. What stops the whole run is raised again: a budget, a recording
+    that is missing, a full disk, an interrupt."""
+    stops_the_run = isinstance(error, CastaliaError) and not isinstance(error, ConfigError | SandboxUnavailable | OracleRefused)
+    if stops_the_run or not isinstance(error, Exception):
+        raise error
+    return Finding("waiting", f"check {check!r} could not run: {type(error).__name__}: {error}")
+
+
+def _sound(check: str, found: object) -> Finding:
+    """What a check gave, if it is a finding: plug-ins may give anything."""
+    if isinstance(found, Finding) and found.outcome in get_args(Outcome):
+        return found
+    return Finding("waiting", f"check {check!r} gave {found!r:.80}, which is no Finding with one of the outcomes {get_args(Outcome)}")
 
 
 def _verdict(view: View, layer: int, check: str, finding: Finding) -> Verdict:
@@ -113,7 +153,7 @@ _PROMPTS = tuple(check.prompt for layer in LAYERS for check in layer.checks if i
 
 STAGE = Stage(
     name="verify",
-    version=1,
+    version=2,
     run=verify_records,
     params=VerifyParams,
     prompts=(*_PROMPTS, policy.RULES),

@@ -1,6 +1,6 @@
 """Layer 3: claims are taken apart and held against passages that the record was not written from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from castalia.errors import AnswerUnusable, OracleRefused
 from castalia.quality.check import CheckContext, Finding, GroupCheck
-from castalia.quality.checks.judge import delimiter, labeled_blocks, sole_answers
-from castalia.quality.passages import independent_passages
-from castalia.quality.view import View
+from castalia.quality.checks.judge import block_labels, delimiter, labeled_blocks, sole_answers
+from castalia.quality.view import View, cited_blocks
 
 
 class Claim(BaseModel):
@@ -41,22 +40,29 @@ class FactsAnswer(BaseModel):
 
 
 async def _facts(views: Sequence[View], ctx: CheckContext) -> Mapping[str, Finding]:
-    found = independent_passages(views, list(ctx.documents.values()), per_record=ctx.params.passages_per_record)
-    passages = labeled_blocks(found)
-    if not passages:
-        return {view.label: Finding("flag", "no other source speaks of this") for view in views}
-    values = {"records": views, "passages": passages, "delimiter": delimiter(passages, views)}
+    chosen = {view.label: ctx.passages.independent_of(view, ctx.params.passages_per_record) for view in views}
+    alone = {view.label: Finding("flag", "no other source speaks of this") for view in views if not chosen[view.label]}
+    asked = [view for view in views if view.label not in alone]
+    if not asked:
+        return alone
+    blocks = [block for found in chosen.values() for block in found]
+    passages, labels = labeled_blocks(blocks), block_labels(blocks)
+    own = {view.label: {document.url for document, _ in cited_blocks(view, ctx.documents)} for view in asked}
+    # What is chosen for one record may stand on the page of another, for which it is then no independent source.
+    independent = {view.label: [label for (url, _), label in labels.items() if url not in own[view.label]] for view in asked}
+    values = {"records": asked, "passages": passages, "independent": independent, "delimiter": delimiter(passages, asked)}
     try:
         answer = await ctx.context.ask("facts", views[0].group, values, FactsAnswer, role="judge")
     except AnswerUnusable as error:
-        return {view.label: Finding("abstain", f"the judge gave no usable verdict: {error}") for view in views}
+        return alone | {view.label: Finding("abstain", f"the judge gave no usable verdict: {error}") for view in asked}
     except OracleRefused as error:
-        return {view.label: Finding("waiting", f"the judge could not be asked: {error}") for view in views}
+        return alone | {view.label: Finding("waiting", f"the judge could not be asked: {error}") for view in asked}
     by_label = sole_answers(answer.value.records, lambda record: record.record)
-    return {view.label: _finding(by_label.get(view.label), passages, answer.call) for view in views}
+    return alone | {view.label: _finding(by_label.get(view.label), passages, independent[view.label], answer.call) for view in asked}
 
 
-def _finding(record: ClaimedRecord | None, passages: Mapping[str, str], call: str) -> Finding:
+def _finding(record: ClaimedRecord | None, passages: Collection[str], independent: Collection[str], call: str) -> Finding:
+    """What the claims of a record add up to. Any passage can refute; only those of other pages can support."""
     if record is None or not record.claims:
         return Finding("abstain", "the judge named no claim of this record, or took it apart twice", calls=(call,))
     cited = tuple(dict.fromkeys(label for claim in record.claims for label in claim.passages))
@@ -68,7 +74,7 @@ def _finding(record: ClaimedRecord | None, passages: Mapping[str, str], call: st
         return Finding("abstain", f"the judge refutes without a passage: {refuted[0].claim}", calls=(call,))
     if refuted:
         return Finding("fail", f"refuted: {next(claim.claim for claim in refuted if claim.passages)}", cited, (call,))
-    open_claims = [claim.claim for claim in record.claims if claim.verdict != "supported" or not claim.passages]
+    open_claims = [claim.claim for claim in record.claims if claim.verdict != "supported" or not set(claim.passages) & set(independent)]
     if open_claims:
         return Finding("flag", f"no other source settles: {open_claims[0]}", cited, (call,))
     return Finding("pass", f"{len(record.claims)} claims supported by other sources", cited, (call,))

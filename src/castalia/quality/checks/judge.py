@@ -33,12 +33,19 @@ class JudgeAnswer(BaseModel):
     verdicts: list[JudgedRecord]
 
 
-def labeled_blocks(found: Iterable[tuple[Document, int]]) -> dict[str, str]:
-    """The text of blocks by label, in page order. A label is `PAGE:NUMBER`, short enough to cite; PAGE is the end of the URL, as
-    long as it takes to tell the pages apart."""
-    blocks = {(document.url, number): document.blocks[number].text for document, number in found}
+def block_labels(found: Iterable[tuple[Document, int]]) -> dict[tuple[str, int], str]:
+    """The label of each block (URL, number), in page order: `PAGE:NUMBER`, short enough to cite; PAGE is the end of the URL, as long as
+    it takes to tell the pages apart."""
+    blocks = {(document.url, number) for document, number in found}
     names = _page_names({url for url, _ in blocks})
-    return {f"{names[url]}:{number}": text for (url, number), text in sorted(blocks.items())}
+    return {(url, number): f"{names[url]}:{number}" for url, number in sorted(blocks)}
+
+
+def labeled_blocks(found: Iterable[tuple[Document, int]]) -> dict[str, str]:
+    """The text of blocks by label, in page order."""
+    blocks = list(found)
+    texts = {(document.url, number): document.blocks[number].text for document, number in blocks}
+    return {label: texts[block] for block, label in block_labels(blocks).items()}
 
 
 def source_blocks(views: Sequence[View], documents: Mapping[str, Document]) -> dict[str, str]:
