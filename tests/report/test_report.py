@@ -8,14 +8,31 @@ from typing import Any
 import pytest
 
 from castalia.config import load_config
+from castalia.errors import StoreError
 from castalia.evaluation.gate import Decision, GuardVerdict
 from castalia.evaluation.results import ItemResult
-from castalia.records import Page, SuiteItem, TaxonomyNode
-from castalia.summary import Curve, ScoreRow, Summary, summarize
-from castalia.ui.charts import curve_chart, funnel_chart, score_chart
+from castalia.measure import decision_fingerprint
+from castalia.records import CATEGORIES, Page, SuiteItem, TaxonomyNode
+from castalia.summary import Curve, Example, ScoreRow, Summary, summarize
+from castalia.summary.comparison import CHANGES, choose_examples
+from castalia.ui.charts import curve_chart, score_chart, yield_chart
 from castalia.ui.report import render_report, write_report
 from castalia.workspace import Workspace, open_workspace
-from small_world import ask_user, configuration, document, item, page, put, world
+from small_world import (
+    ask_user,
+    configuration,
+    document,
+    item,
+    page,
+    pair,
+    passed,
+    put,
+    replay,
+    reward,
+    sft,
+    trace_example,
+    world,
+)
 
 EVIL = "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>"
 
@@ -53,14 +70,26 @@ def measured(folder: Path) -> Workspace:
     put(workspace.store, "taxonomy", TaxonomyNode, [node])
     for model, right in (("base", False), ("candidate", True)):
         put(workspace.store, f"results.{model}.dev", ItemResult, [result(one, right, EVIL) for one in items])
-        put(workspace.store, f"results.{model}.gate", ItemResult, [result(one, right, "SECRET GATE ANSWER") for one in gate])
-    guard = GuardVerdict(name=EVIL, status="not measured", items=0, reason=EVIL)
-    decided = Decision(
-        round=1, promote=True, reasons=(EVIL,), items=8, clusters=1, before=0, after=1, difference=1, error=0.1, interval_low=0.8,
-        interval_high=1, alpha=0.03, lower_bound=0.7, mcnemar_p=0.01, minimal_detectable_effect=0.3, guards=(guard,),
-    )  # fmt: skip
-    put(workspace.store, "decisions", Decision, [decided])
+    before, after = ([result(one, right, "SECRET GATE ANSWER") for one in gate] for right in (False, True))
+    put(workspace.store, "results.base.gate", ItemResult, before)
+    put(workspace.store, "results.candidate.gate", ItemResult, after)
+    decide(workspace, [decision(1, guards=(GuardVerdict(name=EVIL, status="not measured", items=0, reason=EVIL),))], before, after)
     return workspace
+
+
+def decision(number: int, promote: bool = True, **changes: Any) -> Decision:
+    values = {
+        "round": number, "promote": promote, "reasons": (EVIL,), "items": 8, "clusters": 1, "before": 0.0, "after": 1.0, "difference": 1.0,
+        "error": 0.1, "interval_low": 0.8, "interval_high": 1.0, "alpha": 0.03, "lower_bound": 0.7, "mcnemar_p": 0.01,
+        "minimal_detectable_effect": 0.3, "guards": (),
+    }  # fmt: skip
+    return Decision.model_validate(values | changes)
+
+
+def decide(workspace: Workspace, decisions: list[Decision], before: list[ItemResult], after: list[ItemResult]) -> None:
+    """Stores decisions, the last of them made from these results."""
+    fingerprint = decision_fingerprint(decisions[-1].round, before, after)
+    workspace.store.write_dataset("decisions", Decision, decisions, fingerprint=fingerprint)
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +117,11 @@ def test_the_page_asks_nothing_of_anybody(html):
 
 
 def test_it_shows_decision_scores_funnel_licences_and_costs(html):
-    assert "Promoted" in html
+    assert "Round 1: promoted" in html
     assert "95 % interval +80.0 to +100.0" in html
     assert "(excludes 0)" in html
     assert re.search(r"<td>MIT</td><td class=\"n\">1</td>", html)
-    assert "records wait for a person" in html
+    assert "records were drawn for review" in html
     assert "build_sft" in html  # the call in the ledger
 
 
@@ -102,20 +131,19 @@ def test_gate_items_are_never_shown(html):
 
 
 def test_charts_escape_what_they_are_given():
-    curves = [Curve(EVIL, "loss", ((0, 1.0), (1, 0.5)))]
     rows = [ScoreRow(EVIL, 3, 0.1, 0.9, 0.0, 1.0)]
-    for svg in (curve_chart(curves), score_chart(rows), funnel_chart({EVIL: 3, "b": 1})):
+    for svg in (curve_chart(Curve(EVIL, "loss", ((0, 1.0), (1, 0.5)))), score_chart(rows), yield_chart([(EVIL, 3), ("b", 1)])):
         assert svg.startswith("<svg")
         assert not [tag for tag, _ in tags(svg) if tag in ("script", "image", "img", "foreignobject")]
-    assert [curve_chart([]), score_chart([]), funnel_chart({})] == ["", "", ""]
+    assert [score_chart([]), yield_chart([])] == ["", ""]
 
 
 def test_an_empty_workspace_has_a_report_that_says_what_to_do(tmp_path):
     summary = summarize(open_workspace(load_config([configuration(tmp_path)])))
     html = render_report(summary)
-    assert "No model was trained and measured yet." in html
+    assert "No model was trained and measured yet" in html
     assert "castalia train" in html
-    assert (summary.stages, summary.decision, summary.release) == ((), None, "")
+    assert (summary.stages, summary.rounds, summary.release) == ((), (), "")
 
 
 def test_the_same_summary_gives_the_same_bytes_and_nothing_unfinished_stays(tmp_path):
@@ -127,7 +155,8 @@ def test_the_same_summary_gives_the_same_bytes_and_nothing_unfinished_stays(tmp_
 
 def test_a_category_of_one_cluster_is_shown_without_an_interval(tmp_path):
     summary = summarize(measured(tmp_path))
-    assert [(row.category, row.items, row.before, row.after, row.low) for row in summary.scores] == [
+    assert summary.comparison
+    assert [(row.category, row.items, row.before, row.after, row.low) for row in summary.comparison.scores] == [
         ("knowledge", 8, 0.0, 1.0, None), ("all", 8, 0.0, 1.0, None),
     ]  # fmt: skip
     assert "too few independent items" in render_report(summary)
@@ -143,8 +172,6 @@ def test_the_licences_are_those_of_pages_that_were_used(tmp_path):
 
 
 def test_the_funnel_counts_records_still_standing_after_each_layer(tmp_path):
-    from small_world import pair, passed, replay, reward, sft, trace_example
-
     verdicts = [
         passed(sft(), "sft"), passed(trace_example(), "sft", layer=2, check="consistency", outcome="fail"), passed(pair(), "preferences"),
         passed(reward(), "rewards", layer=5, check="policy", outcome="flag"), passed(replay(), "replay", layer=4, outcome="abstain"),
@@ -155,15 +182,110 @@ def test_the_funnel_counts_records_still_standing_after_each_layer(tmp_path):
     assert (funnel["rewards"].standing[-1], funnel["rewards"].flagged) == (1, 1)
 
 
-def test_coverage_counts_records_by_taxonomy_node(tmp_path):
-    workspace = world(tmp_path)
+def test_coverage_counts_accepted_records_by_node_and_agrees_with_the_funnel(tmp_path):
+    verdicts = [
+        passed(sft(), "sft"), passed(trace_example(), "sft", outcome="fail"), passed(pair(), "preferences"), passed(reward(), "rewards"),
+        passed(replay(), "replay"),
+    ]  # fmt: skip
+    workspace = world(tmp_path, changes={"verdicts": verdicts})
     nodes = [
         TaxonomyNode(key=key, category="knowledge", title="t", description="d", abilities=()) for key in ("knowledge/tea", "knowledge/cups")
     ]
     put(workspace.store, "taxonomy", TaxonomyNode, nodes)
-    coverage = dict(summarize(workspace).coverage)
-    assert coverage["knowledge/tea"] == {"sft": 2, "preferences": 1, "rewards": 1, "replay": 1, "suite": 3}
-    assert set(coverage["knowledge/cups"].values()) == {0}
+    summary = summarize(workspace)
+    rows = {row.node: row for row in summary.coverage}
+    assert rows["knowledge/tea"].accepted == {row.dataset: row.accepted for row in summary.funnel}
+    assert rows["knowledge/tea"].accepted["sft"] == 1
+    assert rows["knowledge/tea"].suite == 3
+    assert set(rows["knowledge/cups"].accepted.values()) == {0}
+    assert dict(summary.yields)["accepted"] == 4
+
+
+def test_costs_add_up_to_the_total(tmp_path):
+    summary = summarize(world(tmp_path))
+    assert summary.usage.total.calls == sum(row.calls for row in summary.usage.rows) == 1
+
+
+# Before and after
+
+
+def answered(workspace: Workspace, model: str, right: int, of: int = 8) -> list[ItemResult]:
+    """GATE results of `model`, the first `right` of them right, stored."""
+    found = [result(item("gate", number), number < right, model) for number in range(of)]
+    put(workspace.store, f"results.{model}.gate", ItemResult, found)
+    return found
+
+
+def test_a_later_round_is_compared_with_the_promoted_model_as_its_decision_was(tmp_path):
+    workspace = world(tmp_path)
+    answered(workspace, "base", 0)
+    before, after = answered(workspace, "promoted", 3), answered(workspace, "candidate", 5)
+    decide(workspace, [decision(1), decision(2, promote=False, before=3 / 8, after=5 / 8, difference=2 / 8)], before, after)
+    summary = summarize(workspace)
+    assert summary.comparison
+    overall = summary.comparison.scores[-1]
+    assert (summary.comparison.before, overall.before, overall.after) == ("promoted", 3 / 8, 5 / 8)
+    assert [(round.decision.round, round.against) for round in summary.rounds] == [(1, 0), (2, 1)]
+    html = render_report(summary)
+    assert "against the model of round 1" in html
+    assert "Round 2: not promoted" in html
+
+
+def test_results_that_no_decision_was_made_from_are_not_shown_beside_one(tmp_path):
+    workspace = measured(tmp_path)
+    answered(workspace, "candidate", 1)
+    summary = summarize(workspace)
+    assert summary.comparison is None
+    html = render_report(summary)
+    assert "Round 1: promoted" in html
+    assert "measured since and is not decided yet" in html
+
+
+def test_dev_answers_of_another_candidate_are_not_shown(tmp_path):
+    workspace = measured(tmp_path)
+    newer = [result(item("dev", n), True).model_copy(update={"target": "another"}) for n in range(3)]
+    put(workspace.store, "results.candidate.dev", ItemResult, newer)
+    comparison = summarize(workspace).comparison
+    assert comparison
+    assert (comparison.examples, comparison.changes) == ((), {})
+
+
+def test_examples_are_chosen_in_turn_over_categories_and_what_became_of_them():
+    every = [
+        Example(category, change, f"{category} {change} {n}", "", "") for n in range(3) for category in CATEGORIES for change in CHANGES
+    ]
+    chosen = choose_examples(every, 16)
+    assert {(example.change, example.category) for example in chosen} == {
+        (change, category) for change in CHANGES for category in CATEGORIES
+    }
+    assert [example.category for example in chosen] == list(CATEGORIES) * 4
+    mostly_won = [example for example in every if example.change == "won" or example.question == "skills lost 2"]
+    assert [example.change for example in choose_examples(mostly_won, 6)] == ["won"] * 5 + ["lost"]
+
+
+# Training
+
+
+def test_a_killed_training_is_shown_as_far_as_it_got(tmp_path):
+    workspace = world(tmp_path)
+    stage = workspace.training / "round-1" / "sft"
+    stage.mkdir(parents=True)
+    (stage / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.5}\n{"step": 3, "lo')
+    summary = summarize(workspace)
+    [row] = summary.training
+    assert (row.stage, row.steps, row.result) == ("sft", 2, None)
+    assert summary.curves == (Curve("sft", "loss", ((1.0, 2.0), (2.0, 1.5))),)
+    assert "not finished" in render_report(summary)
+
+
+def test_a_report_that_can_not_be_written_says_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    summary = summarize(world(tmp_path / "world"))
+    with pytest.raises(StoreError, match="--out"):
+        write_report(summary, tmp_path / "file" / "report.html")
+    with pytest.raises(StoreError, match="can't be written"):
+        write_report(summary, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "world"]
 
 
 def test_a_world_is_what_these_tests_believe(tmp_path):

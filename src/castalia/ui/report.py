@@ -1,38 +1,56 @@
 """The static report: one HTML file with everything in it, no script, no request to anywhere."""
 
+import contextlib
 import os
 from importlib import resources
 from pathlib import Path
 
 import jinja2
 
+from castalia import __version__
+from castalia.errors import StoreError
 from castalia.summary import LAYERS, Summary
-from castalia.ui.charts import curve_chart, funnel_chart, score_chart
+from castalia.ui.charts import curve_chart, score_chart, yield_chart
 
 
 def write_report(summary: Summary, path: Path) -> Path:
-    """Renders `summary` to `path`, atomically; the same summary gives the same bytes. Returns the path."""
+    """Renders `summary` to `path`, atomically; the same summary gives the same bytes. Returns the path.
+
+    Raises StoreError when the file can't be written.
+    """
     page = render_report(summary)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(page, encoding="utf-8")
-    os.replace(unfinished, path)  # noqa: PTH105 - Path.replace is the same call with a worse name for a reader
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(page, encoding="utf-8")
+        os.replace(unfinished, path)  # noqa: PTH105 - Path.replace is the same call with a worse name for a reader
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise StoreError(f"the report can't be written to {str(path)!r}: {error.strerror}; name a file you may write with --out") from error
     return path
 
 
 def render_report(summary: Summary) -> str:
     """The page as HTML. Every value is escaped by the template engine; only our own SVG is not."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": _percent, "points": _points}
+    environment.filters |= {"percent": _percent, "points": _points, "count": _count, "usd": _usd, "counted": _counted, "excerpt": excerpt}
     template = environment.from_string(resources.files("castalia.ui").joinpath("pages/report.html.j2").read_text(encoding="utf-8"))
-    metrics = sorted({curve.metric for curve in summary.curves})
     return template.render(
         s=summary,
         layers=LAYERS,
-        charts=[curve_chart([curve for curve in summary.curves if curve.metric == metric]) for metric in metrics],
-        scores=score_chart(summary.scores),
-        funnel=funnel_chart({row.datasets: row.kept for row in summary.stages}),
+        version=__version__,
+        curves=[curve_chart(curve) for curve in summary.curves],
+        scores=score_chart(summary.comparison.scores) if summary.comparison else "",
+        yields=yield_chart(summary.yields),
     )
+
+
+def excerpt(text: str, lines: int = 6, characters: int = 320) -> str:
+    """The beginning of a text, and how much of it is left out."""
+    shown = "\n".join(text.split("\n")[:lines])[:characters]
+    left = len(text) - len(shown)
+    return f"{shown} … ({left:,} more characters)" if left > 0 else shown or "(nothing)"
 
 
 def _percent(value: float | None) -> str:
@@ -40,4 +58,18 @@ def _percent(value: float | None) -> str:
 
 
 def _points(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.1f}"
+    return "–" if value is None else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _usd(value: float) -> str:
+    """Cents where they say something, and more digits below a cent."""
+    return f"${value:,.2f}" if value == 0 or value >= 0.01 else f"${value:.4f}"
+
+
+def _counted(pairs: tuple[tuple[str, int], ...]) -> str:
+    """`name: count, name: count`."""
+    return ", ".join(f"{name}: {count:,}" for name, count in pairs)
