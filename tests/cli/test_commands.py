@@ -80,7 +80,7 @@ def test_an_interrupt_names_the_command_that_goes_on(monkeypatch, capsys):
     def interrupted(options: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("castalia.cli.data.plan", interrupted)
+    monkeypatch.setattr("castalia.cli.plan.plan", interrupted)
     assert main(["plan", "--set", "sources.sites=[https://a.example/, https://b.example/]"]) == 130
     assert "castalia plan --set 'sources.sites=[https://a.example/, https://b.example/]'" in capsys.readouterr().err
 

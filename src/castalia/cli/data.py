@@ -1,4 +1,4 @@
-"""Commands of the data half: plan, run, status, show, trace, release, export, review."""
+"""Commands of the data half: run, status, show, trace, release, export, review."""
 
 import argparse
 import asyncio
@@ -11,39 +11,15 @@ from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import InputError
 from castalia.records import Record, Reject, ReviewItem, Verdict
-from castalia.workspace import Workspace, open_services, role_identity
-
-
-def plan(options: argparse.Namespace) -> int:
-    """Prints the state, reason and price of every stage."""
-    from castalia.engine import plan as plan_stages
-    from castalia.measure import failures_in_words
-    from castalia.oracle import judge_is_writer
-    from castalia.workspace import price
-
-    workspace = workspace_of(options)
-    steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace))
-    if judge_is_writer(workspace.config.oracles):
-        print(
-            "warning: the judge is the writer, and models prefer what they wrote; name another model under oracles.judge", file=sys.stderr
-        )
-    if options.json:
-        print_facts({"stage": s.name, "state": s.state, "reason": s.reason, "calls": s.calls, "usd": s.usd} for s in steps)
-        return 0
-    print_table(("stage", "state", "calls", "usd", "why"), ((s.name, s.state, s.calls, s.usd, s.reason) for s in steps))
-    known = [step.usd for step in steps if step.usd is not None]
-    open_steps = sum(step.usd is None for step in steps)
-    budget = workspace.config.execution.budget_usd
-    print(
-        f"\nabout ${sum(known):.2f} known now" + (f"; {open_steps} stages can be estimated once their inputs exist" if open_steps else "")
-    )
-    print(f"failures for the replay set: {failures_in_words(workspace)}")
-    print(f"budget: {'none set (execution.budget_usd)' if budget is None else f'${budget:.2f}, a hard cap'}")
-    return 0
+from castalia.workspace import Workspace, open_services
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs what is not fresh."""
+    if options.dry_run:
+        from castalia.cli.plan import dry_run
+
+        return dry_run(options)
     from castalia.datasets import make_datasets
 
     workspace = workspace_of(options)

@@ -16,7 +16,7 @@ _EPILOG = """the usual way:
   castalia train; castalia eval
 
 exit codes: 0 done, 2 configuration, 3 input, 4 store, 5 stale stage, 6 oracle, 7 sandbox, 8 release refused,
-9 training refused, 130 interrupted
+9 training refused, 10 training failed, 130 interrupted
 """
 
 
@@ -61,9 +61,14 @@ def _start_commands(command: Callable[..., _Parser]) -> None:
 
 
 def _data_commands(command: Callable[..., _Parser]) -> None:
-    command("plan", "castalia.cli.data:plan", "show what would run, why, and what it would cost; run nothing")
+    command("plan", "castalia.cli.plan:plan", "show what would run, why, and what it would cost; run nothing")
     run = command("run", "castalia.cli.data:run", "run every stage that is missing or was asked to be rebuilt")
     run.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write down every prompt that would be asked now, with counts and worst-case money; ask nothing",
+    )
     run.add_argument(
         "--rebuild", action="append", default=[], metavar="STAGE", help="make it again, and what depends on it; `all` for everything"
     )
@@ -93,8 +98,15 @@ def _model_commands(command: Callable[..., _Parser]) -> None:
     train = command("train", "castalia.cli.model:train", "train the target on what passed quality control, and let the gate decide")
     train.add_argument("--plan", action="store_true", help="print batch split, memory and steps; train nothing")
     train.add_argument("--gpus", type=int, default=None, help="plan for so many GPUs (default: what this machine has)")
+    train.add_argument("--export", type=Path, metavar="OUT", help="write the promoted model, adapter merged, as a folder servers load")
+    train.add_argument("--model", type=Path, metavar="FOLDER", help="export this model instead of the promoted one")
     evaluate = command("eval", "castalia.cli.model:evaluate", "measure a model on the frozen suite")
     evaluate.add_argument("model", nargs="?", type=Path, help="model folder (default: the latest trained, else the base)")
+    evaluate.add_argument(
+        "--server", metavar="URL", help="measure a served model instead: OpenAI-compatible, such as http://localhost:8000/v1"
+    )
+    evaluate.add_argument("--model", dest="served_model", metavar="NAME", help="the model as the server calls it")
+    evaluate.add_argument("--api-key-env", metavar="VARIABLE", help="environment variable that holds the server's key")
     evaluate.add_argument("--bank", choices=("dev", "gate", "vault"), default="dev", help="which bank (default: dev)")
     evaluate.add_argument("--opened-for", default="", metavar="RELEASE", help="the release for which VAULT is opened")
     loop = command("loop", "castalia.cli.model:loop", "evaluate, correct failures, retrain and gate, until it no longer pays")

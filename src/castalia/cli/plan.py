@@ -1,0 +1,123 @@
+"""`castalia plan` and `castalia run --dry-run`: what a run would do, ask and cost. Nothing is sent."""
+
+import argparse
+import asyncio
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from castalia.cli.common import print_facts, print_table, workspace_of
+from castalia.cli.oracle import usd
+from castalia.engine import PlannedStage
+from castalia.engine import plan as plan_stages
+from castalia.estimate import StageEstimate, estimate
+from castalia.measure import failures_in_words
+from castalia.oracle import REFERENCE_PRICE, judge_is_writer
+from castalia.workspace import Workspace, price, role_identity
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Prints state and reason of every stage, and what it would ask at which price."""
+    workspace = workspace_of(options)
+    steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace))
+    estimates = {found.stage: found for found in estimate(workspace, steps)}
+    if judge_is_writer(workspace.config.oracles):
+        print(
+            "warning: the judge is the writer, and models prefer what they wrote; name another model under oracles.judge", file=sys.stderr
+        )
+    if options.json:
+        print_facts(_facts(step, estimates.get(step.name)) for step in steps)
+        print_facts([{"total": _total(list(estimates.values()))}])
+        return 0
+    rows = [(step.name, step.state, *_cells(estimates.get(step.name)), step.reason) for step in steps]
+    print_table(("stage", "state", "calls", "usd", "from", "why"), rows)
+    _print_total(workspace, steps, list(estimates.values()))
+    return 0
+
+
+def _facts(step: PlannedStage, found: StageEstimate | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"stage": step.name, "state": step.state, "reason": step.reason, "calls": step.calls, "usd": step.usd}
+    if found is not None:
+        facts |= {
+            "calls": round(found.calls), "calls_error": round(found.calls_error), "usd": found.usd, "usd_error": found.usd_error,
+            "usd_equivalent": found.usd_equivalent, "from": found.basis, "by_prompt": {name: round(n) for name, n in found.by_prompt.items()},
+        }  # fmt: skip
+    return facts
+
+
+def _cells(found: StageEstimate | None) -> tuple[str, str, str]:
+    if found is None or round(found.calls) == 0:
+        return ("0", "$0", "")
+    calls = _around(found.calls, found.calls_error)
+    money = "price unknown" if found.usd is None else usd(found.usd)
+    return (calls, money, found.basis)
+
+
+def _around(value: float, error: float) -> str:
+    return f"{round(value):,}" + (f" ± {math.ceil(error):,}" if error >= 0.5 else "")
+
+
+def _total(found: Sequence[StageEstimate]) -> dict[str, Any]:
+    known = [one.usd for one in found if one.usd is not None]
+    return {
+        "calls": round(sum(one.calls for one in found)), "calls_error": round(sum(one.calls_error for one in found)),
+        "usd": sum(known) if len(known) == len(found) else None, "usd_error": sum(one.usd_error for one in found),
+        "usd_equivalent": sum(one.usd_equivalent for one in found), "upper_bound": any(one.basis.startswith("at most") for one in found),
+    }  # fmt: skip
+
+
+def _print_total(workspace: Workspace, steps: Sequence[PlannedStage], found: Sequence[StageEstimate]) -> None:
+    total = _total(found)
+    budget = workspace.config.execution.budget_usd
+    if all(step.state == "fresh" for step in steps):
+        print("\nnothing to do: every stage is fresh")
+    elif not total["calls"]:
+        print("\nno call is left to ask: the ledger has the answers")
+    else:
+        calls = _around(total["calls"], total["calls_error"])
+        if total["usd"] is None:
+            money = "of unknown price: give the roles `prices: {input: ..., output: ...}`"
+        elif total["usd"] == 0:
+            money = f"for $0; asked of a paid model, about {usd(total['usd_equivalent'])} at the price of {REFERENCE_PRICE}"
+        else:
+            money = f"for {usd(total['usd'])} ± {usd(total['usd_error'])}"
+        print(f"\n{'at most about' if total['upper_bound'] else 'about'} {calls} calls {money}")
+        if total["upper_bound"]:
+            pages = workspace.config.sources.max_pages
+            print(
+                f"an upper bound: nothing is collected yet, so {pages:,} pages are assumed, as sources.max_pages allows; "
+                f"`castalia run --until normalize` collects, and the next plan counts passages"
+            )
+        if budget is not None and total["usd"] is not None and total["usd"] + total["usd_error"] > budget:
+            print(f"warning: that may exceed the budget; the run would then stop in good order at ${budget:.2f}")
+    print(f"failures for the replay set: {failures_in_words(workspace)}")
+    print(f"budget: {'none set (execution.budget_usd)' if budget is None else f'${budget:.2f}, a hard cap'}")
+
+
+def dry_run(options: argparse.Namespace) -> int:
+    """Renders every prompt that can be asked now into a file, with its worst-case price. Sends nothing, publishes nothing."""
+    from castalia.dry_run import render_questions
+
+    workspace = workspace_of(options)
+    steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace))
+    file = workspace.folder / "dry-run.jsonl"
+    asked = asyncio.run(render_questions(workspace, steps, file))
+    if options.json:
+        print_facts([*(row._asdict() for row in asked), {"wrote": str(file), "calls": sum(row.calls for row in asked)}])
+        return 0
+    if not asked:
+        blocked = next((step for step in steps if step.state != "fresh"), None)
+        print("nothing would be asked now" + ("" if blocked is None else f": {blocked.name} comes first, {blocked.reason}"))
+        return 0
+    print_table(("stage", "role", "model", "calls", "answered already", "at most"), (_dry_cells(row._asdict()) for row in asked))
+    worst = [row.worst_usd for row in asked]
+    total = "of unknown price" if None in worst else f"{usd(sum(cost for cost in worst if cost is not None))} at most"
+    print(f"\n{sum(row.calls for row in asked):,} calls would be sent, {total}, repairs and follow-up questions not counted")
+    print(f"every prompt as it would be sent: {file}\nstages below wait for these answers; what they may cost: castalia plan")
+    return 0
+
+
+def _dry_cells(row: Mapping[str, Any]) -> tuple[object, ...]:
+    worst = "price unknown" if row["worst_usd"] is None else usd(row["worst_usd"])
+    return (row["stage"], row["role"], row["model"], f"{row['calls']:,}", f"{row['answered']:,}", worst)
