@@ -23,7 +23,7 @@ from castalia.quality.checks.policy import LICENCE, POLICY
 from castalia.quality.layers import LAYERS
 from castalia.quality.verify import VerifyParams
 from castalia.quality.view import View, view_record
-from castalia.records import Check, Conversation, Document, Execution, Message
+from castalia.records import Check, Conversation, Document, Execution, Message, Record, Tool
 from castalia.sandbox import Grade
 from small_world import document, evidence, page, pair, replay, reward, said, sft, trace_example
 
@@ -129,6 +129,59 @@ def test_a_credential_in_the_output_of_a_tool_fails_too():
     messages[3] = messages[3].model_copy(update={"content": "AKIA" + "ABCDEFGHIJKLMNOP"})
     example = sft(conversation=trace_example().conversation.model_copy(update={"messages": tuple(messages)}))
     assert look(schema.SECRETS, example).outcome == "fail"
+
+
+EVERYWHERE = [
+    (sft(answer="PLACE"), "sft"),
+    (sft(question="PLACE"), "sft"),
+    (sft(conversation=said("How long?", "Two.", instructions="PLACE")), "sft"),
+    (sft(conversation=said("How long?", "Two.", tools=(Tool(name="brew", description="PLACE"),))), "sft"),
+    (pair(chosen="PLACE"), "preferences"),
+    (pair(rejected="PLACE"), "preferences"),
+    (reward(reference="PLACE"), "rewards"),
+    (reward(answers=(*reward().answers, reward().answers[0].model_copy(update={"text": "PLACE"}))), "rewards"),
+    (replay(wrong="PLACE"), "replay"),
+    (replay(practise="PLACE"), "replay"),
+    (replay(check=Check(kind="contains", expected=("three", "PLACE"))), "replay"),
+]
+BAD = [
+    (schema.SECRETS, "take AKIA" + "ABCDEFGHIJKLMNOP"),
+    (schema.ENCODING, "green \ufffd tea"),
+    (schema.PERSONAL_DATA, "\nwith 4539 5787 6362 1486"),
+]
+
+
+def holding(record: Record, text: str) -> Any:
+    return type(record).model_validate_json(record.model_dump_json().replace("PLACE", json.dumps(text)[1:-1]))
+
+
+@pytest.mark.parametrize(("record", "dataset"), EVERYWHERE)
+@pytest.mark.parametrize(("check", "text"), BAD, ids=["secret", "encoding", "personal data"])
+def test_every_text_that_is_released_is_read(check: RecordCheck, text: str, record: Record, dataset: str):
+    assert look(check, holding(record, "harmless"), dataset).outcome == "pass"
+    assert look(check, holding(record, text), dataset).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("answer", "place", "value"),
+    [
+        ("Ask ann.lee@gmail.com.", "EMAIL in message 2, characters 4 to 21", "ann.lee"),
+        ("Call +49 30 901820.", "PHONE in message 2, characters 5 to 18", "901820"),
+        ("Pay with `4539 5787 6362 1486`.", "CARD in message 2, characters 10 to 29", "1486"),
+    ],
+)
+def test_personal_data_fails_by_kind_and_place_and_is_not_repeated(answer: str, place: str, value: str):
+    found = look(schema.PERSONAL_DATA, sft(answer=answer))
+    assert (found.outcome, found.reason) == ("fail", f"personal data of kind {place}")
+    assert value not in found.reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Write to user@example.com.", "Use `mail('ann@corp.io')`.", "```py\nmail('ann@corp.io')\n```", "Mako 1.4.3 on 127.0.0.1:8080."],
+)
+def test_reserved_addresses_and_code_are_not_personal(answer: str):
+    assert look(schema.PERSONAL_DATA, sft(answer=answer)).outcome == "pass"
 
 
 def test_the_second_example_that_asks_the_same_fails():

@@ -15,10 +15,10 @@ def asked(bank: str) -> SuiteItem:
     return item(bank).model_copy(update={"prompt": ask_user(QUESTION)})
 
 
-def leaks(folder, example: SFTExample, suite: list[SuiteItem]) -> list[Leak]:
+def leaks(folder, example: SFTExample, suite: list[SuiteItem], preference: PreferencePair | None = None) -> list[Leak]:
     store = open_store(folder / "store")
     data: list[tuple[str, type[Record], list]] = [
-        ("suite", SuiteItem, suite), ("sft", SFTExample, [example]), ("preferences", PreferencePair, [pair()]),
+        ("suite", SuiteItem, suite), ("sft", SFTExample, [example]), ("preferences", PreferencePair, [preference or pair()]),
         ("rewards", RewardRecord, [reward()]), ("replay", ReplayItem, [replay()]),
     ]  # fmt: skip
     for name, record_type, records in data:
@@ -44,3 +44,9 @@ def test_a_question_in_a_later_turn_is_found_too(tmp_path):
 def test_dev_questions_may_be_practised_and_other_questions_are_no_leaks(tmp_path):
     other = item("gate").model_copy(update={"prompt": ask_user("Which cups keep oolong hot?"), "reference": "Clay cups."})
     assert leaks(tmp_path, sft(conversation=said(QUESTION, "Three minutes.")), [asked("dev"), other]) == []
+
+
+def test_the_rejected_answer_of_a_pair_is_read_too(tmp_path):
+    preference = pair(rejected=f"You may ask: {QUESTION}")
+    [leak] = leaks(tmp_path, sft(), [asked("gate")], preference)
+    assert (leak.record, leak.dataset) == (preference.id, "preferences")

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from castalia.records import Block, Document, LicenceDecision
 from castalia.stages.scrub import STAGE
-from castalia.stages.scrub.detect import find_personal_data
 from castalia.stages.scrub.scrub import Pseudonyms, scrub_text
+from castalia.web.pii import find_personal_data
 
 LICENCE = LicenceDecision(spdx="MIT", verdict="allowed", reason="by file")
 
@@ -77,6 +77,11 @@ def test_code_stays_unless_a_check_digit_is_certain():
     document = scrub(Block(number=0, kind="code", text=code), Block(number=1, kind="paragraph", text="Use `ann@corp.io` there."))
     assert document.blocks[0].text == 'send("ann@corp.io", "+49 30 901820", card="[CARD_1]")'
     assert document.blocks[1].text == "Use `ann@corp.io` there."
+
+
+def test_fenced_code_in_running_text_counts_as_code():
+    text = "Set it so:\n\n```ini\nmail = ann@corp.io\n```\n\nor write to bob@corp.io."
+    assert [span.value for span in find_personal_data(text)] == ["bob@corp.io"]
 
 
 def test_a_document_without_personal_data_stays_itself():

@@ -40,6 +40,7 @@ class TrainingText(NamedTuple):
     record: str
     prompt: str  # what users say in it, without developer text and tools
     answer: str
+    rejected: str = ""  # the worse answer of a pair, which preference training shows too
 
 
 class Leak(NamedTuple):
@@ -81,16 +82,18 @@ def normalize(text: str) -> Gram:
 
 
 def _leaks(text: TrainingText, items: Sequence[_Item], index: dict[Gram, list[int]], boilerplate: frozenset[Gram]) -> Iterator[Leak]:
-    prompt, answer = normalize(text.prompt), normalize(text.answer)
+    prompt = normalize(text.prompt)
+    answers = [(answer, _grams(answer, LONG)) for answer in map(normalize, (text.answer, text.rejected))]
     shingles = _grams(prompt, SHINGLE) - boilerplate
     prompt_grams = _grams(prompt, LONG) | _grams(prompt, SHORT)
-    answer_grams = _grams(answer, LONG)
-    near = {number for gram in (shingles | prompt_grams | answer_grams) & index.keys() for number in index[gram]}
+    all_grams = shingles.union(prompt_grams, *(grams for _, grams in answers))
+    near = {number for gram in all_grams & index.keys() for number in index[gram]}
     same = {*index.get(prompt, ()), *index.get(_in_any_order(prompt), ())} if prompt else set[int]()
     for number in sorted(near | same, key=lambda n: items[n].subject):
-        found = _compare(prompt, answer, shingles, prompt_grams, answer_grams, items[number])
-        if found is not None:
-            yield Leak(text.record, items[number].subject, *found)
+        found = [_compare(prompt, answer, shingles, prompt_grams, grams, items[number]) for answer, grams in answers]
+        leak = next((leak for leak in found if leak is not None), None)
+        if leak is not None:
+            yield Leak(text.record, items[number].subject, *leak)
 
 
 def _compare(

@@ -44,11 +44,11 @@ def decontaminate(inputs: Mapping[str, Sequence[Record]], params: DecontaminateP
 
 
 def training_text(record: Record) -> TrainingText:
-    """What a model would read and learn from a record: its prompt and its answer."""
+    """What a model would read and learn from a record: its prompt, its answer, and the worse answer of a pair."""
     if isinstance(record, SFTExample | ReplayItem):
         return TrainingText(record.id, _said(record.conversation, "user"), _said(record.conversation, "assistant"))
     if isinstance(record, PreferencePair):
-        return TrainingText(record.id, _said(record.prompt, "user"), record.chosen.text)
+        return TrainingText(record.id, _said(record.prompt, "user"), record.chosen.text, record.rejected.text)
     if isinstance(record, RewardRecord):
         return TrainingText(record.id, _said(record.prompt, "user"), record.reference)
     raise TypeError(f"record {record.id!r} of type {type(record).__name__} is no training record")
@@ -60,7 +60,7 @@ def _said(conversation: Conversation, role: str) -> str:
 
 STAGE = Stage(
     name="decontaminate",
-    version=1,
+    version=2,
     run=decontaminate,
     params=DecontaminateParams,
     reads={"suite": SuiteItem, **DATASETS},

@@ -153,7 +153,7 @@ _PROMPTS = tuple(check.prompt for layer in LAYERS for check in layer.checks if i
 
 STAGE = Stage(
     name="verify",
-    version=2,
+    version=3,
     run=verify_records,
     params=VerifyParams,
     prompts=(*_PROMPTS, policy.RULES),

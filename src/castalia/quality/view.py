@@ -85,12 +85,6 @@ def cited_blocks(view: View, documents: Mapping[str, Document]) -> list[tuple[Do
     return found
 
 
-def texts(view: View) -> list[str]:
-    """Everything a model could read or learn from a record, analysis, tool calls and tool output included."""
-    conversation = view.prompt
-    return [conversation.instructions, *(message.content for message in conversation.messages), view.answer, view.worse]
-
-
 def by_group(views: Sequence[View]) -> dict[str, list[View]]:
     """Views by group, groups and labels in order, so that prompts have one spelling. A group that is too long for one question
     goes on as `GROUP~2`, `GROUP~3` and so on."""

@@ -1,10 +1,14 @@
 """Layer 1: what a program can see without reading for sense."""
 
 import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
 
 from castalia.harmony import gpt_oss_vocabulary, lint_conversation
 from castalia.quality.check import CheckContext, Finding, RecordCheck
-from castalia.quality.view import View, texts
+from castalia.quality.view import View
+from castalia.records import Conversation, PreferencePair, ReplayItem, RewardRecord
+from castalia.web.pii import find_personal_data
 
 # Shapes of credentials: a prefix that vendors document, then a long random tail.
 _SECRETS = re.compile(
@@ -56,16 +60,25 @@ def _lengths(view: View, ctx: CheckContext) -> Finding:
 
 
 def _encoding(view: View, ctx: CheckContext) -> Finding:
-    found = _BROKEN_TEXT.search("\n".join(texts(view)))
-    if found:
-        return Finding("fail", f"broken text {found.group()!r}: control characters, or UTF-8 read as another encoding")
+    for part in released_texts(view):
+        if found := _BROKEN_TEXT.search(part.text):
+            return Finding("fail", f"broken text {found.group()!r} in {part.name}: control characters, or UTF-8 read as another encoding")
     return Finding("pass", "no broken text")
 
 
 def _secrets(view: View, ctx: CheckContext) -> Finding:
-    if _SECRETS.search("\n".join(texts(view))):
-        return Finding("fail", "holds what looks like a credential")  # the value itself is not repeated in the verdict
+    for part in released_texts(view):
+        if _SECRETS.search(part.text):
+            return Finding("fail", f"{part.name} holds what looks like a credential")  # the value itself is not repeated in the verdict
     return Finding("pass", "no credentials")
+
+
+def _personal_data(view: View, ctx: CheckContext) -> Finding:
+    for part in released_texts(view):
+        for span in find_personal_data(part.text, code=part.code):
+            place = f"{part.name}, characters {span.start} to {span.end}"
+            return Finding("fail", f"personal data of kind {span.kind} in {place}")  # nor is this value
+    return Finding("pass", "no personal data")
 
 
 def _duplicate_prompt(view: View, ctx: CheckContext) -> Finding | None:
@@ -82,6 +95,55 @@ def _contamination(view: View, ctx: CheckContext) -> Finding:
     return Finding("fail", leak) if leak else Finding("pass", "no overlap with GATE or VAULT")
 
 
+class Part(NamedTuple):
+    """A text of a record that a release holds. `code` where it is no prose."""
+
+    name: str
+    text: str
+    code: bool = False
+
+
+def released_texts(view: View) -> Iterator[Part]:
+    """Every text of a record that a release holds, whoever wrote it: also the target's answers, right and wrong, and checks."""
+    record = view.record
+    if view.check is not None:
+        yield Part("the check", "\n".join(_strings(view.check.model_dump())), code=True)
+    if isinstance(record, PreferencePair):
+        yield from _said(record.prompt)
+        yield Part("the chosen answer", record.chosen.text)
+        yield Part("the rejected answer", record.rejected.text)
+    elif isinstance(record, RewardRecord):
+        yield from _said(record.prompt)
+        yield Part("the reference", record.reference)
+        yield from (Part(f"answer {number} of the target", answer.text) for number, answer in enumerate(record.answers, 1))
+    else:
+        yield from _said(record.conversation)
+    if isinstance(record, ReplayItem):
+        yield Part("the wrong answer", record.wrong)
+        yield Part("what to practise", record.practise)
+
+
+def _said(conversation: Conversation) -> Iterator[Part]:
+    yield Part("the instructions", conversation.instructions)
+    for tool in conversation.tools:
+        yield Part(f"tool {tool.name!r}", tool.description)
+        yield Part(f"the parameters of tool {tool.name!r}", tool.parameters, code=True)
+    for number, message in enumerate(conversation.messages, 1):
+        yield Part(f"message {number}", message.content, code=message.role == "tool" or message.recipient is not None)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string in plain values: as JSON they would be escaped, and escapes hide what is looked for."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in cast("dict[str, Any]", value).values():
+            yield from _strings(inner)
+    elif isinstance(value, tuple | list):
+        for inner in cast("list[Any]", value):
+            yield from _strings(inner)
+
+
 def normal_prompt(view: View) -> str:
     """The prompt as compared for duplicates: lower case, single spaces."""
     return " ".join(view.question.lower().split())
@@ -92,5 +154,6 @@ EVIDENCE = RecordCheck("evidence", _evidence)
 LENGTHS = RecordCheck("lengths", _lengths)
 ENCODING = RecordCheck("encoding", _encoding)
 SECRETS = RecordCheck("secrets", _secrets)
+PERSONAL_DATA = RecordCheck("personal-data", _personal_data)
 DUPLICATE_PROMPT = RecordCheck("duplicate-prompt", _duplicate_prompt)
 CONTAMINATION = RecordCheck("contamination", _contamination)

@@ -6,7 +6,7 @@ from castalia.stages.scrub.scrub import ScrubParams, scrub_document
 
 STAGE = Stage(
     name="scrub",
-    version=1,
+    version=2,
     run=scrub_document,
     params=ScrubParams,
     reads={"documents_raw": Document},

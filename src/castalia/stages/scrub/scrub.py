@@ -9,9 +9,7 @@ from collections.abc import Iterator
 
 from castalia.engine.stage import Params
 from castalia.records import Block, Document, Provenance
-from castalia.stages.scrub.detect import Span, find_personal_data
-
-_CODE_SPAN = re.compile(r"(``?)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+from castalia.web.pii import Span, find_personal_data
 
 
 class ScrubParams(Params):
@@ -51,8 +49,7 @@ def scrub_document(document: Document, params: ScrubParams) -> Iterator[Document
 
 def scrub_text(text: str, pseudonyms: Pseudonyms, *, code: bool = False) -> str:
     """`text` with pseudonyms. With `code`, only values that a check digit confirms are replaced."""
-    spans = [span for span in find_personal_data(text) if span.certain or not (code or _in_code(text, span))]
-    for span in reversed([(span, pseudonyms.name(span)) for span in spans]):
+    for span in reversed([(span, pseudonyms.name(span)) for span in find_personal_data(text, code=code)]):
         found, name = span
         text = text[: found.start] + name + text[found.end :]
     return text
@@ -66,7 +63,3 @@ def _scrub_block(block: Block, pseudonyms: Pseudonyms) -> Block:
     rows = tuple(tuple(scrub_text(cell, pseudonyms) for cell in row) for row in block.rows)
     pseudonyms.replaced = before  # cells repeat the text of the table
     return block.model_copy(update={"text": text, "rows": rows})
-
-
-def _in_code(text: str, span: Span) -> bool:
-    return any(found.start() < span.end and span.start < found.end() for found in _CODE_SPAN.finditer(text))

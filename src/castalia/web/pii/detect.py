@@ -1,7 +1,8 @@
 """Finds personal data: a pattern proposes, a validator decides.
 
 What technical texts are full of is left alone: version numbers, addresses of reserved domains and networks, test card
-numbers, numbers without a country code or a check digit.
+numbers, numbers without a country code or a check digit. In code only what a check digit confirms counts: there a wrong
+find would break something that is right.
 """
 
 import ipaddress
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import phonenumbers
 
-from castalia.stages.scrub.validators import (
+from castalia.web.pii.validators import (
     is_card,
     is_chinese_id,
     is_cpf,
@@ -63,16 +64,27 @@ _FICTIONAL_PHONE = re.compile(r"555\D?01\d\d\Z")
 _PUBLIC_RESOLVERS = frozenset(["8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "208.67.222.222", "208.67.220.220"])
 
 
-def find_personal_data(text: str) -> list[Span]:
-    """Non-overlapping spans in order of their start; where two overlap, the certain one and then the longer one stays."""
+_CODE = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)  # a span or a fence, closed by as many backticks (CommonMark 6.1, 4.5)
+
+
+def find_personal_data(text: str, *, code: bool = False) -> list[Span]:
+    """Non-overlapping spans in order of their start; where two overlap, the certain one and then the longer one stays.
+
+    With `code`, and between backticks, only spans that a check digit confirms.
+    """
     if not any(character.isdigit() or character == "@" for character in text):
         return []
-    spans = sorted(_all_spans(text), key=lambda span: (not span.certain, span.start - span.end, span.start))
+    found = [span for span in _all_spans(text) if span.certain or not (code or _in_code(text, span))]
+    spans = sorted(found, key=lambda span: (not span.certain, span.start - span.end, span.start))
     kept: list[Span] = []
     for span in spans:
         if all(span.end <= other.start or other.end <= span.start for other in kept):
             kept.append(span)
     return sorted(kept)
+
+
+def _in_code(text: str, span: Span) -> bool:
+    return any(found.start() < span.end and span.start < found.end() for found in _CODE.finditer(text))
 
 
 def _all_spans(text: str) -> Iterator[Span]:
