@@ -68,7 +68,7 @@ def what_training_bought(work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     is damaged, InputError where it is missing.
     """
     store = open_store(work / "store")
-    decision = list(store.read_dataset("decisions", Decision))[-1]
+    decision = max(store.read_dataset("decisions", Decision), key=lambda made: made.look)
     models = {"base": "results.base.gate", "candidate": "results.candidate.gate", "base, own chat template": "results.native.gate"}
     results = {name: list(store.read_dataset(dataset, ItemResult)) for name, dataset in models.items() if store.has(dataset)}
     sides = {

@@ -61,7 +61,7 @@ def run_demo(
         require_training()
     workspace, new = run_data_half(example, folder, assignments, rebuild, listener, say)
     if not data_only:
-        from castalia.loop import train_and_decide
+        from castalia.promotion import train_and_decide
 
         with open_sandbox(workspace.config.sandbox.runners) as sandbox:
             outcome = train_and_decide(workspace, sandbox, on_event=listener)

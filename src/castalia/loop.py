@@ -1,194 +1,163 @@
-"""Training, measuring and deciding; and the closed loop, in which failures of round N become input of round N+1.
+"""The closed loop: failures of round N become input of round N+1, until it no longer pays.
 
-Each round: train on everything accepted, choose the best stage on DEV, hold the candidate against the promoted model on GATE. DEV picks
-a checkpoint and is mined for failures; only GATE decides a promotion.
+A round makes data, trains on everything accepted, and lets the gate decide (castalia.promotion). The corrections of earlier rounds stay
+in the data, so that a later candidate does not forget what an earlier one practised. Rounds made by `castalia train` count like those made
+here. What a round cost is read from the ledger, which knows it whatever was killed in between.
+
+Why the loop ends is worked out again from decisions and money at every start: a loop that stopped stays stopped until one of these changes.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import Field
+
 from castalia.datasets import make_datasets
-from castalia.errors import InputError
-from castalia.evaluation.contamination import find_leaks
-from castalia.evaluation.decontaminate import training_text
-from castalia.evaluation.gate import Decision
+from castalia.errors import ConfigError, StoreError
 from castalia.evaluation.results import ItemResult
 from castalia.evaluation.stopping import stop_reason
-from castalia.measure import judge_candidate, measure, measure_native, store_failures, suite_items, target_style
-from castalia.records import DATASETS, Record, Verdict
-from castalia.release import accept
-from castalia.sandbox import Sandbox
+from castalia.measure import measure, store_failures
+from castalia.promotion import Outcome, train_and_decide
+from castalia.records import Failure, Frozen
+from castalia.rounds import candidate_of, decided_rounds
 from castalia.training.models import prepare_base
-from castalia.training.pipeline import StageCheck, best_model, train
-from castalia.training.plan import Counts
-from castalia.training.recipe import Recipe, StageName, load_recipe
 from castalia.training.stage import write_atomically
-from castalia.workspace import CHARACTERS_PER_TOKEN, Services, Workspace, make_release, run_stages
+from castalia.training_input import recipe_of
+from castalia.workspace import Services, Workspace, make_release
 
 Listener = Callable[[Any], None]
-_TRAINING_NAMES = {"sft": "sft", "preferences": "preference", "rewards": "reward", "replay": "replay"}
+_REPLAY = "build_replay"
 
 
-class Outcome(NamedTuple):
-    """What a round brought. `new` is False when everything was there already."""
+class RoundCost(Frozen):
+    """What the oracle was paid for one round."""
 
-    decision: Decision
-    candidate: Path
-    new: bool
+    round: int = Field(description="The how-manieth round, from 1.")
+    usd: float = Field(description="US dollars, those of killed attempts included.")
+
+
+class LoopState(Frozen):
+    """What `training/loop.json` holds."""
+
+    costs: tuple[RoundCost, ...] = Field(default=(), description="Finished rounds that this loop made.")
+    open_round: int | None = Field(default=None, description="The round being made.")
+    spent_before: float = Field(default=0.0, description="US dollars in the ledger when that round began.")
+    stopped: str = Field(default="", description="Why the loop ended; empty while it goes on.")
+
+    def begin(self, number: int, spent: float) -> "LoopState":
+        """Round `number` is being made; `spent` is in the ledger. One that is open already keeps its beginning."""
+        if self.open_round == number:
+            return self
+        return self.model_copy(update={"open_round": number, "spent_before": spent, "stopped": ""})
+
+    def finish(self, done: int, spent: float) -> "LoopState":
+        """Closes the open round if it is among the `done` first ones."""
+        if self.open_round is None or self.open_round > done:
+            return self
+        cost = RoundCost(round=self.open_round, usd=max(0.0, spent - self.spent_before))
+        return self.model_copy(update={"costs": (*self.costs, cost), "open_round": None})
 
     @property
-    def text(self) -> str:
-        """The decision in one line."""
-        made = self.decision
-        verdict = "promoted" if made.promote else "not promoted"
-        return (
-            f"round {made.round}: {verdict}; GATE {100 * made.before:.1f} % -> {100 * made.after:.1f} %, difference "
-            f"{100 * made.difference:+.1f} points, 95 % interval {100 * made.interval_low:+.1f} to {100 * made.interval_high:+.1f}"
-        )
+    def usd_per_round(self) -> float:
+        """What a further round costs: the mean of those so far without the first, which also made all datasets. 0 when unknown."""
+        later = [cost.usd for cost in self.costs if cost.round > 1]
+        return sum(later) / len(later) if later else 0.0
 
 
-def training_data(workspace: Workspace) -> dict[str, Sequence[Record]]:
-    """What passed quality control, by the names training uses. Raises ReleaseRefused as a release would."""
-    store = workspace.store
-    if not store.has("verdicts"):
-        raise InputError("there is nothing to train on yet: `castalia run` makes the datasets")
-    datasets = {dataset: list(store.read_dataset(dataset, record)) for dataset, record in DATASETS.items()}
-    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)))
-    return {_TRAINING_NAMES[dataset]: records for dataset, records in accepted.records.items()}
+class LoopEnd(NamedTuple):
+    """All rounds, and why there was no further one."""
+
+    outcomes: Sequence[Outcome]
+    stopped: str
 
 
-def training_counts(workspace: Workspace) -> Counts:
-    """Records by stage as far as they exist, for plans. Lengths are estimated from characters."""
-    if not workspace.store.has("verdicts"):
-        return Counts()
-    data = training_data(workspace)
-    texts = [training_text(record) for records in data.values() for record in records]
-    mean = sum(len(text.prompt) + len(text.answer) for text in texts) // max(1, len(texts)) // CHARACTERS_PER_TOKEN
-    return Counts(**{name: len(records) for name, records in data.items()}, mean_tokens=max(1, mean))
-
-
-def recipe_of(workspace: Workspace) -> Recipe:
-    """The recipe that the configuration names, for the target it names. Raises ConfigError, InputError."""
-    if workspace.config.training is None:
-        raise InputError("no recipe is configured: set `training: recipe.yaml`; examples/ has one for two cores and one for 80 GB GPUs")
-    target = workspace.config.target
-    return load_recipe(Path(workspace.config.training)).model_copy(update={"base": target.model, "style": target_style(workspace)})
-
-
-def train_and_decide(
-    workspace: Workspace, sandbox: Sandbox, *, number: int = 1, data: Mapping[str, Sequence[Record]] | None = None, on_event: Listener
-) -> Outcome:
-    """One round: train, measure, decide. Finished parts are not done again; an interrupted training resumes.
-
-    Raises TrainingRefused when training data leaks a GATE or VAULT item, or a stage of the recipe has no data.
-    """
-    recipe = recipe_of(workspace)
-    out = workspace.training / f"round-{number}"
-    base = prepare_base(recipe.base, workspace.training / "base")
-    promoted = _promoted_before(workspace, number, base)
-    protected = [item for item in suite_items(workspace) if item.bank != "dev"]
-    before_dev, new = measure(workspace, sandbox, "base", base, "dev")
-    best = _mean(before_dev)
-
-    def leaks(records: Sequence[Record]) -> Sequence[str]:
-        return sorted({leak.record for leak in find_leaks([training_text(record) for record in records], protected)})
-
-    def check(folder: Path, stage: StageName) -> StageCheck:
-        nonlocal best, new
-        results, made = measure(workspace, sandbox, f"stage.{stage}", folder, "dev")
-        new = new or made
-        score = _mean(results)
-        kept = score >= best
-        reason = f"DEV {100 * score:.1f} %, best before {100 * best:.1f} %"
-        best = max(best, score)
-        return StageCheck(kept, reason)
-
-    records = data or training_data(workspace)
-    if not records["replay"]:  # before the first failures are corrected there is nothing to replay
-        recipe = recipe.model_copy(update={"consolidate": None})
-    train(recipe, records, base, out, protected=leaks, sandbox=sandbox, on_event=on_event, check=check)
-    candidate = best_model(out)
-    _, dev_new = measure(workspace, sandbox, "candidate", candidate, "dev")
-    before, before_new = measure(workspace, sandbox, "base" if promoted == base else "promoted", promoted, "gate")
-    after, after_new = measure(workspace, sandbox, "candidate", candidate, "gate")
-    decision = judge_candidate(workspace, before, after, number)
-    _keep_promotion(workspace, candidate if decision.promote else None, number)
-    native_new = measure_native(workspace, sandbox, base)
-    return Outcome(decision, candidate, new or dev_new or before_new or after_new or native_new)
-
-
-async def run_loop(workspace: Workspace, services: Services, *, rounds: int, on_event: Listener) -> list[Outcome]:
+async def run_loop(workspace: Workspace, services: Services, *, rounds: int, on_event: Listener) -> LoopEnd:
     """Rounds until the stop rule, the budget or `rounds` ends them. Killed anywhere, it goes on with the round it was in.
 
-    Returns all rounds so far; a loop that has stopped stays stopped. Raises what the stages, a release or the training raise.
+    Raises ConfigError for fewer rounds than one, and what the stages, a release or the training raise.
     """
-    outcomes = _finished_rounds(workspace)
-    if loop_state(workspace).get("stopped"):
-        return outcomes
-    for number in range(len(outcomes) + 1, rounds + 1):
+    if rounds < 1:
+        raise ConfigError(f"the loop was asked for {rounds} rounds; give at least 1 with --rounds")
+    while True:
+        outcomes = _finished_rounds(workspace)
+        state = loop_state(workspace).finish(len(outcomes), _spent(services))
+        reason = stop_reason(
+            [outcome.decision for outcome in outcomes], usd_left=services.oracle.stats().usd_left, usd_per_round=state.usd_per_round
+        )
+        if reason is not None or len(outcomes) >= rounds:
+            break
+        _write_state(workspace, state.begin(len(outcomes) + 1, _spent(services)))
         if outcomes:
-            results, _ = measure(workspace, services.sandbox, "candidate", outcomes[-1].candidate, "dev")
-            store_failures(workspace, results, f"round {number - 1}")
-            await run_stages(workspace, services, rebuild=("build_replay",), on_event=on_event)
+            await _corrected_datasets(workspace, services, outcomes[-1], on_event)
         else:
             await _first_datasets(workspace, services, on_event)
         make_release(workspace)
-        outcomes.append(train_and_decide(workspace, services.sandbox, number=number, on_event=on_event))
-        stats = services.oracle.stats()
-        reason = stop_reason([outcome.decision for outcome in outcomes], usd_left=stats.usd_left, usd_per_round=stats.usd / number)
-        _write_state(workspace, outcomes, reason)
-        if reason:
+        outcome = train_and_decide(workspace, services.sandbox, on_event=on_event)
+        if outcome.decision.round in {past.decision.round for past in outcomes}:
+            reason = f"nothing new: the failures of round {outcomes[-1].decision.round} brought no record that was not trained on before"
             break
-    return outcomes
+    _write_state(workspace, state.model_copy(update={"open_round": None, "stopped": reason or ""}))
+    return LoopEnd(outcomes, reason or f"the limit of {rounds} rounds")
+
+
+def loop_state(workspace: Workspace) -> LoopState:
+    """The loop as it was left; empty before the first round. Raises StoreError when its file is no state of a loop."""
+    path = _state_file(workspace)
+    if not path.is_file():
+        return LoopState()
+    try:
+        return LoopState.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{str(path)!r} is no state of a loop: {error}; move it aside: only the cost of past rounds is lost") from error
 
 
 async def _first_datasets(workspace: Workspace, services: Services, on_event: Listener) -> None:
     """The datasets of round 1. The base target's own failures are its first replay set, unless recorded ones were configured."""
-    if workspace.config.evaluation.recorded_answers is None and not workspace.store.has("failures"):
-        await make_datasets(workspace, services, until="design_suite", on_event=on_event)
-        base = prepare_base(recipe_of(workspace).base, workspace.training / "base")
-        results, _ = measure(workspace, services.sandbox, "base", base, "dev")
-        store_failures(workspace, results, base.name)
-    await make_datasets(workspace, services, on_event=on_event)
+    rebuild: tuple[str, ...] = ()
+    if workspace.config.evaluation.recorded_answers is None:
+        if not workspace.store.has("failures"):
+            await make_datasets(workspace, services, until="design_suite", on_event=on_event)
+            base = prepare_base(recipe_of(workspace).base, workspace.training / "base")
+            results, _ = measure(workspace, services.sandbox, "base", base, "dev")
+            store_failures(workspace, results, base.name, source="loop")
+        rebuild = (_REPLAY,)  # a replay set made before there were failures knows none of them
+    await make_datasets(workspace, services, rebuild=rebuild, on_event=on_event)
 
 
-def loop_state(workspace: Workspace) -> Mapping[str, Any]:
-    """Rounds done and why the loop stopped, as `run_loop` left it; empty before the first round."""
-    path = workspace.training / "loop.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+async def _corrected_datasets(workspace: Workspace, services: Services, last: Outcome, on_event: Listener) -> None:
+    """The datasets with the last candidate's failures corrected, too."""
+    results, _ = measure(workspace, services.sandbox, "candidate", last.candidate, "dev")
+    practise(workspace, results, last.decision.round)
+    await make_datasets(workspace, services, rebuild=(_REPLAY,), on_event=on_event)
+
+
+def practise(workspace: Workspace, results: Sequence[ItemResult], number: int) -> list[Failure]:
+    """Stores the failures among DEV results of round `number` beside earlier ones that are mended now, which must stay so.
+
+    Of an item that failed again only the newer answer is practised.
+    """
+    store = workspace.store
+    mended = {result.item for result in results if result.passed}
+    earlier = list(store.read_dataset("results.mined.dev", ItemResult)) if store.has("results.mined.dev") else []
+    wrong = [*(result for result in results if not result.passed), *(result for result in earlier if result.item in mended)]
+    return store_failures(workspace, wrong, f"round {number} and before", source="loop")
 
 
 def _finished_rounds(workspace: Workspace) -> list[Outcome]:
-    rounds = loop_state(workspace).get("rounds", ())
-    return [Outcome(Decision.model_validate(done["decision"]), Path(done["candidate"]), new=False) for done in rounds]
+    rounds = decided_rounds(workspace)
+    return [Outcome(one.decision, candidate_of(workspace, one), new=False) for one in rounds if one.decision is not None]
 
 
-def _write_state(workspace: Workspace, outcomes: Sequence[Outcome], reason: str | None) -> None:
-    rounds = [{"decision": outcome.decision.model_dump(mode="json"), "candidate": str(outcome.candidate)} for outcome in outcomes]
-    state = json.dumps({"rounds": rounds, "stopped": reason or ""}, indent=1)
-    write_atomically(workspace.training / "loop.json", state)
+def _spent(services: Services) -> float:
+    money = services.oracle.ledger.money()
+    return money.spent + money.written_off
 
 
-def _mean(results: Sequence[ItemResult]) -> float:
-    return sum(result.value for result in results) / len(results) if results else 0.0
+def _state_file(workspace: Workspace) -> Path:
+    return workspace.training / "loop.json"
 
 
-def _promoted_before(workspace: Workspace, number: int, base: Path) -> Path:
-    """The model that round `number` has to beat: the last one promoted in an earlier round, else the base."""
-    earlier = [entry for entry in _promotions(workspace) if entry["round"] < number]
-    return Path(earlier[-1]["folder"]) if earlier else base
-
-
-def _keep_promotion(workspace: Workspace, candidate: Path | None, number: int) -> None:
-    """Notes the promoted model of a round, or that the round promoted none."""
-    entries = [entry for entry in _promotions(workspace) if entry["round"] < number]
-    if candidate is not None:
-        entries.append({"round": number, "folder": str(candidate)})
-    write_atomically(workspace.training / "promoted.json", json.dumps(entries, indent=1))
-
-
-def _promotions(workspace: Workspace) -> list[dict[str, Any]]:
-    path = workspace.training / "promoted.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+def _write_state(workspace: Workspace, state: LoopState) -> None:
+    workspace.training.mkdir(parents=True, exist_ok=True)
+    write_atomically(_state_file(workspace), state.model_dump_json(indent=1))

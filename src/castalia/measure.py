@@ -14,7 +14,6 @@ from typing import Any, Literal, NamedTuple
 import castalia
 from castalia.errors import ConfigError, CorruptObject, InputError, StaleStage
 from castalia.evaluation.failures import mine
-from castalia.evaluation.gate import Decision, decide, standard_guards
 from castalia.evaluation.results import ItemResult, ScoreKey
 from castalia.evaluation.run import evaluate, style_name
 from castalia.evaluation.suites import bank, freeze, suite_hash, verify_frozen, write_frozen
@@ -111,17 +110,6 @@ def measure_native(workspace: Workspace, sandbox: Sandbox, folder: Path) -> bool
     found = evaluate_native(folder, items, sandbox=sandbox, seed=seed)
     workspace.store.write_dataset("results.native.gate", ItemResult, found, fingerprint=fingerprint)
     return True
-
-
-def judge_candidate(workspace: Workspace, before: Sequence[ItemResult], after: Sequence[ItemResult], number: int) -> Decision:
-    """The gate's decision in round `number`, stored as dataset `decisions`."""
-    guards = standard_guards(workspace.config.evaluation.guards)
-    decision = decide(before, after, number, guards)
-    fingerprint = decision_fingerprint(number, before, after)
-    earlier = list(workspace.store.read_dataset("decisions", Decision)) if workspace.store.has("decisions") else []
-    kept = [past for past in earlier if past.round < number]
-    workspace.store.write_dataset("decisions", Decision, [*kept, decision], fingerprint=fingerprint)
-    return decision
 
 
 def decision_fingerprint(number: int, before: Sequence[ItemResult], after: Sequence[ItemResult]) -> str:

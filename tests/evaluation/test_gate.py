@@ -103,12 +103,21 @@ def test_named_nodes_become_guards() -> None:
     assert guards_of(decision)["over-refusal"] == "not measured"
 
 
-def test_later_rounds_must_show_more() -> None:
+def test_later_looks_must_show_more_whatever_their_round() -> None:
     before, after = suite([0.0, 0.0, 1.0, 0.0] * 30), suite([0.0, 1.0, 1.0, 0.0] * 30)
-    first, fifth = decide(before, after, round=1), decide(before, after, round=5)
+    first, fifth = decide(before, after, round=1, look=1), decide(before, after, round=1, look=5)
     assert fifth.alpha < first.alpha
     assert fifth.lower_bound < first.lower_bound
     assert fifth.minimal_detectable_effect > first.minimal_detectable_effect
+
+
+def test_the_same_comparison_is_known_again_and_any_other_is_not() -> None:
+    before, after = suite([0.0, 1.0] * 8), suite([1.0, 1.0] * 8)
+    made = decide(before, after, round=1, look=1).compared
+    assert made
+    assert decide(before, after[::-1], round=2, look=7).compared == made
+    others = [decide(before, suite([1.0, 0.0] * 8)), decide(before, after, guards=standard_guards({"safety": ["skills/n"]}))]
+    assert made not in {other.compared for other in others}
 
 
 def test_items_of_other_banks_never_decide() -> None:

@@ -61,3 +61,10 @@ def test_a_suite_too_small_for_what_is_left_to_gain_stops_it():
     reason = stop_reason([decision(1, before=0.97)])
     assert reason is not None
     assert "cannot measure: the suite detects 5.0 points, the headroom is 3.0" in reason
+
+
+def test_the_headroom_is_above_the_model_that_was_just_promoted():
+    assert stop_reason([decision(1, gain=0.2)]) is None
+    reason = stop_reason([decision(1, promote=True, gain=0.48)])
+    assert reason is not None
+    assert "the headroom is 2.0" in reason

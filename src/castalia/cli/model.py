@@ -4,35 +4,39 @@ import argparse
 import asyncio
 import http.server
 import json
+import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
-from castalia.errors import InputError
+from castalia.errors import ConfigError, InputError
+from castalia.evaluation.results import ItemResult
 from castalia.records import Bank
 from castalia.training.installed import require_training
 from castalia.workspace import Workspace, open_services
 
 
 def train(options: argparse.Namespace) -> int:
-    """Trains on what passed quality control and lets the gate decide; or prints the plan."""
+    """Trains on what passed quality control and lets the gate decide; or prints the plan, or exports a trained model."""
+    if options.model is not None and options.export is None:
+        raise ConfigError(f"--model {str(options.model)!r} names what --export writes; training starts from the configuration's target")
     workspace = workspace_of(options)
     if options.plan:
         return _print_plan(workspace, options)
     require_training()
-    from castalia.loop import loop_state, train_and_decide
+    if options.export is not None:
+        return _export(workspace, options)
+    from castalia.promotion import train_and_decide
     from castalia.sandbox import open_sandbox
-
-    if loop_state(workspace):
-        raise InputError("rounds of `castalia loop` lie here, and training again would replace its first; go on with `castalia loop`")
 
     sandbox_config = workspace.config.sandbox
     with open_sandbox(sandbox_config.runners, tier=sandbox_config.tier) as sandbox, show_progress(as_json=options.json) as listener:
         outcome = train_and_decide(workspace, sandbox, on_event=listener)
     if options.json:
-        print_facts([outcome.decision.model_dump(mode="json")])
+        print_facts([{**outcome.decision.model_dump(mode="json"), "model": str(outcome.candidate), "new": outcome.new}])
     else:
         print(outcome.text if outcome.new else f"nothing to do; {outcome.text}")
         print(f"model: {outcome.candidate}")
@@ -40,32 +44,43 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _print_plan(workspace: Workspace, options: argparse.Namespace) -> int:
-    from castalia.loop import recipe_of, training_counts
     from castalia.training.plan import find_hardware, plan_training
+    from castalia.training_input import recipe_of, training_counts
 
     plan = plan_training(recipe_of(workspace), training_counts(workspace), find_hardware(options.gpus))
     print_facts([plan.model_dump(mode="json")]) if options.json else print(plan)
     return 0
 
 
+def _export(workspace: Workspace, options: argparse.Namespace) -> int:
+    from castalia.rounds import latest_model, promoted_model
+
+    folder = options.model or promoted_model(workspace)
+    if folder is None:
+        newest = latest_model(workspace)
+        way = f"name the newest candidate with --model {newest}" if newest else "train one with `castalia train`"
+        raise InputError(f"there is nothing to export: the gate has promoted no model; {way}")
+    from castalia.training.lora import export_merged
+
+    difference = export_merged(folder, options.export)
+    if options.json:
+        print_facts([{"model": str(folder), "export": str(options.export), "largest_difference": difference}])
+    else:
+        print(f"{options.export}: {folder}, any adapter merged; log-probabilities moved by at most {difference:.2g}")
+    return 0
+
+
 def evaluate(options: argparse.Namespace) -> int:
     """Measures one model on one bank; DEV failures become the input of the next replay set, where nothing comes before them."""
-    require_training()
     from castalia.evaluation.results import summarize
-    from castalia.loop import recipe_of
-    from castalia.measure import measure, store_failures, why_eval_is_not_mined
-    from castalia.sandbox import open_sandbox
-    from castalia.training.models import prepare_base
+    from castalia.measure import store_failures, why_eval_is_not_mined
 
     workspace = workspace_of(options)
-    folder: Path = options.model or _latest_model(workspace) or prepare_base(recipe_of(workspace).base, workspace.training / "base")
     which: Bank = options.bank
-    sandbox_config = workspace.config.sandbox
-    with open_sandbox(sandbox_config.runners, tier=sandbox_config.tier) as sandbox:
-        found, _ = measure(workspace, sandbox, "named", folder, which, opened_for=options.opened_for)
+    name, found = _measured_on_server(workspace, options) if options.server else _measured_here(workspace, options)
     rows = summarize(found)
     instead = why_eval_is_not_mined(workspace)
-    failures = len(store_failures(workspace, found, folder.name, source="eval")) if which == "dev" and instead is None else None
+    failures = len(store_failures(workspace, found, name, source="eval")) if which == "dev" and instead is None else None
     if options.json:
         print_facts([*({"group": name, **row._asdict()} for name, row in rows.items()), {"failures_stored": failures}])
         return 0
@@ -77,25 +92,60 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _measured_here(workspace: Workspace, options: argparse.Namespace) -> tuple[str, Sequence[ItemResult]]:
+    """A model folder: the one named, else the latest trained, else the base."""
+    if options.served_model or options.api_key_env:
+        raise ConfigError("--model and --api-key-env say what a server serves; name it with --server URL, or give a model folder alone")
+    require_training()
+    from castalia.measure import measure
+    from castalia.rounds import latest_model
+    from castalia.sandbox import open_sandbox
+    from castalia.training.models import prepare_base
+    from castalia.training_input import recipe_of
+
+    folder: Path | None = options.model or latest_model(workspace)
+    folder = folder or prepare_base(recipe_of(workspace).base, workspace.training / "base")
+    config = workspace.config.sandbox
+    with open_sandbox(config.runners, tier=config.tier) as sandbox:
+        return folder.name, measure(workspace, sandbox, "named", folder, options.bank, opened_for=options.opened_for)[0]
+
+
+def _measured_on_server(workspace: Workspace, options: argparse.Namespace) -> tuple[str, Sequence[ItemResult]]:
+    if options.model is not None:
+        raise ConfigError(f"give either the model folder {str(options.model)!r} or --server, not both")
+    if not options.served_model:
+        raise ConfigError(f"--server {options.server!r} needs --model NAME: the model as that server calls it")
+    key = os.environ.get(options.api_key_env, "") if options.api_key_env else ""
+    if options.api_key_env and not key:
+        raise ConfigError(f"environment variable {options.api_key_env!r} is empty or not set; put the server's key in it")
+    from castalia.sandbox import open_sandbox
+    from castalia.served import measure_served
+
+    config = workspace.config.sandbox
+    with open_sandbox(config.runners, tier=config.tier) as sandbox:
+        found = measure_served(
+            workspace, sandbox, options.server, options.served_model, options.bank, api_key=key, opened_for=options.opened_for
+        )
+    return options.served_model, found
+
+
 def loop(options: argparse.Namespace) -> int:
     """Rounds until the stop rule ends them."""
     require_training()
-    from castalia.loop import loop_state, run_loop
+    from castalia.loop import LoopEnd, run_loop
 
     workspace = workspace_of(options)
 
-    async def work() -> list[Any]:
+    async def work() -> LoopEnd:
         async with open_services(workspace) as services:
             with show_progress(as_json=options.json, money=services.money) as listener:
                 return await run_loop(workspace, services, rounds=options.rounds, on_event=listener)
 
-    outcomes = asyncio.run(work())
-    stopped = loop_state(workspace).get("stopped") or f"the limit of {options.rounds} rounds"
+    end = asyncio.run(work())
     if options.json:
-        print_facts([*(outcome.decision.model_dump(mode="json") for outcome in outcomes), {"stopped": stopped}])
+        print_facts([*(outcome.decision.model_dump(mode="json") for outcome in end.outcomes), {"stopped": end.stopped}])
     else:
-        print("\n".join(outcome.text for outcome in outcomes))
-        print(f"stopped: {stopped}")
+        print("\n".join([*(outcome.text for outcome in end.outcomes), f"stopped: {end.stopped}"]))
     return 0
 
 
@@ -143,8 +193,3 @@ def _write_report(workspace: Workspace, out: Path | None) -> Path:
     from castalia.ui.report import write_report
 
     return write_report(summarize(workspace), out or workspace.folder / "report.html")
-
-
-def _latest_model(workspace: Workspace) -> Path | None:
-    rounds = sorted(workspace.training.glob("round-*/best.json"), key=lambda path: int(path.parent.name.rpartition("-")[2]))
-    return Path(json.loads(rounds[-1].read_text(encoding="utf-8"))["folder"]) if rounds else None

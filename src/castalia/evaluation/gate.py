@@ -1,8 +1,11 @@
 """The gate: a candidate replaces the promoted model only when it is better on GATE and worse in nothing that is guarded.
 
-Promote in round k if and only if
+Promote at look k if and only if
 1. the one-sided lower bound of the paired GATE difference at alpha_k = 0.05 * 6 / (pi k)^2 exceeds 0, and
 2. every guard is *non-inferior*: its one-sided lower bound, at the level Holm's procedure gives it, exceeds -margin (2 points).
+
+A look is any decision on GATE, whatever led to it: a further round, other data, another recipe, another seed of the evaluation. The shares
+of all looks sum to 5 %, so trying until something passes costs what it should. The same comparison made again is no new look.
 
 A guard ends in one of five states, because "did not prove it" is not "got worse":
 
@@ -36,7 +39,7 @@ from castalia.evaluation.statistics import (
     paired_difference,
     with_sparse_floor,
 )
-from castalia.records import CATEGORIES, Frozen, Record
+from castalia.records import CATEGORIES, Frozen, Record, content_hash
 
 GUARD_ALPHA = 0.05
 GuardStatus = Literal["non-inferior", "nothing to lose", "regressed", "cannot measure", "not measured"]
@@ -71,6 +74,8 @@ class Decision(Record):
     PREFIX: ClassVar[str] = "decision"
 
     round: int = Field(description="Round, from 1.")
+    look: int = Field(default=1, description="Which of all decisions on GATE this is, from 1: it sets `alpha`.")
+    compared: str = Field(default="", description="Hash of the results that were compared and of the guards: the same is no new look.")
     promote: bool = Field(description="Whether the candidate replaces the promoted model.")
     reasons: tuple[str, ...] = Field(description="Why, one sentence each.")
     items: int = Field(description="GATE items.")
@@ -81,7 +86,7 @@ class Decision(Record):
     error: float = Field(description="Its standard error.")
     interval_low: float = Field(description="Two-sided 95 % interval, lower end.")
     interval_high: float = Field(description="Two-sided 95 % interval, upper end.")
-    alpha: float = Field(description="The round's share of the error budget.")
+    alpha: float = Field(description="The look's share of the error budget.")
     lower_bound: float = Field(description="One-sided lower bound at `alpha`: the number that decides.")
     mcnemar_p: float = Field(description="Exact two-sided McNemar p-value, as if items were independent.")
     minimal_detectable_effect: float = Field(description="Smallest true difference found with power 0.8 at `alpha` on this suite.")
@@ -107,26 +112,31 @@ def decide(
     round: int = 1,
     guards: Sequence[Guard] | None = None,
     margin: float = 0.02,
+    *,
+    look: int = 1,
 ) -> Decision:
     """Compares the promoted model (`before`) with the candidate (`after`) on the same GATE items, seeds and style.
 
-    Raises ConfigError for items that are not GATE, InputError when the two can't be paired.
+    `look` counts all decisions on GATE so far, this one included. Raises ConfigError for items that are not GATE, InputError when the two can't be paired.
     """
     pairs = _pair(before, after)
-    alpha = alpha_for_round(round)
+    alpha = alpha_for_round(look)
     old, new = [b.value for b, _ in pairs], [a.value for _, a in pairs]
     gain = with_sparse_floor(paired_difference(old, new, [f"{b.node}/{b.cluster}" for b, _ in pairs]))
     bound = gain.lower_bound(alpha)
-    verdicts = judge_guards(pairs, standard_guards() if guards is None else guards, margin)
+    watched = standard_guards() if guards is None else guards
+    verdicts = judge_guards(pairs, watched, margin)
     low, high = gain.interval(0.95)
     blocking = [verdict for verdict in verdicts if verdict.status in ("regressed", "cannot measure")]
     better = bound > 0
     relation = "exceeds 0" if better else "does not exceed 0"
     return Decision(
         round=round,
+        look=look,
+        compared=comparison(before, after, watched, margin),
         promote=better and not blocking,
         reasons=(
-            f"the lower bound of the GATE difference at alpha {alpha:.4f} is {_points(bound)}: it {relation}",
+            f"the lower bound of the GATE difference at alpha {alpha:.4f} (look {look}) is {_points(bound)}: it {relation}",
             *(f"{v.name}: {v.status}, {v.reason}" for v in blocking),
             *(() if blocking else ("no guard blocks",)),
         ),
@@ -144,6 +154,12 @@ def decide(
         minimal_detectable_effect=_detectable(gain, alpha),
         guards=verdicts,
     )
+
+
+def comparison(before: Sequence[ItemResult], after: Sequence[ItemResult], guards: Sequence[Guard], margin: float = 0.02) -> str:
+    """Hash of what `decide` looks at, the number of the look aside. A guard counts by its name and the results it concerns."""
+    watched = [(guard.name, sorted(result.item for result in before if guard.concerns(result))) for guard in guards]
+    return content_hash([sorted(result.id for result in before), sorted(result.id for result in after), watched, margin])
 
 
 def judge_guards(pairs: Sequence[tuple[ItemResult, ItemResult]], guards: Sequence[Guard], margin: float) -> tuple[GuardVerdict, ...]:

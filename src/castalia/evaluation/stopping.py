@@ -23,10 +23,11 @@ def stop_reason(
     last = decisions[-1]
     if usd_left is not None and usd_left < usd_per_round:
         return f"budget: ${usd_left:.2f} is left and a round costs about ${usd_per_round:.2f}"
-    if last.minimal_detectable_effect > 1.0 - last.before:
+    headroom = 1.0 - (last.after if last.promote else last.before)  # above the model that the next candidate has to beat
+    if last.minimal_detectable_effect > headroom:
         return (
             f"cannot measure: the suite detects {100 * last.minimal_detectable_effect:.1f} points, the headroom is "
-            f"{100 * (1.0 - last.before):.1f}; enlarge the suite"
+            f"{100 * headroom:.1f}; enlarge the suite"
         )
     twice = _failed_guards(decisions[-1]) & _failed_guards(decisions[-2]) if len(decisions) > 1 else frozenset[str]()
     if twice:

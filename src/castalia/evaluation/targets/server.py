@@ -4,7 +4,8 @@ Text never stands between model and parser: `return_token_ids` asks for ids, and
 """
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import aiohttp
@@ -15,6 +16,45 @@ from castalia.harmony import Vocabulary
 from castalia.harmony.vocabulary import CALL, RETURN
 
 ATTEMPTS, FIRST_WAIT_S = 4, 0.5
+LOOK_S = 10.0
+
+
+def check_served(base_url: str, model: str, *, api_key: str = "") -> None:
+    """Asks the server which models it has, so that a wrong address or name is known before the first item.
+
+    Raises InputError naming the server: unreachable, refusing the key, no OpenAI-compatible server, or without that model.
+    """
+    asyncio.run(_check(base_url, model, _headers(api_key)))
+
+
+async def _check(base_url: str, model: str, headers: Mapping[str, str]) -> None:
+    url = f"{base_url.rstrip('/')}/models"
+    try:
+        async with (
+            aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=LOOK_S)) as session,
+            session.get(url) as response,
+        ):
+            status, text = response.status, (await response.content.read(1 << 20)).decode("utf-8", errors="replace")
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise InputError(
+            f"server {base_url!r} can't be reached ({type(error).__name__}: {error}); check the address and that it runs"
+        ) from error
+    if status in (401, 403):
+        raise InputError(f"server {base_url!r} refused with status {status}; name the variable that holds its key with --api-key-env")
+    try:
+        served = sorted(str(entry["id"]) for entry in json.loads(text)["data"]) if status == 200 else None
+    except (ValueError, KeyError, TypeError):
+        served = None
+    if served is None:
+        raise InputError(
+            f"{url!r} gave status {status} and no list of models: this is no OpenAI-compatible server; its address mostly ends in /v1"
+        )
+    if model not in served:
+        raise InputError(f"server {base_url!r} has no model {model!r}; it serves {', '.join(map(repr, served)) or 'none'}")
+
+
+def _headers(api_key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 
 class ServerTarget:
@@ -28,7 +68,7 @@ class ServerTarget:
         self.vocabulary = vocabulary
         self.chunk = 8 * concurrency
         self._url = f"{base_url.rstrip('/')}/completions"
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._headers = _headers(api_key)
         self._concurrency = concurrency
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._stops = [vocabulary.special[RETURN], vocabulary.special[CALL]]
