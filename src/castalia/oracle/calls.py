@@ -65,6 +65,8 @@ class ModelAnswer(NamedTuple):
     """Of `tokens_in`, read from the provider's prompt cache."""
     tokens_reasoning: int = 0
     """Of `tokens_out`, spent on reasoning that isn't shown."""
+    tokens_written: int = 0
+    """Of `tokens_in`, written to the provider's prompt cache."""
 
 
 class Reply(NamedTuple, Generic[T]):

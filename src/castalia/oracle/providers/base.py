@@ -1,12 +1,21 @@
 """What a provider is: a pure translation between an `Ask` and a wire format. No sockets, no retries, no money here."""
 
+import re
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Literal, NamedTuple
+from urllib.parse import urlencode, urlsplit
 
 from castalia.oracle.answers import is_expressible, schema_instruction
 from castalia.oracle.calls import Ask, ModelAnswer, Schema
 from castalia.oracle.roles import RoleConfig
+
+_TOO_LONG = re.compile(
+    r"context[_ ]length|context window|maximum context|prompt is too long|too many tokens|request_too_large", re.IGNORECASE
+)
+_FILTERED = re.compile(r"content_filter|content management policy|content_policy", re.IGNORECASE)
+_SCHEMA_MODE = re.compile(
+    r"response_format|json_schema|text\.format|output_config|output_format|structured output|guided|grammar|tool_choice", re.IGNORECASE
+)
 
 
 class UnreadableAnswer(ValueError):
@@ -52,19 +61,54 @@ class LocalProvider(Provider):
         """The message for a person when there is none: what is missing and how to get it."""
 
 
+class Refusal(NamedTuple):
+    """What a client error means for the calls that follow."""
+
+    kind: Literal["schema mode", "this request"]
+    """The server has no JSON-schema mode for this; or only this request can't be answered, such as one that is too long."""
+    words: str
+
+
 class HttpProvider(Provider):
-    """Answers one POST with JSON."""
+    """Answers one POST with JSON, or with an event stream."""
 
     default_base_url: ClassVar[str]
     path: ClassVar[str]
+    asks_by_prompt: bool = False
+    """Set when the server turned out to have no JSON-schema mode."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where calls are posted, below the base URL."""
+        return self.path
 
     @abstractmethod
     def body(self, ask: Ask) -> dict[str, Any]:
-        """The JSON body. Nothing but this, the address and the key is sent."""
+        """The JSON body as far as it can change the answer."""
+
+    def wire(self, ask: Ask) -> dict[str, Any]:
+        """The JSON body as sent: with what changes the delivery and not the answer, such as streaming."""
+        return self.batch_wire(self.body(ask))
+
+    def batch_wire(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A body as it stands in a batch."""
+        return body
 
     @abstractmethod
+    def credentials(self, key: str) -> dict[str, str]:
+        """Headers with the key; they enter neither key nor ledger."""
+
     def headers(self, key: str | None) -> dict[str, str]:
-        """Headers with the credentials; they enter neither key nor ledger."""
+        """All headers but the content's."""
+        config = self.config
+        if not key:
+            return dict(config.headers)
+        return {**config.headers, **({config.key_header: key} if config.key_header else self.credentials(key))}
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether answers come as event streams."""
+        return bool(self.config.stream)
 
     @property
     def base_url(self) -> str:
@@ -74,7 +118,12 @@ class HttpProvider(Provider):
     @property
     def url(self) -> str:
         """Where calls are posted."""
-        return self.base_url + self.path
+        return self.address(self.endpoint)
+
+    def address(self, path: str) -> str:
+        """An address below the base URL, with the configured parameters."""
+        query = urlencode(self.config.query)
+        return f"{self.base_url}{path}{'?' + query if query else ''}"
 
     @property
     def is_loopback(self) -> bool:
@@ -82,12 +131,30 @@ class HttpProvider(Provider):
         return (urlsplit(self.base_url).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
     def identity(self, ask: Ask) -> dict[str, Any]:
-        """The body as sent, where it is sent, and which sample it is."""
-        return {"provider": self.name, "base_url": self.base_url, "body": self.body(ask), "sample": ask.sample}
+        """The body, where it is sent, and which sample it is."""
+        known: dict[str, Any] = {"provider": self.name, "base_url": self.base_url, "body": self.body(ask), "sample": ask.sample}
+        return {**known, **({"query": self.config.query} if self.config.query else {})}
+
+    def refusal(self, status: int, raw: bytes, ask: Ask) -> Refusal | None:
+        """What a client error concerns, where its words tell; None for the whole model. Only the wording tells the cases apart."""
+        words = raw[:4000].decode("utf-8", "replace")
+        if status not in (400, 404, 413, 422, 501):
+            return None
+        if status != 404 and (status == 413 or _TOO_LONG.search(words)):
+            return Refusal("this request", "it is longer than the model's context")
+        if status != 404 and _FILTERED.search(words):
+            return Refusal("this request", "the provider's filter rejected it")
+        if self.native_schema(ask) is not None and _SCHEMA_MODE.search(words):
+            return Refusal("schema mode", words[:300])
+        return None
 
     def native_schema(self, ask: Ask) -> Schema | None:
         """The schema for the provider's own mode, where the role uses it and it can express the schema."""
-        return ask.schema if ask.schema is not None and self.config.native_schema and is_expressible(ask.schema) else None
+        return (
+            ask.schema
+            if ask.schema is not None and self.config.native_schema and not self.asks_by_prompt and is_expressible(ask.schema)
+            else None
+        )
 
     def system(self, ask: Ask) -> str:
         """The system prompt; it carries the schema when no JSON-schema mode does."""

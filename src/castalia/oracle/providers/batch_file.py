@@ -18,7 +18,7 @@ from castalia.oracle.calls import Ask, ModelAnswer
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import reading_of
 from castalia.oracle.providers.base import LocalAnswer, LocalProvider, UnreadableAnswer
-from castalia.oracle.providers.openai import OpenAIProvider, read_completion
+from castalia.oracle.providers.openai import OpenAIProvider
 from castalia.oracle.roles import RoleConfig
 from castalia.records import canonical_json
 
@@ -54,11 +54,7 @@ class BatchFileProvider(LocalProvider):
     @staticmethod
     def read(raw: bytes) -> ModelAnswer:
         """Opens a result line."""
-        try:
-            body = strict_json(raw)["response"]["body"]
-        except (NotJSON, LookupError, TypeError) as error:
-            raise UnreadableAnswer(f"not a batch result ({error}): {raw[:80]!r}") from error
-        return read_completion(canonical_json(body).encode())
+        return OpenAIProvider.read(raw)
 
 
 class Imported(NamedTuple):

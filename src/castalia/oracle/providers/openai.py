@@ -1,6 +1,7 @@
-"""OpenAI Chat Completions, as spoken by OpenAI, vLLM, SGLang, Ollama, llama.cpp, OpenRouter and Azure.
+"""OpenAI's Chat Completions and Responses, as also spoken by vLLM, SGLang, Ollama, llama.cpp, OpenRouter and Azure.
 
-https://platform.openai.com/docs/api-reference/chat
+https://platform.openai.com/docs/api-reference. At Azure `base_url` is the address of the deployment, `query` holds `api-version`, and
+`key_header: api-key` sends the key the way Azure wants it.
 """
 
 import json
@@ -8,22 +9,30 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from castalia.oracle.answers import NotJSON, strict_json
-from castalia.oracle.calls import Ask, ModelAnswer, Stop
-from castalia.oracle.providers.base import HttpProvider, UnreadableAnswer, whole_number
-from castalia.records import canonical_json
-
-STOPS: dict[str, Stop] = {"stop": "end", "length": "length", "content_filter": "refusal", "tool_calls": "tools", "function_call": "tools"}
+from castalia.oracle.calls import Ask, ModelAnswer
+from castalia.oracle.providers.base import HttpProvider, UnreadableAnswer
+from castalia.oracle.providers.completions import read_completion, read_completion_stream
+from castalia.oracle.providers.event_stream import is_event_stream
+from castalia.oracle.providers.responses import read_response, read_response_stream, response_body
 
 
 class OpenAIProvider(HttpProvider):
-    """Chat Completions on any compatible base URL."""
+    """Either API on any compatible base URL."""
 
     name = "openai"
     default_base_url = "https://api.openai.com/v1"
     path = "/chat/completions"
 
+    @property
+    def endpoint(self) -> str:
+        """Of the configured API."""
+        return "/responses" if self.config.api == "responses" else self.path
+
     def body(self, ask: Ask) -> dict[str, Any]:
         """The request."""
+        schema = self.native_schema(ask)
+        if self.config.api == "responses":
+            return {**response_body(self.config, ask, self.system(ask), schema), **self.config.extra_body}
         config = self.config
         messages = [{"role": message.role, "content": message.content} for message in ask.messages]
         if system := self.system(ask):
@@ -32,7 +41,6 @@ class OpenAIProvider(HttpProvider):
         for name, value in (("temperature", config.temperature), ("top_p", config.top_p), ("reasoning_effort", config.effort)):
             if value is not None:
                 body[name] = value
-        schema = self.native_schema(ask)
         if schema is not None:
             body["response_format"] = {
                 "type": "json_schema",
@@ -40,39 +48,33 @@ class OpenAIProvider(HttpProvider):
             }
         if ask.tools_json is not None:
             body["tools"] = [{"type": "function", "function": tool} for tool in json.loads(ask.tools_json)]
-        return body
+        return {**body, **config.extra_body}
+
+    def wire(self, ask: Ask) -> dict[str, Any]:
+        """With the fields that ask for a stream, and for usage at its end."""
+        body = self.body(ask)
+        if not self.is_streamed:
+            return body
+        return {**body, "stream": True, **({"stream_options": {"include_usage": True}} if self.config.api == "chat" else {})}
 
     def _length_field(self) -> str:
         # OpenAI's reasoning models reject `max_tokens`; many compatible servers know only that.
         host = urlsplit(self.base_url).hostname or ""
         return "max_completion_tokens" if host.endswith(("openai.com", "azure.com")) else "max_tokens"
 
-    def headers(self, key: str | None) -> dict[str, str]:
-        """Credentials."""
-        return {"Authorization": f"Bearer {key}"} if key else {}
+    def credentials(self, key: str) -> dict[str, str]:
+        """As OpenAI wants them."""
+        return {"Authorization": f"Bearer {key}"}
 
     @staticmethod
     def read(raw: bytes) -> ModelAnswer:
-        """Opens a chat completion."""
-        return read_completion(raw)
-
-
-def read_completion(raw: bytes) -> ModelAnswer:
-    """Opens a chat completion. Raises UnreadableAnswer for anything else, such as a proxy's page or an error object."""
-    try:
-        envelope = strict_json(raw)
-        choice = envelope["choices"][0]
-        message = choice["message"]
-        text = message.get("content") or ""
-        refusal = message.get("refusal")
-        calls = [{"name": call["function"]["name"], "arguments": call["function"]["arguments"]} for call in message.get("tool_calls") or ()]
-        usage: dict[str, Any] = envelope.get("usage") or {}
-        stop: Stop = "refusal" if refusal else STOPS.get(str(choice.get("finish_reason")), "end")
-        tokens = whole_number(usage.get("prompt_tokens")), whole_number(usage.get("completion_tokens"))
-        if not isinstance(text, str):
-            raise UnreadableAnswer("its content is no text")
-        return ModelAnswer(
-            text or str(refusal or ""), *tokens, stop, str(envelope.get("model") or ""), canonical_json(calls) if calls else ""
-        )
-    except (NotJSON, LookupError, TypeError, AttributeError) as error:
-        raise UnreadableAnswer(f"not a chat completion ({type(error).__name__}: {error}): {raw[:80]!r}") from error
+        """Opens a chat completion, a response, a stream of either, or the line of a batch's results that holds one."""
+        try:
+            if is_event_stream(raw):
+                return read_response_stream(raw) if b'"response.' in raw else read_completion_stream(raw)
+            envelope = strict_json(raw)
+            if "custom_id" in envelope:
+                envelope = envelope["response"]["body"]
+            return read_response(envelope) if "output" in envelope and "choices" not in envelope else read_completion(envelope)
+        except (NotJSON, LookupError, TypeError, AttributeError) as error:
+            raise UnreadableAnswer(f"not an answer of this API ({type(error).__name__}: {error}): {raw[:80]!r}") from error
