@@ -18,6 +18,7 @@ CastaliaError                  exit code 1
 ├── SandboxUnavailable         exit code 7   this machine offers no tier of isolation; foreign code is not run
 ├── ReleaseRefused             exit code 8   a release would break licence policy, contamination or provenance rules
 ├── TrainingRefused            exit code 9   training would be wrong: contamination, an impossible plan, missing data
+├── TrainingFailed             exit code 10  a training process ended before its stage was complete; it can be resumed
 └── Interrupted                exit code 130 stopped by the user; the message has the command that continues
 
 A bad *record* is not an error: it is a `Reject` or a `Verdict`, data with a reason.
@@ -114,6 +115,12 @@ class TrainingRefused(CastaliaError):
     """Training would be wrong: contamination, an impossible plan, missing data."""
 
     exit_code = 9
+
+
+class TrainingFailed(CastaliaError):
+    """A training process ended before its stage was complete; the same command resumes it."""
+
+    exit_code = 10
 
 
 class Interrupted(CastaliaError):

@@ -5,7 +5,7 @@ from harmony_cases import answers, calls, talk, thinks, user
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from castalia.harmony import Status, Style, Vocabulary, parse_completion, render_samples
+from castalia.harmony import Status, Style, Vocabulary, can_become_valid, parse_completion, render_samples
 from castalia.harmony.scan import scan
 
 GOLD = Path(__file__).parents[2] / "../shared/gold/harmony"
@@ -102,6 +102,70 @@ def test_a_cut_anywhere_is_truncated_and_never_answers(vocabulary):
     for length in range(len(completion)):
         parsed = parse_completion(completion[:length], vocabulary, finished=False)
         assert (parsed.status, parsed.final) == (Status.TRUNCATED, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|channel|>final<|message|>yes<|return|>",
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>{}<|return|>",
+        " to=functions.f<|channel|>commentary json<|message|>{}<|call|>",
+        "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>",
+        "<|channel|>analysis<|message|>t<|end|><|start|>assistant to=functions.f<|channel|>commentary<|message|>{}<|call|>",
+    ],
+)
+def test_every_beginning_of_a_valid_answer_can_still_become_valid(text, vocabulary):
+    completion = ids(text, vocabulary)
+    assert parse_completion(completion, vocabulary, finished=True).status is Status.OK
+    assert all(can_become_valid(completion[:length], vocabulary) for length in range(len(completion) + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "hopeless_after"),
+    [
+        ("Sure, here is the answer you", "Sure, here is "),
+        (" to=a to=b <|channel|>", " to=a to=b "),
+        ("<|channel|><|message|>", "<|channel|><|message|>"),
+        ("<|channel|>final<|channel|>", "<|channel|>final<|channel|>"),
+        ("<|channel|>final<|end|>", "<|channel|>final<|end|>"),
+        (
+            "<|channel|>final<|message|>a<|end|><|start|>user<|message|>b<|end|>",
+            "<|channel|>final<|message|>a<|end|><|start|>user<|message|>b<|end|>",
+        ),
+    ],
+)
+def test_an_answer_is_given_up_where_nothing_can_mend_it(text, hopeless_after, vocabulary):
+    assert not can_become_valid(ids(hopeless_after, vocabulary), vocabulary)
+    assert not can_become_valid(ids(text, vocabulary), vocabulary)
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts=st.lists(
+        st.sampled_from(
+            [
+                "<|channel|>",
+                "final",
+                "analysis",
+                "commentary",
+                " to=f",
+                " json",
+                "<|message|>",
+                "a b",
+                "<|end|>",
+                "<|start|>",
+                "assistant",
+                "<|call|>",
+                "<|return|>",
+            ]
+        ),
+        max_size=9,
+    )
+)
+def test_what_was_given_up_would_not_have_become_valid(parts, vocabulary):
+    completion = ids("".join(parts), vocabulary)
+    if parse_completion(completion, vocabulary, finished=True).status is Status.OK:
+        assert all(can_become_valid(completion[:length], vocabulary) for length in range(len(completion) + 1))
 
 
 def test_what_the_parser_reads_as_a_call_is_what_the_reference_reads(vocabulary, oracle):

@@ -73,6 +73,21 @@ def test_a_merged_adapter_gives_the_adapter_s_probabilities(gpt_oss, tmp_path):
     assert (after - before).abs().max() > 1e-3
 
 
+def test_packed_samples_do_not_see_each_other_through_sinks_and_sliding_windows(gpt_oss):
+    from castalia.training.sft import Collator, packed_masks
+
+    generator = torch.Generator().manual_seed(3)
+    ids = [torch.randint(1, 90, (length,), generator=generator).tolist() for length in (5, 17, 9)]
+    rows = [{"input_ids": one, "labels": one, "weights": [1.0] * len(one)} for one in ids]
+    model = load_model(gpt_oss).eval()
+    batch = Collator(0, pack=True)(rows)
+    with torch.no_grad():
+        masks = packed_masks(model.config, batch["position_ids"])
+        together = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], attention_mask=masks, use_cache=False).logits[0]
+        alone = torch.cat([model(input_ids=torch.tensor([one]), use_cache=False).logits[0] for one in ids])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
 def test_the_router_s_balancing_loss_is_trl_s_own(gpt_oss, tmp_path):
     from castalia.training import Recipe, SftSettings
     from castalia.training.data import Example

@@ -22,7 +22,7 @@ from castalia.records import (  # noqa: E402
 )
 from castalia.training import ConsolidateSettings, GrpoSettings, PreferenceSettings, Recipe, SftSettings, consolidate, grpo, preference  # noqa: E402  # noqa: E402
 from castalia.training.data import preference_pairs  # noqa: E402
-from castalia.training.job import main, read_records, write_records  # noqa: E402
+from castalia.training.job import main, read_records, run_here, write_records  # noqa: E402
 from castalia.training.models import added_rows, load_model, load_tokenizer  # noqa: E402
 from castalia.training.pipeline import StageCheck, best_model, train  # noqa: E402
 from castalia.training.rewards import Scored, checks, combine, score_completion  # noqa: E402
@@ -236,14 +236,14 @@ def test_the_stages_run_in_order_and_a_refused_one_is_not_built_upon(base, tmp_p
     def check(folder, stage):
         return StageCheck(stage != "preference", f"{stage} was looked at")
 
-    results = train(the_recipe, data, base, tmp_path / "run", check=check)
+    results = train(the_recipe, data, base, tmp_path / "run", check=check, run_stage=run_here)
     assert [r.stage for r in results] == ["sft", "preference", "consolidate"]
     job = json.loads((tmp_path / "run" / "jobs" / "consolidate.json").read_text())
     assert job["start"] == results[0].folder
     assert best_model(tmp_path / "run") == tmp_path / "run" / "consolidate" / "model"
     history = json.loads((tmp_path / "run" / "best.json").read_text())["history"]
     assert [entry["promoted"] for entry in history] == [True, False, True]
-    assert train(the_recipe, data, base, tmp_path / "run", check=check) == results
+    assert train(the_recipe, data, base, tmp_path / "run", check=check, run_stage=run_here) == results
 
 
 def test_training_data_that_leaks_evaluation_items_is_refused(base, tmp_path):
@@ -261,9 +261,10 @@ def test_a_stage_without_its_dataset_is_refused_before_anything_is_trained(base,
 
 def test_a_stage_runs_again_from_its_job_file_and_finds_itself_finished(base, tmp_path, capsys):
     the_recipe = recipe(sft=SftSettings(epochs=1, batch_size=4, learning_rate=1e-3, checkpoint_seconds=None))
-    done = train(the_recipe, {"sft": [sft_example(n) for n in range(4)]}, base, tmp_path / "run")[0]
+    done = train(the_recipe, {"sft": [sft_example(n) for n in range(4)]}, base, tmp_path / "run")[0]  # in a child process
+    assert done.steps == 1
     main("sft", [str(tmp_path / "run" / "jobs" / "sft.json")])
-    assert StageResult.model_validate_json(capsys.readouterr().out.splitlines()[-1]) == done
+    assert StageResult.model_validate(json.loads(capsys.readouterr().out.splitlines()[-1])["result"]) == done
 
 
 def test_an_edited_record_in_a_job_s_data_is_refused(tmp_path):

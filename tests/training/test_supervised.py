@@ -53,9 +53,9 @@ def trainer_of(folder, out, the_recipe=None, records=RECORDS, weights=None):
     return make_trainer(the_recipe, the_recipe.sft, examples, load_model(folder), load_tokenizer(folder), added_rows(folder), out)
 
 
-def gradients(trainer, rows):
+def gradients(trainer, rows, *, pack=False):
     trainer.model.zero_grad()
-    loss = trainer.compute_loss(trainer.model, Collator(0)(rows))
+    loss = trainer.compute_loss(trainer.model, Collator(0, pack=pack)(rows))
     loss.backward()
     return loss.item(), torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
 
@@ -79,6 +79,26 @@ def test_loss_and_gradient_are_those_of_trl_when_all_weights_are_one(base, tmp_p
     assert ours == pytest.approx(theirs.item(), abs=1e-5)
     assert their_gradient.norm() > 1e-3
     assert torch.allclose(our_gradient, their_gradient, atol=1e-5)
+
+
+def test_packed_samples_have_the_loss_and_the_gradient_of_padded_ones(base, tmp_path):
+    trainer = trainer_of(base, tmp_path, recipe(embeddings="all"))
+    rows = [e.row() for e in examples_of(base)]
+    assert len({len(row["input_ids"]) for row in rows}) > 1
+    padded, padded_gradient = gradients(trainer, rows)
+    packed, packed_gradient = gradients(trainer, rows, pack=True)
+    assert packed == pytest.approx(padded, abs=1e-5)
+    assert padded_gradient.norm() > 1e-3
+    assert torch.allclose(packed_gradient, padded_gradient, atol=1e-5)
+    swapped, _ = gradients(trainer, [*rows[3:], *rows[:3]], pack=True)
+    assert swapped == pytest.approx(packed, abs=1e-5)
+
+
+def test_a_packed_run_ends_where_a_padded_one_does(base, tmp_path):
+    padded, packed = (sft.run(recipe(pack=pack), RECORDS, base, tmp_path / str(pack), start_id="b") for pack in (False, True))
+    assert packed.fingerprint != padded.fingerprint
+    assert (packed.steps, packed.tokens) == (padded.steps, padded.tokens)
+    assert packed.final_loss == pytest.approx(padded.final_loss, abs=1e-4)
 
 
 def test_the_labels_of_untrained_tokens_do_not_touch_the_gradient(base, tmp_path):

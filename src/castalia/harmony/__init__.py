@@ -12,7 +12,7 @@ from castalia.harmony.gpt_oss import gpt_oss_vocabulary
 from castalia.harmony.lint_file import lint_file
 from castalia.harmony.lint_messages import lint_conversation
 from castalia.harmony.lint_tokens import lint_samples
-from castalia.harmony.parse import Parsed, Status, parse_completion
+from castalia.harmony.parse import Parsed, Status, can_become_valid, parse_completion
 from castalia.harmony.render import Part, render_prompt
 from castalia.harmony.samples import PartWeights, Sample, render_samples
 from castalia.harmony.style import Dialect, Style
@@ -30,6 +30,7 @@ __all__ = [
     "Status",
     "Style",
     "Vocabulary",
+    "can_become_valid",
     "foreign_vocabulary",
     "from_openai_messages",
     "gpt_oss_vocabulary",

@@ -72,6 +72,11 @@ def parse_completion(ids: Sequence[int], vocabulary: Vocabulary, *, finished: bo
     return Parsed(status, tuple(messages), final, calls, raw) if status is Status.OK else Parsed(status, tuple(messages), None, (), raw)
 
 
+def can_become_valid(ids: Sequence[int], vocabulary: Vocabulary) -> bool:
+    """Whether some continuation of a completion could still parse; False is final, True may be too kind. For ending hopeless answers early."""
+    return parse_completion(ids, vocabulary, finished=False).status in (Status.OK, Status.TRUNCATED)
+
+
 def _read(block: Block, *, finished: bool) -> tuple[Status, Message | None]:
     """The message of a block, or what is wrong with it."""
     if block.problem == "header" or (block.problem == "unclosed-header" and finished):

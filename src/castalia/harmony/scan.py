@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from castalia.harmony.vocabulary import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, RETURN, START, Vocabulary
 
@@ -60,7 +60,8 @@ def _block(ids: Sequence[int], marks: list[str | None], start: int, vocabulary: 
     role = given if first == start else None
     body = _next(marks, first, {MESSAGE, START, END, CALL, RETURN})
     if body == len(marks):
-        return Block(start, body, body, role=role or "", problem="unclosed-header")
+        broken = _fields(ids, marks, (first, body), vocabulary, role, growing=True) is None
+        return Block(start, body, body, role=role or "", problem="header" if broken else "unclosed-header")
     if marks[body] != MESSAGE:
         end = body if marks[body] == START else body + 1
         return Block(start, end, end, role=role or "", problem="header")
@@ -78,31 +79,10 @@ def _block(ids: Sequence[int], marks: list[str | None], start: int, vocabulary: 
 
 def _with_header(block: Block, ids: Sequence[int], marks: list[str | None], span: tuple[int, int], vocabulary: Vocabulary) -> Block:
     """The block with the fields of its header, or with the problem that the header breaks the grammar."""
-    (start, end), role = span, block.role
-    edges = [index for index in range(start, end) if marks[index] is not None]
-    sections = [
-        ("role", start, (edges or [end])[0]),
-        *((str(marks[at]), at + 1, to) for at, to in pairwise([*edges, end])),
-    ]
-    if len({name for name, _, _ in sections}) != len(sections):
+    found = _fields(ids, marks, span, vocabulary, block.role)
+    if found is None:
         return replace(block, problem="header")
-    channel: str | None = None
-    recipients: list[tuple[str, str]] = []
-    types: list[tuple[str, str]] = []
-    for name, first, last in sections:
-        words = vocabulary.decode(ids[first:last]).split()
-        if name == "role" and not role:
-            if not words or words[0].startswith("to="):
-                return replace(block, problem="header")
-            role = words.pop(0)
-        if name == CHANNEL:
-            if not words:
-                return replace(block, problem="header")
-            channel = words.pop(0)
-        recipients += [(name, word.removeprefix("to=")) for word in words if word.startswith("to=")]
-        types += [(name, word) for word in words if not word.startswith("to=")]
-    if len(recipients) > 1 or len(types) > 1 or any(not word for _, word in recipients):
-        return replace(block, problem="header")
+    role, channel, recipients, types = found
     return replace(
         block,
         role=role,
@@ -112,6 +92,50 @@ def _with_header(block: Block, ids: Sequence[int], marks: list[str | None], span
         constrained=bool(types) and types[0][0] == CONSTRAIN,
         recipient_first=bool(recipients) and recipients[0][0] == "role",
     )
+
+
+class _Fields(NamedTuple):
+    """Role, channel, and recipients and content types with the section they stand in."""
+
+    role: str
+    channel: str | None
+    recipients: list[tuple[str, str]]
+    types: list[tuple[str, str]]
+
+
+def _fields(
+    ids: Sequence[int], marks: list[str | None], span: tuple[int, int], vocabulary: Vocabulary, role: str | None, *, growing: bool = False
+) -> _Fields | None:
+    """What a header says, None where it breaks the grammar; of a `growing` header only what no continuation can mend."""
+    start, end = span
+    edges = [index for index in range(start, end) if marks[index] is not None]
+    sections = [
+        ("role", start, (edges or [end])[0]),
+        *((str(marks[at]), at + 1, to) for at, to in pairwise([*edges, end])),
+    ]
+    if len({name for name, _, _ in sections}) != len(sections):
+        return None
+    found = _Fields(role or "", None, [], [])
+    for name, first, last in sections:
+        text = vocabulary.decode(ids[first:last])
+        words = text.split()
+        if growing and last == end:  # its last word may go on, and more may follow
+            words = words if text[-1:].isspace() else words[:-1]
+            if not words:
+                continue
+        if name == "role" and not found.role:
+            if not words or words[0].startswith("to="):
+                return None
+            found = found._replace(role=words.pop(0))
+        if name == CHANNEL:
+            if not words:
+                return None
+            found = found._replace(channel=words.pop(0))
+        found.recipients.extend((name, word.removeprefix("to=")) for word in words if word.startswith("to="))
+        found.types.extend((name, word) for word in words if not word.startswith("to="))
+    if len(found.recipients) > 1 or len(found.types) > 1 or any(not word for _, word in found.recipients):
+        return None
+    return found
 
 
 def _next(marks: list[str | None], start: int, wanted: set[str]) -> int:

@@ -47,9 +47,9 @@ class Sandbox:
         return self._builder.tier
 
     @property
-    def runners(self) -> tuple[str, ...]:
-        """Names of the runners."""
-        return tuple(self._runners)
+    def runners(self) -> Mapping[str, RunnerConfig]:
+        """The runners by name, `python` among them."""
+        return self._runners
 
     def __enter__(self) -> Self:
         return self

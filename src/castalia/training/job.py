@@ -1,17 +1,24 @@
 # pyright: basic
-"""A stage as a process: `python -m castalia.training.STAGE job.json`, also below accelerate, torchrun or srun."""
+"""A stage as a process: `python -m castalia.training.STAGE job.json`, also below accelerate, torchrun or srun.
+
+Standard output is one JSON object per line: `{"event": ...}` for each step, at last `{"result": ...}` or `{"error": ...}`.
+"""
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from castalia.errors import CastaliaError, ConfigError
 from castalia.records import Frozen, PreferencePair, Record, ReplayItem, RewardRecord, SFTExample
+from castalia.sandbox import RunnerConfig, Sandbox, Tier, open_sandbox
+from castalia.training.child import follow_parent
 from castalia.training.recipe import Recipe, StageName
-from castalia.training.stage import StageResult, TrainingEvent
+from castalia.training.stage import OnEvent, StageResult
 
 _KINDS: tuple[type[Record], ...] = (SFTExample, PreferencePair, RewardRecord, ReplayItem)
 
@@ -25,6 +32,8 @@ class Job(Frozen):
     data: str = Field(description="JSONL of records.")
     earlier: str = Field(default="", description="JSONL of earlier SFT examples, for consolidation.")
     start_id: str | None = Field(default=None, description="Names what is in `start`; None: its files are hashed.")
+    tier: Tier | None = Field(default=None, description="Sandbox tier for executed rewards; None: what needs one is undecided.")
+    runners: Mapping[str, RunnerConfig] = Field(default_factory=dict, description="The sandbox's runners by name.")
 
 
 def write_records(path: Path, records: Iterable[Record]) -> Path:
@@ -55,44 +64,51 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
-def run_job(stage: StageName, job: Job) -> StageResult:
-    """Runs one stage in this process."""
+def run_here(stage: StageName, path: Path, on_event: OnEvent) -> StageResult:
+    """Runs the stage of a job file in this process."""
+    job = Job.model_validate_json(path.read_text(encoding="utf-8"))
     records, start, out = read_records(Path(job.data)), Path(job.start), Path(job.out)
-
-    def tell(event: TrainingEvent) -> None:
-        print(event.model_dump_json(exclude_none=True), flush=True)
-
     if stage == "sft":
         from castalia.training import sft
 
-        return sft.run(job.recipe, records, start, out, start_id=job.start_id, on_event=tell)
+        return sft.run(job.recipe, records, start, out, start_id=job.start_id, on_event=on_event)
     if stage == "preference":
         from castalia.training import preference
 
-        return preference.run(job.recipe, records, start, out, start_id=job.start_id, on_event=tell)
+        return preference.run(job.recipe, records, start, out, start_id=job.start_id, on_event=on_event)
     if stage == "grpo":
-        from castalia.sandbox import open_sandbox
         from castalia.training import grpo
         from castalia.training.rewards import checks
 
-        needed = any(isinstance(r, RewardRecord) and r.check.kind == "execution" for r in records)
-        scorer = checks(open_sandbox() if needed else None)
-        return grpo.run(job.recipe, records, start, out, scorer=scorer, start_id=job.start_id, on_event=tell)
+        with _sandbox(job, records) as sandbox:
+            return grpo.run(job.recipe, records, start, out, scorer=checks(sandbox), start_id=job.start_id, on_event=on_event)
     from castalia.training import consolidate
 
     earlier = read_records(Path(job.earlier)) if job.earlier else []
-    return consolidate.run(job.recipe, records, earlier, start, out, start_id=job.start_id, on_event=tell)
+    return consolidate.run(job.recipe, records, earlier, start, out, start_id=job.start_id, on_event=on_event)
 
 
 def main(stage: StageName, arguments: Sequence[str] | None = None) -> None:
-    """Reads the job named on the command line, runs it and prints its result as the last line."""
+    """Reads the job named on the command line, runs it and prints what happens."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if len(given) != 1:
         print(f"usage: python -m castalia.training.{stage} job.json", file=sys.stderr)
         sys.exit(ConfigError.exit_code)
+    follow_parent()
     try:
-        job = Job.model_validate_json(Path(given[0]).read_text(encoding="utf-8"))
-        print(run_job(stage, job).model_dump_json(), flush=True)
+        result = run_here(stage, Path(given[0]), lambda event: _say("event", event.model_dump(mode="json", exclude_none=True)))
     except CastaliaError as error:
+        _say("error", {"class": type(error).__name__, "message": str(error)})
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    _say("result", result.model_dump(mode="json"))
+
+
+def _say(what: str, value: Mapping[str, Any]) -> None:
+    print(json.dumps({what: value}), flush=True)
+
+
+def _sandbox(job: Job, records: Sequence[Record]) -> AbstractContextManager[Sandbox | None]:
+    """Opened only where a reward executes: a machine without isolation can still train on the others."""
+    executes = any(isinstance(r, RewardRecord) and r.check.kind == "execution" for r in records)
+    return open_sandbox(job.runners, tier=job.tier) if executes and job.tier else nullcontext()

@@ -60,6 +60,9 @@ class SftSettings(StageSettings):
     emphasis: Emphasis = Field(default=Emphasis(), description="Per category.")
     weights: PartWeights = Field(default=PartWeights(), description="Loss weight of each part of an answer.")
     router_aux_loss: float = Field(default=0.0, ge=0, description="Coefficient of the router's balancing loss, for mixtures of experts.")
+    pack: bool = Field(
+        default=False, description="Samples of a forward pass stand end to end in one row, without padding; attention stays within each."
+    )
 
 
 class PreferenceSettings(StageSettings):
@@ -98,6 +101,9 @@ class ConsolidateSettings(StageSettings):
     order: Literal["random", "curriculum"] = Field(default="random")
     weights: PartWeights = Field(default=PartWeights(), description="Loss weight of each part of an answer.")
     router_aux_loss: float = Field(default=0.0, ge=0)
+    pack: bool = Field(
+        default=False, description="Samples of a forward pass stand end to end in one row, without padding; attention stays within each."
+    )
 
 
 class LoraSettings(Frozen):

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from transformers.masking_utils import create_masks_for_generate
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -137,7 +138,7 @@ def make_trainer(
             router_aux_loss_coef=settings.router_aux_loss or None,
         ),
         train_dataset=Dataset.from_list([e.row() for e in examples]),
-        data_collator=Collator(tokenizer.pad_token_id or 0),
+        data_collator=Collator(tokenizer.pad_token_id or 0, pack=settings.pack),
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.lora, added) if recipe.lora and not hasattr(model, "peft_config") else None,
     )
@@ -146,24 +147,31 @@ def make_trainer(
 
 
 class Collator:
-    """Pads rows to the longest: input_ids, attention_mask, labels and weights, each (rows, longest)."""
+    """Rows to a batch of input_ids, labels, weights and either attention_mask or, packed, position_ids.
 
-    def __init__(self, pad: int) -> None:
-        self.pad = pad
+    Padded, each is (rows, longest). Packed, each is (1, sum of lengths): the samples stand end to end and positions start at 0 with
+    each. `packed_masks` keeps attention within a sample, so the numbers are the same and no padding is computed.
+    """
+
+    def __init__(self, pad: int, *, pack: bool = False) -> None:
+        self.pad, self.pack = pad, pack
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        kinds = {"input_ids": torch.long, "labels": torch.long, "weights": torch.float32}
+        if self.pack:
+            # Nothing before a sample predicts its first token, so that one can't be trained.
+            firsts = {"labels": [IGNORED], "weights": [0.0]}
+            rows = [{**row, **{key: [*first, *row[key][1:]] for key, first in firsts.items()}} for row in rows]
+            joined = {key: torch.tensor([[value for row in rows for value in row[key]]], dtype=kind) for key, kind in kinds.items()}
+            return {**joined, "position_ids": torch.tensor([[place for row in rows for place in range(len(row["input_ids"]))]])}
         longest = max(len(row["input_ids"]) for row in rows)
-
-        def padded(key: str, fill: float, kind: torch.dtype) -> torch.Tensor:
-            return torch.tensor([[*row[key], *[fill] * (longest - len(row[key]))] for row in rows], dtype=kind)
-
-        present = torch.tensor([[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in rows])
-        return {
-            "input_ids": padded("input_ids", self.pad, torch.long),
-            "attention_mask": present,
-            "labels": padded("labels", IGNORED, torch.long),
-            "weights": padded("weights", 0.0, torch.float32),
+        fill = {"input_ids": self.pad, "labels": IGNORED, "weights": 0.0}
+        padded = {
+            key: torch.tensor([[*row[key], *[fill[key]] * (longest - len(row[key]))] for row in rows], dtype=kind)
+            for key, kind in kinds.items()
         }
+        present = [[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in rows]
+        return {**padded, "attention_mask": torch.tensor(present)}
 
 
 class HarmonyTrainer(Scheduled, SFTTrainer):
@@ -188,8 +196,7 @@ class HarmonyTrainer(Scheduled, SFTTrainer):
         labels, weights = inputs["labels"][:, 1:], inputs["weights"][:, 1:]
         trained = labels != IGNORED
         losses, router_loss = model(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
+            **_attending(model, inputs),
             use_cache=False,
             trained_labels=inputs["labels"],
             **({"output_router_logits": True} if self.aux_loss_enabled else {}),
@@ -201,7 +208,7 @@ class HarmonyTrainer(Scheduled, SFTTrainer):
             loss = loss * self.accelerator.num_processes
         if self.aux_loss_enabled:
             loss = loss + self.router_aux_loss_coef * router_loss / self.current_gradient_accumulation_steps
-        self._seen["tokens"] += int(inputs["attention_mask"].sum())
+        self._seen["tokens"] += int(inputs["attention_mask"].sum()) if "attention_mask" in inputs else inputs["input_ids"].numel()
         self._seen["trained_tokens"] += int(trained.sum())
         return (loss, {}) if return_outputs else loss
 
@@ -211,6 +218,26 @@ class HarmonyTrainer(Scheduled, SFTTrainer):
             logs.update(self._seen, step_seconds=round(now - self._lap, 4))
             self._seen, self._lap = {"tokens": 0, "trained_tokens": 0}, now
         super().log(logs, start_time)
+
+
+def packed_masks(config: Any, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> Any:
+    """The attention masks of samples that stand end to end, for `position_ids` (1, length): by layer type where a model has several.
+
+    Given positions alone, some models of transformers 5.23 keep samples apart by themselves (Llama) and some let them see each
+    other (GptOss); given masks, all keep them apart.
+    """
+    shape = torch.empty(*position_ids.shape, 0, dtype=dtype, device=position_ids.device)
+    return create_masks_for_generate(
+        config=config, inputs_embeds=shape, attention_mask=None, past_key_values=None, position_ids=position_ids
+    )
+
+
+def _attending(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """What the model attends by: the mask of padded rows, or the masks and positions of packed ones."""
+    if "attention_mask" in inputs:
+        return {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+    masks = packed_masks(getattr(model, "module", model).config, inputs["position_ids"], next(model.parameters()).dtype)
+    return {"input_ids": inputs["input_ids"], "position_ids": inputs["position_ids"], "attention_mask": masks}
 
 
 def give_losses(model: Any) -> None:

@@ -61,9 +61,9 @@ def ignore_event(_: TrainingEvent) -> None:
 def stage_fingerprint(stage: StageName, recipe: Recipe, records: Sequence[Record], earlier: Sequence[Record], start: str) -> str:
     """Hash of what decides the result of a stage: its settings, what the recipe shares, the data's ids, where it starts.
 
-    Guards on time and checkpoints decide nothing and stay outside.
+    When checkpoints are written decides nothing and stays outside. A guard on time may cut the run short, so another guard is another run.
     """
-    settings = getattr(recipe, stage).model_dump(mode="json", exclude={"max_seconds", "checkpoint_seconds"})
+    settings = getattr(recipe, stage).model_dump(mode="json", exclude={"checkpoint_seconds"})
     shared = recipe.model_dump(mode="json", include={"base", "style", "seed", "precision", "weights", "attention", "lora"})
     return content_hash([stage, settings, shared, [r.id for r in records], [r.id for r in earlier], start])
 
@@ -90,10 +90,19 @@ def prepare(out: Path, fingerprint: str, settings: Mapping[str, Any]) -> Path | 
     write_atomically(job, asked)
     (out / "stage.json").unlink(missing_ok=True)
     checkpoint = newest_checkpoint(out / "checkpoints")
-    if checkpoint is None:
-        for name in ("metrics.jsonl", "rewards.jsonl"):
+    for name in ("metrics.jsonl", "rewards.jsonl"):
+        if checkpoint is None:
             (out / name).unlink(missing_ok=True)
+        else:
+            _drop_torn_line(out / name)
     return checkpoint
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cuts off what a killed run left half written, so that the next line starts on its own."""
+    if path.exists():
+        text = path.read_bytes()
+        os.truncate(path, text.rfind(b"\n") + 1)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -125,9 +134,8 @@ def read_metrics(out: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     by_step: dict[int, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        # A killed run can leave half a line behind.
-        if line.endswith("}"):
-            entry: dict[str, Any] = json.loads(line)
-            by_step[entry["step"]] = entry
+    # What follows the last newline is half a line that a killed run left behind, or the line being written right now.
+    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+        entry: dict[str, Any] = json.loads(line)
+        by_step[entry["step"]] = entry
     return [by_step[step] for step in sorted(by_step)]

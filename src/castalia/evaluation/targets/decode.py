@@ -7,7 +7,7 @@ neighbors in the batch.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,9 +51,22 @@ def batches(rows: Sequence[Row], max_rows: int, max_cells: int) -> Iterator[list
         yield batch
 
 
+LOOK_EVERY = 8
+"""Tokens between two looks at whether an answer is still worth finishing."""
+
+
 @torch.inference_mode()
-def decode(model: Any, rows: Sequence[Row], stops: frozenset[int], temperature: float) -> None:
-    """Fills in `ids` and `stopped` of the rows: greedy at temperature 0, sampled from the whole distribution otherwise."""
+def decode(
+    model: Any,
+    rows: Sequence[Row],
+    stops: frozenset[int],
+    temperature: float,
+    worth_finishing: Callable[[Sequence[int]], bool] = lambda ids: True,
+) -> None:
+    """Fills in `ids` and `stopped` of the rows: greedy at temperature 0, sampled from the whole distribution otherwise.
+
+    A row ends at its limit, at one of `stops`, or when `worth_finishing(ids so far)` says no.
+    """
     device = model.device
     width = max(len(row.prompt) for row in rows)
     padding = [width - len(row.prompt) for row in rows]
@@ -68,7 +81,7 @@ def decode(model: Any, rows: Sequence[Row], stops: frozenset[int], temperature: 
         for row, token in zip(alive, chosen, strict=True):
             if not _done(row):
                 row.ids.append(token)
-                row.stopped = token in stops
+                row.stopped = token in stops or (len(row.ids) % LOOK_EVERY == 0 and not worth_finishing(row.ids))
         positions = positions[:, -1:] + 1
         ids = torch.tensor(chosen, device=device)[:, None]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)

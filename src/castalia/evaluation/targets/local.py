@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from castalia.errors import InputError
 from castalia.evaluation.targets.target import Completion
-from castalia.harmony import Vocabulary, foreign_vocabulary
+from castalia.harmony import Vocabulary, can_become_valid, foreign_vocabulary
 from castalia.harmony.vocabulary import CALL, RETURN
 from castalia.store import folder_hash
 
@@ -43,7 +43,11 @@ class LocalTarget:
     def generate(
         self, prompts: Sequence[Sequence[int]], *, max_tokens: Sequence[int], seed: int, temperature: float = 0.0, n: int = 1
     ) -> list[list[Completion]]:
-        """Completions per prompt. The model's own end token stops it too, but such an answer is not finished Harmony."""
+        """Completions per prompt.
+
+        The model's own end token stops it too, but such an answer is not finished Harmony. An answer that can't become valid Harmony any
+        more is not finished either: it scores 0 whatever follows, and a base model would fill every limit.
+        """
         own = own_stops(self.model, self.tokenizer)
         answers = self.complete(prompts, max_tokens=max_tokens, seed=seed, temperature=temperature, n=n, stops=self._harmony_stops | own)
         return [[Completion(ids, bool(ids) and ids[-1] in self._harmony_stops) for ids in samples] for samples in answers]
@@ -54,7 +58,7 @@ class LocalTarget:
         """Token ids per prompt and sample, up to and including the first of `stops`."""
         rows = [[row_of(prompt, limit, seed, sample) for sample in range(n)] for prompt, limit in zip(prompts, max_tokens, strict=True)]
         for batch in batches([row for samples in rows for row in samples], *self._limits):
-            decode(self.model, batch, stops, temperature)
+            decode(self.model, batch, stops, temperature, lambda ids: can_become_valid(ids, self.vocabulary))
         return [[tuple(row.ids) for row in samples] for samples in rows]
 
 
