@@ -5,7 +5,7 @@ In between, where the configuration names recorded answers of the target, they a
 
 from collections.abc import Callable, Collection
 
-from castalia.engine import Event, RunReport
+from castalia.engine import Event, RunReport, told
 from castalia.errors import MissingRecording
 from castalia.measure import mine_recorded_failures, suite_items
 from castalia.workspace import Services, Workspace, run_stages
@@ -28,7 +28,8 @@ async def make_datasets(
     removes that file. Raises whatever `run_stages` and `mine_recorded_failures` raise.
     """
     try:
-        report = await _run(workspace, services, rebuild, keep, until, on_event)
+        async with told(services.oracle, on_event) as listener:
+            report = await _run(workspace, services, rebuild, keep, until, listener)
     except MissingRecording as error:
         count = services.oracle.write_pending(workspace.pending)
         error.args = (

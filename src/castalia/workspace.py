@@ -70,12 +70,6 @@ class Services:
     sandbox: Sandbox
     by_name: Mapping[str, Any]
 
-    def money(self) -> str:
-        """Spent and left, in words."""
-        stats = self.oracle.stats()
-        left = "" if stats.usd_left is None else f", ${stats.usd_left:.2f} left"
-        return f"${stats.usd:.2f} spent{left}"
-
 
 def open_workspace(config: Config) -> Workspace:
     """Opens the store of `config` and resolves the params of all stages; starts nothing.
@@ -163,6 +157,7 @@ async def run_stages(
         on_event=on_event,
         role_identity=role_identity(workspace),
         price=price(workspace),
+        in_flight=workspace.config.execution.concurrency,
         engine=workspace.config.execution.engine,
     )
 

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     async def work() -> Any:
         async with open_services(workspace) as services:
-            with show_progress(as_json=options.json, money=services.money) as listener:
+            with show_progress(as_json=options.json) as listener:
                 return await make_datasets(
                     workspace, services, rebuild=options.rebuild, keep=options.keep, until=options.until, on_event=listener
                 )

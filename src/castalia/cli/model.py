@@ -138,7 +138,7 @@ def loop(options: argparse.Namespace) -> int:
 
     async def work() -> LoopEnd:
         async with open_services(workspace) as services:
-            with show_progress(as_json=options.json, money=services.money) as listener:
+            with show_progress(as_json=options.json) as listener:
                 return await run_loop(workspace, services, rounds=options.rounds, on_event=listener)
 
     end = asyncio.run(work())

@@ -1,25 +1,29 @@
-"""Progress of a run: bars with rate, money and time left for people, one JSON object per event for machines."""
+"""Progress of a run: bars and one live line of the oracle for people, lines where there is no terminal, JSON for machines."""
 
 import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-from castalia.engine import Event, StageAdvanced, StageFinished, StageSkipped, StageStarted
+from castalia.engine import Event, OracleAsking, StageAdvanced, StageFinished, StageSkipped, StageStarted
 from castalia.training.stage import TrainingEvent
 
 Listener = Callable[[Any], None]
 
+QUIET_SECONDS = 10.0
+"""Where there is no terminal, at most one line in so many seconds inside a long stage."""
+
 
 @contextmanager
-def show_progress(*, as_json: bool, money: Callable[[], str] = lambda: "") -> Generator[Listener]:
-    """A listener for engine events, until the run ends. `money` is asked for the spent and remaining budget, in words."""
+def show_progress(*, as_json: bool) -> Generator[Listener]:
+    """A listener for engine events, until the run ends."""
     if as_json:
         yield _print_json
         return
@@ -34,40 +38,70 @@ def show_progress(*, as_json: bool, money: Callable[[], str] = lambda: "") -> Ge
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[money]}"),
     )
-    with Progress(*columns, console=console) as progress:
-        yield _Bars(progress, money)
+    with _Screen(*columns, console=console) as progress:
+        yield _Bars(progress)
+
+
+def oracle_line(event: OracleAsking) -> str:
+    """Rate, money, time left and what limits the speed, in one line."""
+    left = "" if event.usd_left is None else f", ${max(0.0, event.usd_left):,.2f} left"
+    waiting = f", {event.waiting:,} waiting" if event.waiting else ""
+    time_left = "" if event.seconds_left is None else f" · {event.stage} {_duration(event.seconds_left)} left"
+    cached = f" ({event.cached:,} more from the ledger)" if event.cached else ""
+    return (
+        f"oracle: {event.calls:,} calls{cached}, {event.calls_per_second:,.1f}/s, {event.tokens_per_second:,.0f} tokens/s · "
+        f"${event.usd:,.4f} spent{left} · {event.in_flight:,} in flight{waiting}, limited by {event.limit}{time_left}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+class _Screen(Progress):
+    """Bars, and below them the line of the oracle while it is asked."""
+
+    line = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bars, then the line."""
+        yield from super().get_renderables()
+        if self.line:
+            yield Text(self.line, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 class _Bars:
     """One bar per stage that runs."""
 
-    def __init__(self, progress: Progress, money: Callable[[], str]) -> None:
+    def __init__(self, progress: _Screen) -> None:
         self._progress = progress
-        self._money = money
         self._tasks: dict[str, tuple[TaskID, float]] = {}
 
     def __call__(self, event: Event | TrainingEvent) -> None:
         if isinstance(event, TrainingEvent):
             self._train(event)
+        elif isinstance(event, OracleAsking):
+            self._progress.line = oracle_line(event)
         elif isinstance(event, StageStarted):
-            task = self._progress.add_task(event.stage, total=event.total, rate="", money=self._money())
+            task = self._progress.add_task(event.stage, total=event.total, rate="")
             self._tasks[event.stage] = task, time.monotonic()
         elif isinstance(event, StageAdvanced):
             task, started = self._tasks[event.stage]
             rate = f"{event.done / max(time.monotonic() - started, 1e-3):.1f}/s"
-            self._progress.update(task, completed=event.done, total=event.total, rate=rate, money=self._money())
+            self._progress.update(task, completed=event.done, total=event.total, rate=rate)
         elif isinstance(event, StageFinished):
             task, _ = self._tasks[event.stage]
-            text = f"{event.kept} kept, {event.rejected} rejected"
-            self._progress.update(task, completed=1, total=1, rate=text, money=self._money())
+            self._progress.line = ""
+            self._progress.update(task, completed=1, total=1, rate=f"{event.kept} kept, {event.rejected} rejected")
         else:
             self._progress.console.print(f"{event.stage:18} {event.reason}", style="dim", highlight=False)
 
     def _train(self, event: TrainingEvent) -> None:
         if event.stage not in self._tasks:
-            task = self._progress.add_task(f"train {event.stage}", total=event.steps or None, rate="", money="")
+            task = self._progress.add_task(f"train {event.stage}", total=event.steps or None, rate="")
             self._tasks[event.stage] = task, time.monotonic()
         task, _ = self._tasks[event.stage]
         loss = "" if event.loss is None else f"loss {event.loss:.3f}"
@@ -75,21 +109,26 @@ class _Bars:
 
 
 class _Lines:
-    """Where there is no terminal: a line per stage, and at most one every ten seconds inside a long one."""
+    """Where there is no terminal: a line per stage, and inside a long one now and then how far it is."""
 
     def __init__(self) -> None:
         self._last = 0.0
+        self._asked = time.monotonic()
 
     def __call__(self, event: Event | TrainingEvent) -> None:
         if isinstance(event, TrainingEvent):
-            if event.note or time.monotonic() - self._last > 10:
+            if event.note or time.monotonic() - self._last > QUIET_SECONDS:
                 loss = "" if event.loss is None else f", loss {event.loss:.3f}"
                 self._say(f"train {event.stage:12} step {event.step} of {event.steps}{loss} {event.note}".rstrip())
+        elif isinstance(event, OracleAsking):
+            if time.monotonic() - self._asked > QUIET_SECONDS:
+                self._asked = time.monotonic()
+                self._say(oracle_line(event))
         elif isinstance(event, StageFinished):
             self._say(f"{event.stage:18} {event.kept} kept, {event.rejected} rejected, {event.seconds:.1f} s")
         elif isinstance(event, StageSkipped):
             self._say(f"{event.stage:18} {event.reason}")
-        elif isinstance(event, StageAdvanced) and time.monotonic() - self._last > 10:
+        elif isinstance(event, StageAdvanced) and time.monotonic() - self._last > QUIET_SECONDS:
             of = f" of {event.total}" if event.total else ""
             self._say(f"{event.stage:18} {event.done}{of}")
 

@@ -1,13 +1,14 @@
 """Runs stages and knows no domain: their identity, their state, their order, their accounting."""
 
-from castalia.engine.events import Event, StageAdvanced, StageFinished, StageSkipped, StageStarted
+from castalia.engine.asking import told
+from castalia.engine.events import Event, OracleAsking, StageAdvanced, StageFinished, StageSkipped, StageStarted
 from castalia.engine.fingerprint import RoleIdentity
 from castalia.engine.plan import PlannedStage, Price, plan
-from castalia.engine.plugins import load_plugin, plugin_names, plugin_stages
+from castalia.engine.plugins import load_plugin, plugin_identity, plugin_names, plugin_stages
 from castalia.engine.runner import RunReport, StageReport, run_pipeline
 from castalia.engine.stage import ExecutingParams, Params, Stage
 
 __all__ = [
-    "Event", "ExecutingParams", "Params", "PlannedStage", "Price", "RoleIdentity", "RunReport", "Stage", "StageAdvanced", "StageFinished",
-    "StageReport", "StageSkipped", "StageStarted", "load_plugin", "plan", "plugin_names", "plugin_stages", "run_pipeline",
+    "Event", "ExecutingParams", "OracleAsking", "Params", "PlannedStage", "Price", "RoleIdentity", "RunReport", "Stage", "StageAdvanced", "StageFinished",
+    "StageReport", "StageSkipped", "StageStarted", "load_plugin", "plan", "plugin_identity", "plugin_names", "plugin_stages", "run_pipeline", "told",
 ]  # fmt: skip

@@ -38,4 +38,27 @@ class StageSkipped:
     reason: str
 
 
-Event = StageStarted | StageAdvanced | StageFinished | StageSkipped
+@dataclass(frozen=True)
+class OracleAsking:
+    """How the asking goes, about once a second while models are asked. Money in USD."""
+
+    stage: str
+    calls: int
+    """Answered in this run, without those from the ledger."""
+    cached: int
+    calls_per_second: float
+    tokens_per_second: float
+    """In and out."""
+    usd: float
+    """Paid in this run."""
+    usd_left: float | None
+    """Until the budget, less what is reserved; None without a budget."""
+    in_flight: int
+    waiting: int
+    limit: str
+    """What limits the speed right now: `concurrency`, `requests per minute`, `tokens per minute`, `provider`, `budget`."""
+    seconds_left: float | None
+    """Of the stage; None where its end isn't known yet."""
+
+
+Event = StageStarted | StageAdvanced | StageFinished | StageSkipped | OracleAsking
