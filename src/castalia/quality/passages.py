@@ -31,19 +31,32 @@ class Passages:
                     self._add(document, block.number, words)
         self._length = sum(len(words) for _, _, words in self._blocks)
 
-    def independent_of(self, view: View, count: int) -> list[tuple[Document, int]]:
-        """The `count` best blocks for a record from pages that it doesn't cite, best first. A copy of a cited block, or of a better
-        passage, is no other source and left out."""
-        cited = cited_blocks(view, self._by_id)
-        own = [number for url in {document.url for document, _ in cited} for number in self._of_page[url]]
-        seen = {_words(document.blocks[number].text) for document, number in cited}
+    def about(self, view: View, count: int) -> list[tuple[Document, int]]:
+        """The best blocks for a record from pages that it doesn't cite, best first, until `count` of them are independent of it. Blocks
+        that copy each other are given once."""
+        own = [number for url in self._pages(view) for number in self._of_page[url]]
+        cited = self._cited_words(view)
+        seen: set[tuple[str, ...]] = set()
         found: list[tuple[Document, int]] = []
         for _, number in sorted((-score, number) for number, score in self._scores(view, own).items()):
             document, block, words = self._blocks[number]
-            if len(found) < count and words not in seen:
+            if len(seen - cited) == count:
+                break
+            if words not in seen:
                 seen.add(words)
                 found.append((document, block))
         return found
+
+    def independent(self, view: View, block: tuple[Document, int]) -> bool:
+        """Whether a block could support a record: it stands on no page that the record cites and is no copy of a block that it cites."""
+        document, number = block
+        return document.url not in self._pages(view) and _words(document.blocks[number].text) not in self._cited_words(view)
+
+    def _pages(self, view: View) -> set[str]:
+        return {document.url for document, _ in cited_blocks(view, self._by_id)}
+
+    def _cited_words(self, view: View) -> set[tuple[str, ...]]:
+        return {_words(document.blocks[number].text) for document, number in cited_blocks(view, self._by_id)}
 
     def _add(self, document: Document, number: int, words: tuple[str, ...]) -> None:
         for word, times in Counter(words).items():

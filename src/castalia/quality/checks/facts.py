@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from castalia.errors import AnswerUnusable, OracleRefused
 from castalia.quality.check import CheckContext, Finding, GroupCheck
 from castalia.quality.checks.judge import block_labels, delimiter, labeled_blocks, sole_answers
-from castalia.quality.view import View, cited_blocks
+from castalia.quality.view import View
 
 
 class Claim(BaseModel):
@@ -40,16 +40,21 @@ class FactsAnswer(BaseModel):
 
 
 async def _facts(views: Sequence[View], ctx: CheckContext) -> Mapping[str, Finding]:
-    chosen = {view.label: ctx.passages.independent_of(view, ctx.params.passages_per_record) for view in views}
+    chosen = {view.label: ctx.passages.about(view, ctx.params.passages_per_record) for view in views}
+    blocks = [block for found in chosen.values() for block in found]
+    labels = block_labels(blocks)
+    # What is chosen for one record may stand on the page of another, for which it is then no independent source.
+    independent = {
+        view.label: sorted(
+            {labels[document.url, number] for document, number in blocks if ctx.passages.independent(view, (document, number))}
+        )
+        for view in views
+    }
     alone = {view.label: Finding("flag", "no other source speaks of this") for view in views if not chosen[view.label]}
     asked = [view for view in views if view.label not in alone]
     if not asked:
         return alone
-    blocks = [block for found in chosen.values() for block in found]
-    passages, labels = labeled_blocks(blocks), block_labels(blocks)
-    own = {view.label: {document.url for document, _ in cited_blocks(view, ctx.documents)} for view in asked}
-    # What is chosen for one record may stand on the page of another, for which it is then no independent source.
-    independent = {view.label: [label for (url, _), label in labels.items() if url not in own[view.label]] for view in asked}
+    passages = labeled_blocks(blocks)
     values = {"records": asked, "passages": passages, "independent": independent, "delimiter": delimiter(passages, asked)}
     try:
         answer = await ctx.context.ask("facts", views[0].group, values, FactsAnswer, role="judge")
