@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from castalia.oracle import RoleConfig, Task, open_ledger, open_oracle
 from castalia.pipeline import STAGES, all_stages
 from castalia.quality.check import RecordCheck
 from castalia.quality.layers import LAYERS, layers_with
+from castalia.quality.verify import VerifyParams
 from castalia.quality.view import view_record
 from castalia.records import Document, Reject
 from castalia.store import open_store
@@ -110,6 +112,20 @@ def test_its_check_looks_at_code_only(installed, answer: str, outcome: str | Non
     assert isinstance(check, RecordCheck)
     found = check.run(view_record(sft(answer=answer), "sft"), None)  # type: ignore[arg-type]
     assert (found.outcome if found else None) == outcome
+
+
+def test_an_edited_check_or_prompt_makes_other_verdicts(installed, monkeypatch):
+    copy = shutil.copytree(PLUGIN / "src", installed / "edited")
+    monkeypatch.syspath_prepend(str(copy))
+
+    def identity() -> str:
+        return VerifyParams(plugin_checks=("ascii-code",)).model_dump_json()
+
+    before = identity()
+    assert f"{PROJECT['name']}=={PROJECT['version']}" in before
+    assert identity() == before
+    (copy / "castalia_wordcount" / "prompt.md").write_text("Ask this.")
+    assert identity() != before
 
 
 def test_the_line_of_its_readme_works(installed, capsys):

@@ -154,6 +154,7 @@ def test_a_plug_in_may_bring_a_judge_with_a_prompt_of_its_own(store, tmp_path, m
 
     plugin = PluginCheck(5, GroupCheck("tone", tone, applies=lambda view: view.dataset == "sft", prompt=prompt))
     monkeypatch.setattr("castalia.quality.layers.load_plugin", lambda group, name: plugin)
+    monkeypatch.setattr("castalia.quality.verify.plugin_identity", lambda group, name: name)
     fill(store, [sft()])
     verdicts = check(store, Panel(), {"verify": VerifyParams(plugin_checks=("tone",))})
     assert {v.check: (v.layer, v.outcome) for v in verdicts[sft().id]}["tone"] == (5, "pass")

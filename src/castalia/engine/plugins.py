@@ -4,8 +4,11 @@ A package offers one by an entry point in the group `castalia.stages`, `castalia
 `castalia.runners`; `examples/plugin/` is such a package. Finding them reads metadata only; loading imports the package.
 """
 
+import hashlib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from castalia.engine.stage import Stage
@@ -24,10 +27,18 @@ def plugin_names(group: str) -> Mapping[str, str]:
 
 def load_plugin(group: str, name: str) -> Any:
     """The object a plug-in is. Raises ConfigError naming its distribution when it can't be imported or is absent."""
-    found = _found(group)
-    if name not in found:
-        raise ConfigError(f"no plug-in {name!r} in group {group!r}; installed there: {sorted(found) or 'none'}")
-    return _load(found[name])
+    return _load(_entry(group, name))
+
+
+def plugin_identity(group: str, name: str) -> str:
+    """What a plug-in is made of, for fingerprints: its distribution, version, entry point and a hash of its package's files.
+
+    The files count beside the version, because a package installed as a link to its source changes without one. Raises
+    ConfigError when it is absent.
+    """
+    entry = _entry(group, name)
+    made_by = f"{entry.dist.name}=={entry.dist.version}" if entry.dist else "no distribution"
+    return f"{name}: {entry.value} of {made_by}, sha256 {_content(entry)}"
 
 
 def plugin_stages() -> tuple[Stage, ...]:
@@ -53,6 +64,29 @@ def _found(group: str) -> dict[str, EntryPoint]:
                 f"plug-in {entry.name!r} of group {group!r} is offered by {_distribution(first)} and {_distribution(entry)}; uninstall one"
             )
     return found
+
+
+def _entry(group: str, name: str) -> EntryPoint:
+    found = _found(group)
+    if name not in found:
+        raise ConfigError(f"no plug-in {name!r} in group {group!r}; installed there: {sorted(found) or 'none'}")
+    return found[name]
+
+
+def _content(entry: EntryPoint) -> str:
+    """Hash over names and bytes of the files of the package, or of the single module, that the entry point names."""
+    spec = find_spec(entry.module.partition(".")[0])
+    if spec is None:
+        return "absent"
+    folders = [Path(place) for place in spec.submodule_search_locations or ()]
+    files = [(path.relative_to(folder).as_posix(), path) for folder in folders for path in folder.rglob("*") if path.is_file()]
+    if not folders and spec.origin:
+        files = [(Path(spec.origin).name, Path(spec.origin))]
+    digest = hashlib.sha256()
+    for name, path in sorted(files):
+        if path.suffix != ".pyc":
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _load(entry: EntryPoint) -> Any:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, computed_field, field_validator
 
-from castalia.engine import ExecutingParams, Stage
+from castalia.engine import ExecutingParams, Stage, plugin_identity
 from castalia.engine.context import Context
 from castalia.errors import CastaliaError, ConfigError, MissingRecording, OracleRefused, SandboxUnavailable
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
@@ -37,6 +37,12 @@ class VerifyParams(ExecutingParams):
     passages_per_record: int = Field(2, description="Passages from other pages shown per record in layer 3.")
     plugin_checks: tuple[str, ...] = Field((), description="Names of installed plug-in checks to run as well.")
     review_size: int = Field(40, description="About how many records people are asked to review.")
+
+    @computed_field(description="What each of them is made of: another version or an edited prompt is another check.")
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Identities of the plug-in checks, in their order."""
+        return tuple(plugin_identity("castalia.checks", name) for name in self.plugin_checks)
 
     @field_validator("plugin_checks")
     @classmethod
