@@ -143,9 +143,9 @@ def fill(folder: Path, subjects: int = 3) -> Path:
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        ("UPDATE attempts SET body = CAST('{}' AS BLOB)", "does not match its hash"),
+        ("UPDATE answers SET body = CAST('{}' AS BLOB)", "does not match its hash"),
         ("UPDATE calls SET cost = 0", "link in the chain is broken"),
-        ("UPDATE calls SET request = '{}'", "does not hash to its key"),
+        ("UPDATE requests SET request = '{}'", "does not hash to its key"),
         ("DELETE FROM calls WHERE seq = 3", "the chain ends"),
         ("DELETE FROM calls WHERE seq = 2", "number 3 in the chain where 2 is due"),
         ("UPDATE meta SET value = 0 WHERE name = 'spent'", "'spent'"),
@@ -166,7 +166,8 @@ def test_verification_finds_what_was_edited(tmp_path: Path, edit: str, told: str
 
 
 @pytest.mark.parametrize(
-    "edit", ["UPDATE calls SET cost = 0", "DELETE FROM calls", "DELETE FROM attempts", "UPDATE attempts SET body = x'00'"]
+    "edit",
+    ["UPDATE calls SET cost = 0", "DELETE FROM calls", "DELETE FROM attempts", "DELETE FROM answers", "UPDATE answers SET body = x'00'"],
 )
 def test_a_done_call_can_not_be_changed_by_any_program(tmp_path: Path, edit: str) -> None:
     database = sqlite3.connect(fill(tmp_path))
@@ -211,7 +212,7 @@ def test_a_disk_that_is_nearly_full_stops_before_spending(tmp_path: Path, monkey
 def test_a_file_that_can_not_grow_stops_before_spending(tmp_path: Path) -> None:
     async def run() -> None:
         async with scripted_server(lambda *_: Act()) as server, client(tmp_path, role(server.openai)) as oracle:
-            await oracle.ledger._writing().run(lambda db: db.execute("PRAGMA max_page_count = 1"))
+            await oracle.ledger._writing().run(lambda db, books: db.execute("PRAGMA max_page_count = 1"))
             with pytest.raises(StorageFull, match="Free some space"):
                 await oracle.ask("writer", "S", "U" * 100_000, Point, task=task("s"))
             assert server.requests == []

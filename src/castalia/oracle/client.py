@@ -195,7 +195,7 @@ class OracleClient:
         tally, limiters = dispatch.tally, list(dispatch.limiters.values())
         now = time.monotonic()
         recent = sum(1 for moment in tally.recent if now - moment <= RATE_SECONDS)
-        money = self.ledger.money()
+        money = self.ledger.money(flush=False)
         limits = {limiter.reason for limiter in limiters if limiter.waiting and limiter.reason}
         if dispatch.short_of_money:
             limits.add("budget")

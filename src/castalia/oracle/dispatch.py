@@ -5,7 +5,7 @@ Calls run in tasks of their own. A caller that is cancelled stops waiting, but w
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from castalia.errors import AnswerUnusable, BudgetReached, MissingRecording, OracleError
 from castalia.oracle.exchange import Again, Call, Exchange, Failures, Tally
@@ -21,13 +21,16 @@ from castalia.oracle.redact import Redactor
 POLL_SECONDS = 0.05
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """A call under way, shared by all who ask for it."""
 
-    task: "asyncio.Task[Done]"
-    waiters: int = 0
+    call: Call
+    waiters: "list[asyncio.Future[Done]]" = field(default_factory=list["asyncio.Future[Done]"])
     is_sent: bool = False
+    is_written: bool = False
+    """Whether the ledger may hold a lease for it."""
+    task: "asyncio.Task[Done] | None" = None
 
 
 def read_committed(provider: str, raw: bytes, request: str, price_in: int, price_out: int, worst: int) -> Reading | None:
@@ -74,34 +77,44 @@ class Dispatch:
     def _start(self, call: Call) -> Run:
         if self._closing:
             raise OracleError("the oracle is closing; open it again to make calls")
-        task = asyncio.get_running_loop().create_task(self._drive(call))
-        run = self._runs[call.intent.key] = Run(task)
-
-        def end(task: "asyncio.Task[Done]") -> None:
-            del self._runs[call.intent.key]
-            if not task.cancelled():
-                task.exception()  # marks it as seen: all who waited may have left
-
-        task.add_done_callback(end)
+        run = self._runs[call.intent.key] = Run(call)
+        run.task = asyncio.get_running_loop().create_task(self._drive(run))
+        run.task.add_done_callback(lambda task: self._end(run, task))
         return run
 
+    def _end(self, run: Run, task: "asyncio.Task[Done]") -> None:
+        del self._runs[run.call.intent.key]
+        error = None if task.cancelled() else task.exception()
+        for waiter in run.waiters:
+            if waiter.done():
+                continue
+            if task.cancelled():
+                waiter.cancel()
+            elif error is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(task.result())
+
     async def _join(self, run: Run) -> Done:
-        run.waiters += 1
+        waiter: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        run.waiters.append(waiter)
         try:
-            return await asyncio.shield(run.task)
-        finally:
-            run.waiters -= 1
-            if not run.waiters and not run.is_sent and not run.task.done():
+            return await waiter
+        except asyncio.CancelledError:
+            run.waiters.remove(waiter)
+            if not run.waiters and not run.is_sent and run.task is not None:
                 run.task.cancel()
+            raise
 
     async def close(self) -> None:
         """Lets what was sent come back; drops what wasn't. Nothing new starts."""
         self._closing = True
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
         for run in list(self._runs.values()):
-            if not run.is_sent:
+            if not run.is_sent and run.task is not None:
                 run.task.cancel()
-        if self._runs:
-            await asyncio.wait([run.task for run in self._runs.values()])
+        if tasks:
+            await asyncio.wait(tasks)
         await self._exchange.close()
 
     def limiter(self, call: Call) -> Limiter:
@@ -112,7 +125,8 @@ class Dispatch:
             self.limiters[name] = Limiter(self._concurrency, config.requests_per_minute, config.tokens_per_minute)
         return self.limiters[name]
 
-    async def _drive(self, call: Call) -> Done:
+    async def _drive(self, run: Run) -> Done:
+        call = run.call
         if isinstance(call.provider, LocalProvider):
             return await self._locally(call, call.provider)
         if not isinstance(call.provider, HttpProvider):
@@ -124,23 +138,19 @@ class Dispatch:
             )
         failures = Failures()
         try:
-            while True:
-                result = await self._attempt(call, call.provider, failures)
-                if isinstance(result, Done):
-                    return result
+            while not isinstance(result := await self._attempt(run, call.provider, failures), Done):
                 if self._closing:
                     raise OracleError("the oracle was closed before a failed call could be repeated; run again")
                 await asyncio.sleep(result.seconds)
+            run.is_written = False
+            return result
         except asyncio.CancelledError:
             if not self._closing:
                 raise
             raise OracleError("the oracle was closed before this call was sent; run again") from None
         finally:
-            if not self._is_done(call):
+            if run.is_written:
                 await self.ledger.release(call.intent.key)
-
-    def _is_done(self, call: Call) -> bool:
-        return self.ledger.lookup(call.intent.key) is not None
 
     async def _locally(self, call: Call, provider: LocalProvider) -> Done:
         found = provider.answer(call.ask)
@@ -163,23 +173,20 @@ class Dispatch:
         self.tally.count(reading)
         return result
 
-    async def _attempt(self, call: Call, provider: HttpProvider, failures: Failures) -> Done | Again:
+    async def _attempt(self, run: Run, provider: HttpProvider, failures: Failures) -> Done | Again:
+        call = run.call
         intent = call.intent
         limiter = self.limiter(call)
         # Raises before the ledger is touched when the key isn't there.
         key = self._exchange.key(call)
-        reserved = approximate_tokens(intent.request) + call.provider.config.max_tokens
+        reserved = approximate_tokens(intent.request) + provider.config.max_tokens
         if not limiter.try_start(reserved):
-            await self.ledger.plan(intent)
             await limiter.start(reserved)
-        run = self._runs[intent.key]
         used, flight = 0.0, Flight(limiter, time.monotonic())
         try:
-            run.is_sent = True
-            sent = await self._send(call, run)
-            if isinstance(sent, Theirs):
-                run.is_sent = False
-            elif isinstance(sent, Sent):
+            run.is_sent = run.is_written = True
+            sent = await self._send(run)
+            if isinstance(sent, Sent):
                 try:
                     result, used = await self._exchange.run(call, provider, key, sent, flight, failures)
                 finally:
@@ -187,7 +194,7 @@ class Dispatch:
                     self._settled += 1
                     self._change.set()
                 return result
-            else:
+            if isinstance(sent, Done):
                 return sent
         finally:
             run.is_sent = False
@@ -196,7 +203,8 @@ class Dispatch:
         await self._wait_for(intent.key, sent.owner)
         return self.ledger.lookup(intent.key) or Again(0.0)
 
-    async def _send(self, call: Call, run: Run) -> Sent | Done | Theirs:
+    async def _send(self, run: Run) -> Sent | Done | Theirs:
+        call = run.call
         while True:
             settled = self._settled
             result = await self.ledger.send(call.intent, self.budget)

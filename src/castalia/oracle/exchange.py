@@ -106,7 +106,8 @@ class Exchange:
             return await self._missed(call, sent, "unknown", None, str(error), failures.errors, last=failures.errors >= MOST_ERRORS), 0.0
         if 200 <= reply.status < 300:
             raw = self._redactor.raw(reply.raw)
-            await self._ledger.receive(intent.key, sent, raw, reply.status, _request_id(reply))
+            request_id = _request_id(reply)
+            await self._ledger.receive(sent, raw, reply.status, request_id)
             limiter.accepted()
             # The provider is done with it: the next call may start while this one is read and booked.
             flight.land()
@@ -118,7 +119,7 @@ class Exchange:
                     call, sent, "unknown", reply, str(error), failures.errors, last=failures.errors >= MOST_ERRORS
                 ), 0.0
             reading = reading_of(answer, intent.request, intent.price_in, intent.price_out, intent.worst)
-            await self._ledger.finish(intent.key, sent, reading)
+            self._ledger.finish(intent, sent, raw, reply.status, request_id, reading)
             self._tally.count(reading)
             return Done(intent.key, raw), reading.tokens_in + reading.tokens_out
         words = f"HTTP {reply.status}: {reply.raw[:500].decode('utf-8', 'replace')}"
@@ -140,7 +141,6 @@ class Exchange:
     ) -> Again:
         detail = self._redactor.error(detail)
         await self._ledger.miss(
-            call.intent.key,
             sent,
             outcome,
             status=reply.status if reply else None,
@@ -159,9 +159,7 @@ class Exchange:
 
     async def _refused(self, call: Call, sent: Sent, reply: HttpReply, words: str, limiter: Limiter) -> OracleRefused:
         words = self._redactor.error(words)
-        await self._ledger.miss(
-            call.intent.key, sent, "rejected", status=reply.status, request_id=_request_id(reply), detail=words, failed=True
-        )
+        await self._ledger.miss(sent, "rejected", status=reply.status, request_id=_request_id(reply), detail=words, failed=True)
         variable = call.provider.config.key_variable()
         cure = {
             401: f"check the key in environment variable {variable}"

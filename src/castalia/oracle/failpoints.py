@@ -8,10 +8,16 @@ import signal
 from itertools import count
 from typing import Literal
 
-Failpoint = Literal["before-intent", "after-intent", "after-headers", "mid-body", "before-commit", "mid-commit", "after-commit"]
+Failpoint = Literal["before-intent", "after-intent", "mid-send", "after-headers", "mid-body", "before-commit", "mid-commit", "after-commit"]
+"""In the order in which a call passes them; `mid-commit` lies in every commit."""
 
 _wanted, _, _number = os.environ.get("CASTALIA_FAILPOINT", "").partition(":")
 _passages = count(1)
+
+
+def is_armed(name: Failpoint) -> bool:
+    """Whether this process is to die at `name`, for places that can't be reached without a detour."""
+    return name == _wanted
 
 
 def failpoint(name: Failpoint) -> None:

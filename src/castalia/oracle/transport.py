@@ -1,9 +1,10 @@
 """One POST over aiohttp, and the two ways it can fail: nothing left this machine, or something did and its fate is unknown."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from castalia.oracle.failpoints import failpoint
+from castalia.oracle.failpoints import failpoint, is_armed
 from castalia.oracle.providers.base import HttpProvider
 from castalia.records import canonical_json
 
@@ -58,11 +59,13 @@ class Transport:
         import aiohttp
 
         session = self._session(direct=provider.is_loopback)
-        data = canonical_json(provider.body(ask)).encode()
-        headers = {"Content-Type": "application/json", **provider.headers(key)}
+        data = canonical_json(provider.wire(ask)).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **provider.headers(key)}
         try:
             # Redirects would carry the credentials elsewhere.
-            async with session.post(provider.url, data=data, headers=headers, allow_redirects=False) as response:
+            async with session.post(
+                provider.url, data=_halves(data) if is_armed("mid-send") else data, headers=headers, allow_redirects=False
+            ) as response:
                 failpoint("after-headers")
                 parts: list[bytes] = []
                 size = 0
@@ -83,6 +86,14 @@ class Transport:
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
+
+
+async def _halves(data: bytes) -> AsyncIterator[bytes]:
+    middle = len(data) // 2
+    yield data[:middle]
+    await asyncio.sleep(0.01)  # until the first half has left
+    failpoint("mid-send")
+    yield data[middle:]
 
 
 def _words(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from castalia.records import content_hash
@@ -20,21 +21,21 @@ LINKED = (
     "request", "price_in", "price_out", "repair_of", "repair_reason", "note", "attempt", "answer_sha256", "tokens_in", "tokens_out",
     "tokens_cached", "tokens_reasoning", "tokens_estimated", "cost", "stop", "answered_model", "sent_at", "done_at", "seq",
 )  # fmt: skip
+_LINKED = ", ".join(f"calls.{name}" if name == "attempt" else name for name in LINKED)
 
 
-def link(previous: str, row: dict[str, Any]) -> str:
-    """The chain value of a done row after `previous`."""
-    return content_hash([previous, *(row[name] for name in LINKED)])
+def link(previous: str, values: Sequence[Any]) -> str:
+    """The chain value of a done call after `previous`, from its values in the order of LINKED."""
+    return content_hash([previous, *values])
 
 
 def verify_chain(connection: sqlite3.Connection) -> Verification:
     """Recomputes every link, every answer's hash, every key, and the sums of money."""
     problems: list[str] = []
     previous, count, done, spent = "", 0, 0, 0
-    columns = ", ".join(f"calls.{name}" for name in LINKED)
     rows = connection.execute(
-        f"SELECT {columns}, chain, redacted, body FROM calls "
-        "LEFT JOIN attempts ON attempts.key = calls.key AND attempts.number = calls.attempt WHERE state = 'done' ORDER BY seq"
+        f"SELECT {_LINKED}, chain, redacted, body FROM calls LEFT JOIN requests ON requests.call = calls.id "
+        "LEFT JOIN answers ON answers.attempt = calls.answer WHERE seq IS NOT NULL AND state = 'done' ORDER BY seq"
     )
     for values in rows:
         row: dict[str, Any] = dict(zip((*LINKED, "chain", "redacted", "body"), values, strict=True))
@@ -47,9 +48,11 @@ def verify_chain(connection: sqlite3.Connection) -> Verification:
             count = row["seq"]
         if row["body"] is None or hashlib.sha256(row["body"]).hexdigest() != row["answer_sha256"]:
             problems.append(f"{name}: the stored answer does not match its hash")
-        if not row["redacted"] and hashlib.sha256(row["request"].encode()).hexdigest() != row["key"]:
+        if row["request"] is None:
+            problems.append(f"{name}: its request is gone")
+        elif not row["redacted"] and hashlib.sha256(row["request"].encode()).hexdigest() != row["key"]:
             problems.append(f"{name}: the stored request does not hash to its key")
-        previous_due = link(previous, row)
+        previous_due = link(previous, values[: len(LINKED)])
         if row["chain"] != previous_due:
             problems.append(f"{name}: its link in the chain is broken")
         previous = row["chain"]
@@ -61,7 +64,7 @@ def verify_chain(connection: sqlite3.Connection) -> Verification:
             "SELECT CASE WHEN settled = 'billed' THEN 'written_off' WHEN settled = 'unbilled' THEN 'free' "
             "WHEN outcome IN ('unknown', 'in_doubt') THEN 'in_doubt' ELSE 'in_flight' END AS kind, sum(worst) FROM attempts "
             "WHERE outcome IS NULL OR outcome IN ('unknown', 'in_doubt') "
-            "OR (outcome = 'answered' AND (SELECT state FROM calls WHERE calls.key = attempts.key) = 'sent') GROUP BY kind"
+            "GROUP BY kind"
         )
     )
     for kind, due in (("spent", spent), *((kind, reserved.get(kind, 0)) for kind in ("in_flight", "in_doubt", "written_off"))):

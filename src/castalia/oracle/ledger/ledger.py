@@ -1,17 +1,18 @@
 """The ledger: what was asked, what it cost, what came back. Committed in that order around every paid call."""
 
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from castalia.errors import StorageFull, StoreError
+from castalia.errors import StoreError
 from castalia.oracle.failpoints import failpoint
 from castalia.oracle.ledger import operations, reports
+from castalia.oracle.ledger.batches import Finish, Receive, Send
+from castalia.oracle.ledger.books import Books
 from castalia.oracle.ledger.chain import Verification, verify_chain
-from castalia.oracle.ledger.owners import Owner, is_alive
+from castalia.oracle.ledger.owners import Owner, is_alive, lock_file
 from castalia.oracle.ledger.rows import (
     Done,
     Doubt,
@@ -38,25 +39,24 @@ class Ledger:
 
     def __init__(self, path: Path, *, readonly: bool = False, headroom: int = HEADROOM_BYTES):
         self.path = path
-        self._headroom = headroom
+        self._owner: Owner | None = None
+        self._writer: Writer | None = None
         if not readonly:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._owner: Owner | None = Owner(path)
+                self._owner = Owner(path)
             except OSError as error:
                 raise StoreError(f"no ledger can be kept at {str(path)!r}: {error.strerror}; name a file in a writable folder") from error
-        else:
-            self._owner = None
         try:
-            self._writer = None if readonly else Writer(connect(path, readonly=False), path)
-            self._reader = connect(path, readonly=True)
-        except StoreError:
             if self._owner:
-                self._owner.leave()
+                self._writer = Writer(connect(path, readonly=False), path, self._owner.token, headroom)
+            self._reader = connect(path, readonly=True)
+            if self._owner:
+                claim = (self._owner.token, self._owner.pid, time.time())
+                self._write(lambda db, books: db.execute("INSERT INTO owners VALUES (?, ?, ?)", claim))
+        except StoreError:
+            self._leave()
             raise
-        if self._owner:
-            owner = self._owner
-            self._write(lambda db: db.execute("INSERT INTO owners VALUES (?, ?, ?)", (owner.token, owner.pid, time.time())))
 
     def __enter__(self) -> Self:
         return self
@@ -66,24 +66,31 @@ class Ledger:
 
     def close(self) -> None:
         """Gives up the leases and closes the file. What was sent and not answered is in doubt from now on."""
-        if self._writer and self._owner:
-            owner = self._owner
+        try:
+            if self._owner:
+                token = self._owner.token
+                self._write(lambda db, books: operations.abandon(db, books, token))
+        finally:
             try:
-                self._write(lambda db: operations.abandon(db, owner.token))
+                self._leave()
             finally:
-                self._writer.close()
+                self._reader.close()
+
+    def _leave(self) -> None:
+        writer, owner = self._writer, self._owner
+        self._writer = self._owner = None
+        try:
+            if writer:
+                writer.close()
+        finally:
+            if owner:
                 owner.leave()
-                self._owner = self._writer = None
-        self._reader.close()
 
     # Reading
 
     def lookup(self, key: str) -> Done | None:
         """The committed answer of a done call."""
-        row = self._read(
-            "SELECT body FROM calls JOIN attempts ON attempts.key = calls.key AND number = attempt WHERE calls.key = ? AND state = 'done'",
-            key,
-        )
+        row = self._look("SELECT body FROM calls JOIN answers ON answers.attempt = answer WHERE key = ? AND state = 'done'", key)
         return Done(key, row[0][0]) if row else None
 
     def call(self, key: str) -> LedgerCall:
@@ -98,9 +105,9 @@ class Ledger:
         """Every attempt that may have been billed though its answer isn't here."""
         return reports.in_doubt(self._read)
 
-    def money(self) -> Money:
-        """The accounts in USD."""
-        return reports.money(self._read)
+    def money(self, *, flush: bool = True) -> Money:
+        """The accounts in USD; without `flush` as of the last commit, at once."""
+        return reports.money(self._read if flush else self._look)
 
     def counts(self) -> dict[str, int]:
         """Calls by state."""
@@ -121,10 +128,13 @@ class Ledger:
 
     def planned(self, provider: str) -> list[tuple[str, str]]:
         """(key, request) of calls that wait for an answer from `provider`, in a stable order."""
-        return self._read("SELECT key, request FROM calls WHERE provider = ? AND state = 'planned' ORDER BY key", provider)
+        return self._read(
+            "SELECT key, request FROM calls JOIN requests ON call = id WHERE provider = ? AND state = 'planned' ORDER BY key", provider
+        )
 
     def verify(self) -> Verification:
         """Recomputes the hash chain and the accounts."""
+        self._flush()
         try:
             self._reader.execute("BEGIN")
             try:
@@ -136,7 +146,7 @@ class Ledger:
 
     def lease(self, key: str) -> str | None:
         """Token of the process that holds the call, or None."""
-        rows = self._read("SELECT owner FROM calls WHERE key = ?", key)
+        rows = self._look("SELECT owner FROM calls WHERE key = ?", key)
         return rows[0][0] if rows else None
 
     def is_alive(self, owner: str) -> bool:
@@ -145,82 +155,69 @@ class Ledger:
 
     def prices(self, key: str) -> tuple[int, int, int]:
         """(input, output, worst case) of a call: nano-dollars per token, nano-dollars."""
-        row = self._read("SELECT price_in, price_out, worst FROM calls WHERE key = ?", key)
+        row = self._look("SELECT price_in, price_out, worst FROM calls WHERE key = ?", key)
         return row[0]
 
     # Writing
 
     async def plan(self, intent: Intent) -> None:
-        """Writes a call down that can't be sent yet, and takes its lease when nobody has it."""
+        """Writes a call down that isn't sent now, and takes its lease when nobody has it."""
         token = self._token()
-        await self._writing().run(lambda db: operations.plan(db, intent, token))
+        await self._writing().run(lambda db, books: operations.plan(db, books, intent, token))
 
     async def release(self, key: str) -> None:
         """Gives back the lease of a call that won't be sent by this process now."""
         token = self._token()
-        await self._writing().run(
-            lambda db: db.execute("UPDATE calls SET owner = NULL WHERE key = ? AND state = 'planned' AND owner = ?", (key, token))
-        )
+        await self._writing().run(lambda db, books: operations.release(db, key, token))
 
     async def send(self, intent: Intent, budget: int | None) -> Sent | Done | Theirs | NoMoney:
-        """Commits the intent to send, with its worst case reserved inside the budget. Only after `Sent` may the socket open."""
-        token = self._token()
+        """Commits the intent to send, with its worst case reserved inside the budget. Only after `Sent` may the socket open.
+
+        Raises StorageFull when the disk has no room for the answer, StoreError when it can't be written to.
+        """
         failpoint("before-intent")
-        free = shutil.disk_usage(self.path.parent).free
-        if free < self._headroom:
-            raise StorageFull(
-                f"{free // 2**20} MiB are free beside ledger {str(self.path)!r}, {self._headroom // 2**20} MiB are kept for answers; "
-                f"nothing was sent. Free some space and run again"
-            )
-        result = await self._writing().run(lambda db: operations.send(db, intent, token, budget))
+        result = await self._writing().run(Send(intent, budget))
         failpoint("after-intent")
         return result
 
-    async def receive(self, key: str, sent: Sent, raw: bytes, status: int, request_id: str) -> None:
+    async def receive(self, sent: Sent, raw: bytes, status: int, request_id: str) -> None:
         """Commits the raw bytes of an answer, before anything parses them."""
         failpoint("before-commit")
-        await self._writing().run(
-            lambda db: operations.end(db, key, sent.attempt, "answered", status=status, request_id=request_id, detail="", body=raw)
-        )
+        await self._writing().run(Receive(sent, raw, status, request_id))
         failpoint("after-commit")
 
-    async def finish(self, key: str, sent: Sent, reading: Reading) -> None:
-        """Makes a call done: its committed answer could be read."""
-        token = self._token()
-        await self._writing().run(lambda db: operations.finish(db, key, sent, token, reading))
+    def finish(self, intent: Intent, sent: Sent, raw: bytes, status: int, request_id: str, reading: Reading) -> None:
+        """Makes a call done: its committed answer could be read. Happens soon; after a crash the next process does it."""
+        self._writing().finish(Finish(intent, sent, raw, status, request_id, reading))
 
-    async def miss(self, key: str, sent: Sent, outcome: Outcome, *, status: int | None, request_id: str, detail: str, failed: bool) -> None:
+    async def miss(self, sent: Sent, outcome: Outcome, *, status: int | None, request_id: str, detail: str, failed: bool) -> None:
         """Ends an attempt without an answer. `unknown` keeps its worst case reserved, because it may have been billed."""
         await self._writing().run(
-            lambda db: operations.miss(db, key, sent, outcome, status=status, request_id=request_id, detail=detail, failed=failed)
+            lambda db, books: operations.miss(db, books, sent, outcome, status=status, request_id=request_id, detail=detail, failed=failed)
         )
 
     async def answer_locally(self, intent: Intent, raw: bytes, reading: Reading) -> Done | Theirs:
         """Writes a free answer from this machine down in one step."""
         token = self._token()
-        return await self._writing().run(lambda db: operations.answer_locally(db, intent, token, raw, reading))
+        return await self._writing().run(lambda db, books: operations.answer_locally(db, books, intent, token, raw, reading))
 
     def import_answer(self, key: str, raw: bytes, reading: Reading) -> bool:
         """Files an answer that came by another way; False when the call is done already. Raises StoreError for an unknown key."""
         token = self._token()
-        return self._write(lambda db: operations.import_answer(db, key, token, raw, reading))
+        return self._write(lambda db, books: operations.import_answer(db, books, key, token, raw, reading))
 
     def fail(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Marks planned calls as failed, with the reason."""
-        pairs = [(reason, key) for key, reason in keys]
-        self._write(lambda db: db.executemany("UPDATE calls SET state = 'failed', failure = ? WHERE key = ? AND state != 'done'", pairs))
+        """Marks planned calls as failed, by (key, reason)."""
+        pairs = list(keys)
+        self._write(lambda db, books: operations.fail(db, pairs))
 
     def settle(self, key: str, *, billed: bool) -> int:
         """Ends the doubts of a call, whose whole key is given, as found on the provider's bill; returns how many it had."""
-        return self._write(lambda db: operations.settle(db, key, billed=billed))
+        return self._write(lambda db, books: operations.settle(db, books, key, billed=billed))
 
     def hit(self, stage: str, role: str, provider: str, model: str) -> None:
         """Counts an answer that came from the ledger."""
-        self._writing().submit(
-            lambda db: db.execute(
-                "INSERT INTO hits VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1", (stage, role, provider, model)
-            )
-        )
+        self._writing().hit((stage, role, provider, model))
 
     def recover(self, read: operations.ReadEnvelope) -> int:
         """After a crash: what dead processes had sent becomes in doubt, or done where its answer had been committed.
@@ -229,32 +226,44 @@ class Ledger:
         """
         token = self._token()
 
-        def operation(db: sqlite3.Connection) -> int:
+        def operation(db: sqlite3.Connection, books: Books) -> int:
             doubtful = 0
             for (owner,) in db.execute("SELECT token FROM owners").fetchall():
                 if owner != token and not is_alive(self.path, owner):
-                    operations.finish_committed(db, owner, read)
-                    doubtful += operations.abandon(db, owner)
-                    owner_file = self.path.with_name(self.path.name + ".owners") / owner
-                    owner_file.unlink(missing_ok=True)
+                    operations.finish_committed(db, books, owner, read)
+                    doubtful += operations.abandon(db, books, owner)
+                    lock_file(self.path, owner).unlink(missing_ok=True)
             return doubtful
 
         return self._write(operation)
 
     def _token(self) -> str:
         if self._owner is None:
-            raise StoreError(f"ledger {str(self.path)!r} is open for reading only; open it without readonly=True")
+            raise self._not_writable()
         return self._owner.token
 
     def _writing(self) -> Writer:
         if self._writer is None:
-            raise StoreError(f"ledger {str(self.path)!r} is open for reading only; open it without readonly=True")
+            raise self._not_writable()
         return self._writer
 
-    def _write(self, operation: Callable[[sqlite3.Connection], Any]) -> Any:
+    def _not_writable(self) -> StoreError:
+        return StoreError(f"ledger {str(self.path)!r} is open for reading only; open it without readonly=True")
+
+    def _write(self, operation: Callable[[sqlite3.Connection, Books], Any]) -> Any:
         return self._writing().submit(operation).result()
 
+    def _flush(self) -> None:
+        if self._writer:
+            self._writer.flush()
+
     def _read(self, sql: str, *values: Any) -> list[Any]:
+        """Rows as of now, with everything that this process has written so far."""
+        self._flush()
+        return self._look(sql, *values)
+
+    def _look(self, sql: str, *values: Any) -> list[Any]:
+        """Rows as of the last commit."""
         try:
             return self._reader.execute(sql, values).fetchall()
         except sqlite3.Error as error:

@@ -19,7 +19,7 @@ _OPEN = "state != 'done'"
 _CALL = (
     "key", "state", "stage", "role", "prompt", "subject", "prompt_sha256", "sample", "provider", "base_url", "model", "answered_model",
     "sampling", "system_sha256", "request", "body", "tokens_in", "tokens_out", "tokens_estimated", "cost", "stop", "repair_of",
-    "repair_reason", "note", "failure", "planned_at", "calls.sent_at", "done_at",
+    "repair_reason", "note", "failure", "planned_at", "sent_at", "done_at",
 )  # fmt: skip
 
 
@@ -29,15 +29,17 @@ def call(read: Read, key: str) -> LedgerCall:
     if len(keys) != 1:
         found = "no call" if not keys else "several calls"
         raise StoreError(f"{found} in this ledger have a key that starts with {key!r}; give the whole key, from a record's provenance")
-    columns = ", ".join(f"calls.{name}" if name == "key" else name for name in _CALL)
+    columns = ", ".join(_CALL)
     row = read(
-        f"SELECT {columns} FROM calls LEFT JOIN attempts ON attempts.key = calls.key AND number = attempt WHERE calls.key = ?", keys[0]
+        f"SELECT {columns} FROM calls JOIN requests ON requests.call = calls.id LEFT JOIN answers ON answers.attempt = calls.answer "
+        "WHERE key = ?",
+        keys[0],
     )[0]
     values = dict(zip(_CALL, row, strict=True))
-    attempts = read("SELECT count(*) FROM attempts WHERE key = ?", keys[0])[0][0]
+    attempts = read("SELECT count(*) FROM attempts JOIN calls ON calls.id = call WHERE key = ?", keys[0])[0][0]
     cost, estimated = values.pop("cost"), values.pop("tokens_estimated")
     return LedgerCall(
-        **{name.removeprefix("calls."): value for name, value in values.items() if name != "body"},
+        **{name: value for name, value in values.items() if name != "body"},
         raw=values["body"],
         tokens_estimated=bool(estimated),
         usd=None if cost is None else to_usd(cost),
@@ -81,9 +83,9 @@ def counts(read: Read) -> dict[str, int]:
 def in_doubt(read: Read) -> list[Doubt]:
     """Attempts that may have been billed and that nobody settled, oldest first."""
     rows = read(
-        "SELECT a.key, number, stage, role, prompt, subject, provider, model, state, outcome, coalesce(detail, ''), "
-        "coalesce(request_id, ''), a.worst, a.sent_at FROM attempts a JOIN calls USING (key) "
-        "WHERE outcome IN ('unknown', 'in_doubt') AND settled IS NULL ORDER BY a.sent_at, a.key, number"
+        "SELECT key, number, stage, role, prompt, subject, provider, model, state, outcome, coalesce(detail, ''), "
+        "coalesce(request_id, ''), a.worst, a.sent_at FROM attempts a JOIN calls ON calls.id = a.call "
+        "WHERE outcome IN ('unknown', 'in_doubt') AND settled IS NULL ORDER BY a.sent_at, key, number"
     )
     return [Doubt(*row[:12], worst_usd=to_usd(row[12]), sent_at=row[13]) for row in rows]
 

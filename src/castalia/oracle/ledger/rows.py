@@ -56,6 +56,14 @@ class Sent(NamedTuple):
 
     fence: int
     attempt: int
+    """Number of the attempt, from 1."""
+    call_id: int
+    attempt_id: int
+    worst: int
+    """Reserved for it, in nano-dollars."""
+    sent_at: float
+    is_first: bool
+    """Whether this attempt wrote the call down, so that the row holds exactly its intent."""
 
 
 class Done(NamedTuple):

@@ -1,7 +1,9 @@
 """The ledger's tables and how its file is opened.
 
 calls     one row per key: planned -> sent -> done | failed; sent -> in_doubt after a crash
-attempts  one row per request that may have reached a provider, with its reserved worst case and the raw bytes that came back
+requests  what each call asks, written once: rows that change stay small
+attempts  one row per request that may have reached a provider, with its reserved worst case
+answers   the raw bytes that came back to an attempt, written once, before anything parses them
 totals    sums over done calls by stage, role, provider, model and prompt, kept by a trigger: usage never reads every call
 hits      how often a done call was answered again for nothing
 owners    processes that hold leases; each also holds a lock on a file, so that its death shows at once
@@ -15,34 +17,41 @@ from pathlib import Path
 
 from castalia.errors import StorageFull, StoreError
 
-VERSION = 2
+VERSION = 3
+CHECKPOINT_PAGES = 8192
+"""Of 4 KiB: copying the log into the file stops all writers for a moment, so it is done seldom."""
+CACHE_KIB = 16384
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE owners (token TEXT PRIMARY KEY, pid INTEGER NOT NULL, since REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE calls (
-  key TEXT PRIMARY KEY,
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,
   state TEXT NOT NULL CHECK (state IN ('planned', 'sent', 'done', 'failed', 'in_doubt')),
   stage TEXT NOT NULL, role TEXT NOT NULL, prompt TEXT NOT NULL, subject TEXT NOT NULL,
   prompt_sha256 TEXT NOT NULL, sample INTEGER NOT NULL,
   provider TEXT NOT NULL, base_url TEXT NOT NULL, model TEXT NOT NULL, sampling TEXT NOT NULL,
-  system_sha256 TEXT NOT NULL, request TEXT NOT NULL, redacted INTEGER NOT NULL,
+  system_sha256 TEXT NOT NULL, redacted INTEGER NOT NULL,
   price_in INTEGER NOT NULL, price_out INTEGER NOT NULL, worst INTEGER NOT NULL,
   repair_of TEXT, repair_reason TEXT, note TEXT NOT NULL,
   owner TEXT, fence INTEGER NOT NULL, planned_at REAL NOT NULL, sent_at REAL, done_at REAL,
-  attempt INTEGER, answer_sha256 TEXT, tokens_in INTEGER, tokens_out INTEGER, tokens_cached INTEGER, tokens_reasoning INTEGER,
+  attempt INTEGER, answer INTEGER REFERENCES answers, answer_sha256 TEXT, tokens_in INTEGER, tokens_out INTEGER, tokens_cached INTEGER, tokens_reasoning INTEGER,
   tokens_estimated INTEGER,
   cost INTEGER, stop TEXT, answered_model TEXT, failure TEXT, seq INTEGER UNIQUE, chain TEXT
 );
 CREATE INDEX calls_open ON calls (state, owner) WHERE state != 'done';
+CREATE TABLE requests (call INTEGER PRIMARY KEY REFERENCES calls, request TEXT NOT NULL);
 CREATE TABLE attempts (
-  key TEXT NOT NULL REFERENCES calls, number INTEGER NOT NULL, owner TEXT NOT NULL, fence INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY, call INTEGER NOT NULL REFERENCES calls, number INTEGER NOT NULL, owner TEXT NOT NULL, fence INTEGER NOT NULL,
   worst INTEGER NOT NULL, sent_at REAL NOT NULL, ended_at REAL,
   outcome TEXT CHECK (outcome IN ('answered', 'rejected', 'unsent', 'unknown', 'in_doubt')),
-  status INTEGER, request_id TEXT, detail TEXT, body BLOB, settled TEXT CHECK (settled IN ('unbilled', 'billed')),
-  PRIMARY KEY (key, number)
+  status INTEGER, request_id TEXT, detail TEXT, settled TEXT CHECK (settled IN ('unbilled', 'billed')),
+  UNIQUE (call, number)
 );
 CREATE INDEX attempts_doubtful ON attempts (outcome) WHERE outcome IN ('unknown', 'in_doubt');
+CREATE TABLE answers (
+  attempt INTEGER PRIMARY KEY REFERENCES attempts, received_at REAL NOT NULL, status INTEGER, request_id TEXT NOT NULL, body BLOB NOT NULL
+);
 CREATE TABLE totals (
   stage TEXT, role TEXT, provider TEXT, model TEXT, prompt TEXT,
   calls INTEGER NOT NULL, repairs INTEGER NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
@@ -71,14 +80,18 @@ CREATE TRIGGER done_stays BEFORE UPDATE ON calls WHEN OLD.state = 'done'
   BEGIN SELECT RAISE(ABORT, 'a done call is immutable'); END;
 CREATE TRIGGER done_is_kept BEFORE DELETE ON calls WHEN OLD.state = 'done'
   BEGIN SELECT RAISE(ABORT, 'a done call is immutable'); END;
-CREATE TRIGGER answers_stay BEFORE UPDATE ON attempts WHEN OLD.body IS NOT NULL AND NEW.body IS NOT OLD.body
+CREATE TRIGGER requests_stay BEFORE UPDATE ON requests
+  BEGIN SELECT RAISE(ABORT, 'a request is immutable'); END;
+CREATE TRIGGER answers_stay BEFORE UPDATE ON answers
   BEGIN SELECT RAISE(ABORT, 'a committed answer is immutable'); END;
-CREATE TRIGGER answers_are_kept BEFORE DELETE ON attempts
+CREATE TRIGGER answers_are_kept BEFORE DELETE ON answers
+  BEGIN SELECT RAISE(ABORT, 'answers are never deleted'); END;
+CREATE TRIGGER attempts_are_kept BEFORE DELETE ON attempts
   BEGIN SELECT RAISE(ABORT, 'attempts are never deleted'); END;
 CREATE TRIGGER nothing_after_done BEFORE INSERT ON attempts
-  WHEN (SELECT state FROM calls WHERE key = NEW.key) = 'done'
+  WHEN (SELECT state FROM calls WHERE id = NEW.call) = 'done'
   BEGIN SELECT RAISE(ABORT, 'no attempt follows a done call'); END;
-INSERT INTO meta VALUES ('version', 2), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
+INSERT INTO meta VALUES ('version', 3), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
 """
 
 
@@ -103,6 +116,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
             uri=True,
             isolation_level=None,
             check_same_thread=False,
+            cached_statements=256,
             timeout=60,
         )
     except sqlite3.Error as error:
@@ -111,6 +125,8 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
         if not readonly:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             _create(connection)
         _check_version(_version(connection), path)
     except sqlite3.Error as error:
