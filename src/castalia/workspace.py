@@ -1,20 +1,19 @@
 """A configuration opened for work: its store, and on demand its oracle, web and sandbox."""
 
-import hashlib
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from castalia.config import Config, replace_paths
+from castalia.config import Config
 from castalia.engine import Event, Params, Price, RoleIdentity, RunReport, Stage, run_pipeline
 from castalia.errors import ConfigError
 from castalia.oracle import OracleClient, open_ledger, open_oracle, role_config
 from castalia.pipeline import all_stages, stage_params
 from castalia.release import Release, publish
 from castalia.sandbox import Sandbox, open_sandbox
-from castalia.store import Store, open_store
+from castalia.store import Store, open_store, write_file
 from castalia.web import open_web
 
 CHARACTERS_PER_TOKEN = 4  # of English and code, for estimates only
@@ -55,6 +54,11 @@ class Workspace:
     def training(self) -> Path:
         """Base model, stages and checkpoints."""
         return self.folder / "training"
+
+    @property
+    def labels(self) -> Path:
+        """What people said in reviews, one line a label."""
+        return self.folder / "labels.jsonl"
 
     @property
     def archive(self) -> Path:
@@ -163,27 +167,25 @@ async def run_stages(
 
 
 def save_resolved(workspace: Workspace) -> None:
-    """Writes the resolved configuration as JSON: every default spelled out, secrets by the name of their variable only."""
-    workspace.folder.mkdir(parents=True, exist_ok=True)
-    (workspace.folder / "config.json").write_text(workspace.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    """Writes the resolved configuration as JSON: every default spelled out, secrets by the name of their variable only.
+
+    Raises StorageFull, StoreError.
+    """
+    write_file(workspace.folder / "config.json", f"{workspace.config.model_dump_json(indent=2)}\n".encode())
 
 
 def make_release(workspace: Workspace, name: str | None = None) -> Release:
-    """Freezes what passed quality control. See `castalia.release.publish` for what it refuses."""
-    config = workspace.config
-    identity = replace_paths(config.model_dump(mode="json", exclude={"execution", "oracles"}), _by_content)  # speed and places make no data
-    with open_ledger(workspace.ledger, readonly=True) as ledger:
+    """Freezes what passed quality control, as the next run would find it. See `castalia.release.publish` for what it refuses.
+
+    Raises StoreError naming the holder when a run works on the store.
+    """
+    with workspace.store.lock("castalia release"), open_ledger(workspace.ledger, readonly=True) as ledger:
         return publish(
             workspace.store,
             workspace.releases,
-            name or config.name,
-            domain=config.domain,
-            config={**identity, "stages": {name: params.model_dump(mode="json") for name, params in workspace.params.items()}},
+            name or workspace.config.name,
+            stages=workspace.stages,
+            params=workspace.params,
+            role_identity=role_identity(workspace),
             known_calls=lambda keys: {key for key in keys if ledger.lookup(key) is not None},
         )
-
-
-def _by_content(path: str) -> str:
-    """A file by name and content, so that it is the same wherever it lies."""
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else "absent"
-    return f"{Path(path).name} sha256:{digest}"

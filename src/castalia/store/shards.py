@@ -2,6 +2,7 @@
 """Rows as Parquet bytes and back. The same rows give the same bytes: fixed settings, no times, no machine names."""
 
 import io
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,9 +28,9 @@ def encode_shard(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def decode_shard(data: bytes) -> pa.Table:
-    """All rows of a shard."""
-    return _open(data).read(use_threads=False)
+def decode_shard(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of a shard, with all columns or only the named ones."""
+    return _open(data).read(columns=None if columns is None else list(columns), use_threads=False)
 
 
 def find_row(data: bytes, record_id: str) -> pa.Table:

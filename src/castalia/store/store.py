@@ -211,6 +211,11 @@ class Store:
             )
         return Dataset(manifest, record_type, lambda shard: self._read_shard(manifest, shard))
 
+    def read_columns(self, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some columns of a dataset, shard by shard, in the order of the ids. Raises StoreError, CorruptObject."""
+        manifest = self.manifest(name)
+        return (decode_shard(self.get_object(shard.sha256, manifest.dataset), columns) for shard in manifest.shards)
+
     def find(self, record_id: str) -> Found | None:
         """The record with this id and its dataset, None where no named dataset has it. Takes milliseconds:
         the id's prefix names the kind, the manifest the shard, and the shard's statistics the row group."""
