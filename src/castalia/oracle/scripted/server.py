@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import ssl
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from castalia.oracle.scripted.acts import Act, RateLimit, Script
+from castalia.oracle.scripted.batches import Batches
 from castalia.oracle.scripted.envelopes import Api, envelope, error_body, events, last_user_text
 from castalia.oracle.scripted.wire import Connection, Request
 
@@ -54,11 +56,16 @@ class Server:
     tokens_out: int = 0
     flying: int = 0
     most_flying: int = 0
+    batches: Batches = field(init=False)
+    """Both batch APIs; set its fields to make them slow or fail."""
     _listener: asyncio.Server | None = None
     _opened: set[Connection] = field(default_factory=set[Connection])
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set["asyncio.Task[None]"])
     _bucket: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """(requests left, tokens left, when that was)."""
+
+    def __post_init__(self) -> None:
+        self.batches = Batches(self._batch_act, self._batch_charge)
 
     @property
     def openai(self) -> str:
@@ -82,10 +89,10 @@ class Server:
             "flying": self.flying, "most_flying": self.most_flying,
         }  # fmt: skip
 
-    async def start(self, port: int = 0) -> None:
-        """Listens on loopback."""
+    async def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        """Listens on loopback, over TLS where a context is given."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: Connection(self._handle, self._opened), "127.0.0.1", port, backlog=1024)
+        self._listener = await loop.create_server(lambda: Connection(self._handle, self._opened), "127.0.0.1", port, ssl=tls, backlog=1024)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -110,6 +117,8 @@ class Server:
     def _handle(self, request: Request, connection: Connection) -> None:
         if request.path.startswith("/scripted/"):
             connection.reply_json(*self._control(request))
+            return
+        if self._by_batch(request, connection):
             return
         api: Api | None = next((api for ending, api in ENDINGS.items() if request.path.endswith(ending)), None)
         if api is None or request.method != "POST":
@@ -142,6 +151,24 @@ class Server:
             asyncio.get_running_loop().call_later(act.delay, answer)
         else:
             answer()
+
+    def _by_batch(self, request: Request, connection: Connection) -> bool:
+        found = self.batches.handle(request)
+        if found is None:
+            return False
+        status, body, is_lost = found
+        if is_lost:
+            connection.abort()
+        else:
+            connection.reply(status, body)
+        return True
+
+    def _batch_act(self, user: str) -> Act:
+        number, self.count = self.count, self.count + 1
+        return self.script(number, user)
+
+    def _batch_charge(self, user: str, body: bytes, act: Act) -> None:
+        self._charge(Bill(self.count - 1, user, body, act.charge or act.usage or (0, 0), is_whole=True))
 
     def _control(self, request: Request) -> tuple[int, Any]:
         if request.path == "/scripted/bill":
@@ -291,11 +318,11 @@ def _default(_number: int, _text: str) -> Act:
 
 @asynccontextmanager
 async def scripted_server(
-    script: Script | None = None, *, limit: RateLimit | None = None, keep: bool = True, port: int = 0
+    script: Script | None = None, *, limit: RateLimit | None = None, keep: bool = True, port: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncGenerator[Server]:
     """Runs the server until the block ends. Without a script every answer is the default act."""
     server = Server(script or _default, limit=limit, keep=keep)
-    await server.start(port)
+    await server.start(port, tls)
     try:
         yield server
     finally:
