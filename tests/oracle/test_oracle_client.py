@@ -51,7 +51,7 @@ def test_the_schema_goes_into_the_providers_json_mode_or_into_the_prompt(tmp_pat
             assert schema["additionalProperties"] is False
             assert schema["properties"]["x"] == {"description": "(minimum 0)", "type": "integer"}
             assert where not in in_prompt
-            system = in_prompt["system"] if provider == "anthropic" else in_prompt["messages"][0]["content"]
+            system = in_prompt["system"][0]["text"] if provider == "anthropic" else in_prompt["messages"][0]["content"]
             assert '"additionalProperties":false' in system
 
     asyncio.run(run())
