@@ -96,11 +96,12 @@ class Config(_Section):
     execution: ExecutionConfig = ExecutionConfig()
 
 
-def load_config(files: Sequence[Path], assignments: Sequence[str] = ()) -> Config:
+def load_config(files: Sequence[Path], assignments: Sequence[str] = (), *, beneath: Mapping[str, Any] | None = None) -> Config:
     """The configuration of `files` and `--set` assignments such as `stages.extract.max_atoms=8`.
 
-    Relative paths inside a file are taken from that file's folder. Raises InputError for a file that can't be read, ConfigError
-    for everything wrong inside, naming the key and the nearest known one.
+    `beneath` are values of the caller, laid over the files and under the assignments; paths in it are absolute. Relative paths inside a
+    file are taken from that file's folder. Raises InputError for a file that can't be read, ConfigError for everything wrong inside,
+    naming the key and the nearest known one.
     """
     merged: dict[str, Any] = {}
     for path in files:
@@ -108,6 +109,7 @@ def load_config(files: Sequence[Path], assignments: Sequence[str] = ()) -> Confi
             merged = _merge(merged, _resolve_paths(_read_yaml(path), path.parent))
         except RecursionError as error:
             raise ConfigError(f"configuration {str(path)!r} holds an alias (`*name`) that contains itself; write the value out") from error
+    merged = _merge(merged, beneath or {})
     for assignment in assignments:
         merged = _merge(merged, _resolve_paths(_parse_assignment(assignment), Path()))
     try:

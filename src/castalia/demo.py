@@ -5,13 +5,15 @@ Every step looks at what is already there: a second run does nothing, and a kill
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from castalia.config import load_config
 from castalia.datasets import make_datasets
 from castalia.demo_site import HOST, prepare_site, serve_site
+from castalia.errors import InputError
 from castalia.sandbox import open_sandbox
 from castalia.training.installed import require_training
 from castalia.workspace import Workspace, make_release, open_services, open_workspace
@@ -19,38 +21,58 @@ from castalia.workspace import Workspace, make_release, open_services, open_work
 Say = Callable[[str], None]
 
 
+def open_demo(example: Path, folder: Path, assignments: Sequence[str]) -> Workspace:
+    """The workspace of the demo: the example's configuration and `assignments`, kept in `folder / "work"` unless they say otherwise."""
+    store = {"execution": {"store": str(folder.absolute() / "work")}}
+    return open_workspace(load_config([example / "castalia.yaml"], assignments, beneath=store))
+
+
 def run_data_half(
-    example: Path, folder: Path, assignments: Sequence[str], rebuild: Sequence[str], listener: Callable[[Any], None], say: Say
-) -> tuple[Workspace, bool]:
+    workspace: Workspace,
+    folder: Path,
+    rebuild: Collection[str],
+    keep: Collection[str],
+    listener: Callable[[Any], None],
+    say: Say,
+    *,
+    offline: bool = False,
+) -> bool:
     """Steps 1 to 5: the site, the pipeline, the failures of the base target, the release. Says whether anything was new.
 
     Raises whatever a stage raises; see `castalia.errors`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open_sandbox() as sandbox:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{str(folder)!r} can't be made: {error.strerror}; name a folder you may write to with --folder") from error
+    config = workspace.config
+    with open_sandbox(tier=config.sandbox.tier) as sandbox:
         site = prepare_site(folder, sandbox)
     with serve_site(site) as address:
-        places = [f"execution.connect_to={{{HOST}: '{address}'}}", f"execution.store={folder.absolute() / 'work'}"]
-        workspace = open_workspace(load_config([example / "castalia.yaml"], [*assignments, *places]))
-        ran = asyncio.run(_run_pipeline(workspace, rebuild, listener))
+        execution = config.execution.model_copy(update={"connect_to": {HOST: address, **config.execution.connect_to}})
+        served = replace(workspace, config=config.model_copy(update={"execution": execution}))
+        ran = asyncio.run(_run_pipeline(served, rebuild, keep, listener, offline))
     released = make_release(workspace)
     counts = ", ".join(f"{count} {dataset}" for dataset, count in released.records.items())
     say(f"{released.name}: {counts}; {released.kept_out} kept out by quality control")
-    return workspace, bool(ran) or released.new
+    return bool(ran) or released.new
 
 
-async def _run_pipeline(workspace: Workspace, rebuild: Sequence[str], listener: Callable[[Any], None]) -> tuple[str, ...]:
-    async with open_services(workspace) as services:
-        return (await make_datasets(workspace, services, rebuild=rebuild, on_event=listener)).ran
+async def _run_pipeline(
+    workspace: Workspace, rebuild: Collection[str], keep: Collection[str], listener: Callable[[Any], None], offline: bool
+) -> tuple[str, ...]:
+    async with open_services(workspace, offline=offline) as services:
+        return (await make_datasets(workspace, services, rebuild=rebuild, keep=keep, on_event=listener)).ran
 
 
 def run_demo(
-    example: Path,
+    workspace: Workspace,
     folder: Path,
     *,
     data_only: bool,
-    assignments: Sequence[str],
-    rebuild: Sequence[str],
+    rebuild: Collection[str] = (),
+    keep: Collection[str] = (),
+    offline: bool = False,
     listener: Callable[[Any], None],
     say: Say,
     write_report: Callable[[Workspace], Path],
@@ -59,11 +81,12 @@ def run_demo(
     started = time.monotonic()
     if not data_only:
         require_training()
-    workspace, new = run_data_half(example, folder, assignments, rebuild, listener, say)
+    new = run_data_half(workspace, folder, rebuild, keep, listener, say, offline=offline)
     if not data_only:
         from castalia.promotion import train_and_decide
 
-        with open_sandbox(workspace.config.sandbox.runners) as sandbox:
+        sandbox_config = workspace.config.sandbox
+        with open_sandbox(sandbox_config.runners, tier=sandbox_config.tier) as sandbox:
             outcome = train_and_decide(workspace, sandbox, on_event=listener)
         new = new or outcome.new
         say(outcome.text)

@@ -4,8 +4,10 @@ Nobody here wrote it, its hash is pinned, and the real fetcher collects it like 
 """
 
 import hashlib
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -33,6 +35,21 @@ with tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()), mode="r:gz") as a
             path = pathlib.Path(name)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(archive.extractfile(member).read())
+"""
+
+# pip wants to know a source distribution's dependencies and asks its build backend, which would run the package's own code, outside
+# the sandbox. This backend stands in its place and says what is known already.
+_BACKEND = f"""
+import pathlib
+
+def get_requires_for_build_wheel(config_settings=None):
+    return []
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    made = pathlib.Path(metadata_directory, "{NAME}-{VERSION}.dist-info")
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\\nName: {NAME}\\nVersion: {VERSION}\\n")
+    return made.name
 """
 
 
@@ -84,16 +101,12 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def _download(folder: Path) -> bytes:
-    """The source distribution, through pip and whatever index it is configured for."""
+    """The source distribution, through pip and whatever index it is configured for. Nothing inside it is run."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{NAME}-{VERSION}.tar.gz"
     if not path.is_file():
-        requirement = folder / "requirement.txt"
-        requirement.write_text(f"{NAME}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:"]
-        done = subprocess.run(
-            [*command, "--require-hashes", "-r", str(requirement), "-d", str(folder)], capture_output=True, text=True, check=False
-        )
+        with tempfile.TemporaryDirectory() as made:
+            done = _pip_download(Path(made), folder)
         if done.returncode != 0 or not path.is_file():
             raise InputError(
                 f"pip could not download {NAME}=={VERSION} as source: {done.stderr.strip()[-400:]}. "
@@ -104,3 +117,21 @@ def _download(folder: Path) -> bytes:
     if found != SHA256:
         raise InputError(f"{str(path)!r} has sha256 {found}, the pinned one is {SHA256}; delete it and run again")
     return data
+
+
+def _pip_download(made: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """`pip download` with our own build backend in front of the package's, which has the name that the pinned archive asks for (PEP 517)."""
+    requirement = made / "requirement.txt"
+    requirement.write_text(f"{NAME}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
+    backend = made / "backend" / "setuptools"
+    backend.mkdir(parents=True)
+    (backend / "__init__.py").touch()
+    (backend / "build_meta.py").write_text(_BACKEND, encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:"]
+    return subprocess.run(
+        [*command, "--no-build-isolation", "--require-hashes", "-r", str(requirement), "-d", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(backend.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -106,6 +106,16 @@ def test_an_oracle_without_answers_is_exit_code_6_and_leaves_the_tasks_to_answer
     assert (task["prompt"], task["answer"]) == ("taxonomy", None)
 
 
+def test_offline_asks_nobody_and_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    nobody = {"provider": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m", "prices": {"input": 0, "output": 0}}
+    configuration(tmp_path, oracles={"writer": nobody})
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--offline"]) == 6
+    told = capsys.readouterr().err
+    assert "the ledger has no answer for prompt 'taxonomy'" in told
+    assert "Run without --offline" in told
+
+
 # init
 
 

@@ -60,6 +60,25 @@ def test_what_was_unpacked_is_not_unpacked_again(tmp_path, monkeypatch, sandbox:
     assert demo_site.prepare_site(tmp_path, sandbox) == tmp_path / "site"
 
 
+def test_the_archive_comes_through_pip_and_nothing_inside_it_is_run(tmp_path, monkeypatch, sandbox: Sandbox):
+    ran = tmp_path / "ran"
+    backend = b'[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    members = {"LICENSE": b"MIT", "pyproject.toml": backend, "setup.py": f"open({str(ran)!r}, 'w')".encode()}
+    members["PKG-INFO"] = b"Metadata-Version: 2.1\nName: mako\nVersion: 1.4.3\n"
+    path = archive(tmp_path / "index", monkeypatch, {ROOT + name: content for name, content in members.items()})
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
+    site = demo_site.prepare_site(tmp_path / "demo", sandbox)
+    assert (site / "LICENSE").read_bytes() == b"MIT"
+    assert not ran.exists()
+
+
+def test_without_the_archive_anywhere_the_message_says_where_to_put_it(tmp_path, monkeypatch, sandbox: Sandbox):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(InputError, match=r"put mako-1.4.3.tar.gz into '.*download'"):
+        demo_site.prepare_site(tmp_path, sandbox)
+
+
 def test_another_archive_than_the_pinned_one_is_refused(tmp_path, monkeypatch, sandbox: Sandbox):
     path = archive(tmp_path, monkeypatch, {ROOT + "LICENSE": b"MIT"})
     path.write_bytes(path.read_bytes() + b"x")

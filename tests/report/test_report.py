@@ -79,7 +79,7 @@ def measured(folder: Path) -> Workspace:
 
 def decision(number: int, promote: bool = True, **changes: Any) -> Decision:
     values = {
-        "round": number, "promote": promote, "reasons": (EVIL,), "items": 8, "clusters": 1, "before": 0.0, "after": 1.0, "difference": 1.0,
+        "round": number, "look": number, "promote": promote, "reasons": (EVIL,), "items": 8, "clusters": 1, "before": 0.0, "after": 1.0, "difference": 1.0,
         "error": 0.1, "interval_low": 0.8, "interval_high": 1.0, "alpha": 0.03, "lower_bound": 0.7, "mcnemar_p": 0.01,
         "minimal_detectable_effect": 0.3, "guards": (),
     }  # fmt: skip

@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     workspace = workspace_of(options)
 
     async def work() -> Any:
-        async with open_services(workspace) as services:
+        async with open_services(workspace, offline=options.offline) as services:
             with show_progress(as_json=options.json) as listener:
                 return await make_datasets(
                     workspace, services, rebuild=options.rebuild, keep=options.keep, until=options.until, on_event=listener

@@ -12,7 +12,7 @@ from typing import Any
 
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
-from castalia.errors import ConfigError, InputError
+from castalia.errors import ConfigError, InputError, Interrupted
 from castalia.evaluation.results import ItemResult
 from castalia.records import Bank
 from castalia.training.installed import require_training
@@ -137,7 +137,7 @@ def loop(options: argparse.Namespace) -> int:
     workspace = workspace_of(options)
 
     async def work() -> LoopEnd:
-        async with open_services(workspace) as services:
+        async with open_services(workspace, offline=options.offline) as services:
             with show_progress(as_json=options.json) as listener:
                 return await run_loop(workspace, services, rounds=options.rounds, on_event=listener)
 
@@ -160,9 +160,17 @@ def serve(options: argparse.Namespace) -> int:
     """Serves the report on loopback until interrupted."""
     path = _write_report(workspace_of(options), None)
     handler = partial(_OnePage, page=path.read_bytes())
-    with http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler) as server:
-        print(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends it)", flush=True)
-        server.serve_forever()
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"port {options.port} of this machine can't be used: {error}; name another with --port, or none") from error
+    with server:
+        address = f"http://127.0.0.1:{server.server_address[1]}/"
+        print(json.dumps({"address": address}) if options.json else f"{address} (Ctrl-C ends it)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            raise Interrupted("stopped; the page is no longer served") from None
     return 0
 
 

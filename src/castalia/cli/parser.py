@@ -19,6 +19,10 @@ exit codes: 0 done, 2 configuration, 3 input, 4 store, 5 stale stage, 6 oracle, 
 9 training refused, 10 training failed, 130 interrupted
 """
 
+_REBUILD = "make it again, and what depends on it; `all` for everything"
+_KEEP = "keep what it made although its inputs changed; recorded as a waiver"
+_OFFLINE = "ask no model: answers come from the ledger and recordings, and a missing one stops the run"
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -54,9 +58,9 @@ def _start_commands(command: Callable[..., _Parser]) -> None:
     )
     demo.add_argument("--data-only", action="store_true", help="stop after the release: no torch needed")
     demo.add_argument("--folder", type=Path, default=Path("runs/demo"), help="where everything is kept (default: runs/demo)")
-    demo.add_argument(
-        "--rebuild", action="append", default=[], metavar="STAGE", help="make it again, and what depends on it; `all` for everything"
-    )
+    demo.add_argument("--rebuild", action="append", default=[], metavar="STAGE", help=_REBUILD)
+    demo.add_argument("--keep", action="append", default=[], metavar="STAGE", help=_KEEP)
+    demo.add_argument("--offline", action="store_true", help=_OFFLINE)
     demo.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one configuration value")
 
 
@@ -69,12 +73,9 @@ def _data_commands(command: Callable[..., _Parser]) -> None:
         action="store_true",
         help="write down every prompt that would be asked now, with counts and worst-case money; ask nothing",
     )
-    run.add_argument(
-        "--rebuild", action="append", default=[], metavar="STAGE", help="make it again, and what depends on it; `all` for everything"
-    )
-    run.add_argument(
-        "--keep", action="append", default=[], metavar="STAGE", help="keep what it made although its inputs changed; recorded as a waiver"
-    )
+    run.add_argument("--rebuild", action="append", default=[], metavar="STAGE", help=_REBUILD)
+    run.add_argument("--keep", action="append", default=[], metavar="STAGE", help=_KEEP)
+    run.add_argument("--offline", action="store_true", help=_OFFLINE)
     command("status", "castalia.cli.data:status", "datasets, the quality funnel, money, what waits for people")
     show = command("show", "castalia.cli.data:show", "print records of a dataset")
     show.add_argument("dataset", help="its name, e.g. atoms")
@@ -111,6 +112,7 @@ def _model_commands(command: Callable[..., _Parser]) -> None:
     evaluate.add_argument("--opened-for", default="", metavar="RELEASE", help="the release for which VAULT is opened")
     loop = command("loop", "castalia.cli.model:loop", "evaluate, correct failures, retrain and gate, until it no longer pays")
     loop.add_argument("--rounds", type=int, default=5, help="at most so many rounds (default: 5)")
+    loop.add_argument("--offline", action="store_true", help=_OFFLINE)
     report = command("report", "castalia.cli.model:report", "write one static HTML file with everything a reader wants to see")
     report.add_argument("--out", type=Path, default=None, help="default: report.html in the store's folder")
     ui = command("ui", "castalia.cli.model:serve", "serve the report on loopback")

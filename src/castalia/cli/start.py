@@ -5,8 +5,12 @@ import json
 import re
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from castalia.errors import InputError
+
+if TYPE_CHECKING:
+    from castalia.workspace import Workspace
 
 TEMPLATE = """\
 # What Castalia should teach your target. Everything left out has a default: `castalia plan --json` shows the consequences.
@@ -58,15 +62,23 @@ def demo(options: argparse.Namespace) -> int:
 
     with show_progress(as_json=options.json) as listener:
         return run_demo(
-            examples_folder() / "mako",
+            demo_workspace(options),
             options.folder,
             data_only=options.data_only,
-            assignments=options.set,
             rebuild=options.rebuild,
+            keep=options.keep,
+            offline=options.offline,
             listener=listener,
             say=say,
             write_report=lambda workspace: write_report(summarize(workspace), workspace.folder / "report.html"),
         )
+
+
+def demo_workspace(options: argparse.Namespace) -> "Workspace":
+    """The workspace that the options of `castalia demo` name."""
+    from castalia.demo import open_demo
+
+    return open_demo(examples_folder() / "mako", options.folder, options.set)
 
 
 def examples_folder() -> Path:

@@ -60,10 +60,13 @@ class Comparison(NamedTuple):
 
 
 def rounds(workspace: Workspace) -> tuple[Round, ...]:
-    """All decisions, by round."""
-    decisions = sorted(stored(workspace, "decisions", Decision), key=lambda decision: decision.round)
-    promoted = [decision.round for decision in decisions if decision.promote]
-    return tuple(Round(made, max((number for number in promoted if number < made.round), default=0)) for made in decisions)
+    """All decisions in the order they were made."""
+    promoted: dict[int, bool] = {}
+    found: list[Round] = []
+    for made in sorted(stored(workspace, "decisions", Decision), key=lambda decision: decision.look):
+        found.append(Round(made, max((number for number, yes in promoted.items() if yes and number < made.round), default=0)))
+        promoted[made.round] = made.promote
+    return tuple(found)
 
 
 def stopped(workspace: Workspace) -> str:
