@@ -1,0 +1,186 @@
+"""One round with a tiny model that learns one answer: trained, measured and decided for a reason; again, interrupted, with other data."""
+
+import functools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("trl")
+
+from loop_world import examples, recipe, tiny_world, write_recipe
+
+import castalia.promotion
+from castalia.config import load_config
+from castalia.errors import TrainingRefused
+from castalia.evaluation.gate import Decision
+from castalia.evaluation.statistics import alpha_for_round
+from castalia.promotion import Outcome, train_and_decide
+from castalia.rounds import all_rounds, latest_model, models_trained_on, promoted_model, round_folder
+from castalia.summary import summarize
+from castalia.training.job import run_here
+from castalia.workspace import Workspace, open_workspace
+from small_world import item, sft
+
+USELESS = recipe(epochs=1, learning_rate=1e-9)
+
+
+class KilledError(RuntimeError):
+    """Stands for a process that dies."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def here() -> Any:
+    """Stages run in this process: a child would import torch once more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(castalia.promotion, "train", functools.partial(castalia.promotion.train, run_stage=run_here))
+        yield
+
+
+def run(workspace: Workspace, tell: Callable[[Any], None] = lambda event: None) -> Outcome:
+    return train_and_decide(workspace, None, on_event=tell)  # type: ignore[arg-type]
+
+
+def looks(workspace: Workspace) -> list[tuple[int, int, bool]]:
+    made = sorted(workspace.store.read_dataset("decisions", Decision), key=lambda decision: decision.look)
+    return [(decision.look, decision.round, decision.promote) for decision in made]
+
+
+def again(workspace: Workspace, *assignments: str) -> Workspace:
+    return open_workspace(load_config([workspace.folder.parent / "castalia.yaml"], assignments))
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory: pytest.TempPathFactory, tiny_source: Path) -> tuple[Workspace, Outcome]:
+    workspace = tiny_world(tmp_path_factory.mktemp("promoted"), tiny_source, recipe=recipe())
+    return workspace, run(workspace)
+
+
+@pytest.fixture
+def copy(promoted: tuple[Workspace, Outcome], tmp_path: Path) -> Workspace:
+    """The promoted round in a folder of its own."""
+    return again_at(shutil.copytree(promoted[0].folder.parent, tmp_path / "copy"))
+
+
+def again_at(folder: Path) -> Workspace:
+    return open_workspace(load_config([folder / "castalia.yaml"]))
+
+
+def test_a_model_that_learned_is_promoted_and_the_decision_says_why(promoted):
+    workspace, outcome = promoted
+    assert outcome.decision.promote
+    assert (outcome.decision.before, outcome.decision.after) == (0, 1)
+    assert "look 1" in outcome.decision.reasons[0]
+    assert outcome.text.startswith("round 1: promoted; GATE 0.0 % -> 100.0 %")
+    assert promoted_model(workspace) == latest_model(workspace) == outcome.candidate
+    assert looks(workspace) == [(1, 1, True)]
+
+
+def test_the_round_says_what_it_was_trained_from_and_the_report_shows_it(promoted):
+    workspace, outcome = promoted
+    [made] = all_rounds(workspace)
+    assert (made.number, made.records, made.recipe.name) == (1, {"sft": 8}, "tiny")
+    assert made.decision == outcome.decision
+    [model] = models_trained_on(workspace, examples()[0].id)
+    assert (model.folder, model.shipped) == (outcome.candidate, True)
+    report = summarize(workspace)
+    assert report.trained_round == 1
+    assert [row.stage for row in report.training] == ["sft"]
+    assert report.rounds[-1].decision == outcome.decision
+
+
+def test_a_second_run_does_nothing(copy):
+    def nothing(event: Any) -> None:
+        raise AssertionError(f"something was trained: {event}")
+
+    outcome = run(copy, nothing)
+    assert not outcome.new
+    assert outcome.decision.promote
+    assert looks(copy) == [(1, 1, True)]
+
+
+def test_a_useless_model_is_refused_and_the_promoted_one_stays(copy):
+    weights = (round_folder(copy, 1) / "sft" / "model" / "model.safetensors").read_bytes()
+    write_recipe(copy.folder.parent, USELESS)
+    outcome = run(copy)
+    assert outcome.text.startswith("round 2: not promoted; GATE 100.0 % -> 0.0 %")
+    assert "does not exceed 0" in outcome.decision.reasons[0]
+    assert outcome.decision.alpha == alpha_for_round(2)
+    assert (round_folder(copy, 1) / "sft" / "model" / "model.safetensors").read_bytes() == weights
+    assert promoted_model(copy) == round_folder(copy, 1) / "sft" / "model"
+    assert latest_model(copy) == outcome.candidate == round_folder(copy, 2) / "sft" / "model"
+    write_recipe(copy.folder.parent, recipe())
+    back = run(copy)
+    assert (back.new, back.decision.round, back.decision.promote) == (False, 1, True)
+    assert looks(copy) == [(1, 1, True), (2, 2, False)]
+
+
+def test_deciding_again_under_other_conditions_is_a_look_and_the_same_comparison_is_none(copy):
+    other = run(again(copy, "evaluation.seed=5"))
+    assert (other.new, other.decision.round, other.decision.look) == (True, 1, 2)
+    assert other.decision.alpha < alpha_for_round(1)
+    first = run(copy)
+    assert (first.decision.look, len(looks(copy))) == (1, 2)
+
+
+def test_killed_between_training_and_decision_it_goes_on_with_the_decision(tmp_path, tiny_source, monkeypatch):
+    workspace = tiny_world(tmp_path, tiny_source, recipe=USELESS)
+    measure = castalia.promotion.measure
+
+    def killed(*args: Any, **options: Any) -> Any:
+        if args[4] == "gate":
+            raise KilledError
+        return measure(*args, **options)
+
+    monkeypatch.setattr(castalia.promotion, "measure", killed)
+    with pytest.raises(KilledError):
+        run(workspace)
+    stage = round_folder(workspace, 1) / "sft" / "stage.json"
+    finished = stage.stat().st_mtime_ns
+    assert all_rounds(workspace)[0].decision is None
+    monkeypatch.setattr(castalia.promotion, "measure", measure)
+    steps: list[Any] = []
+    outcome = run(workspace, lambda event: steps.append(event) if not event.note else None)
+    assert (outcome.new, outcome.decision.round, outcome.decision.look) == (True, 1, 1)
+    assert steps == []
+    assert stage.stat().st_mtime_ns == finished
+
+
+def test_killed_after_the_decision_was_stored_it_is_not_counted_twice(tmp_path, tiny_source, monkeypatch):
+    workspace = tiny_world(tmp_path, tiny_source, recipe=USELESS)
+
+    def killed(*args: Any) -> Any:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(castalia.promotion, "note_decision", killed)
+        with pytest.raises(KilledError):
+            run(workspace)
+    assert looks(workspace) == [(1, 1, False)]
+    assert run(workspace).decision.look == 1
+    assert looks(workspace) == [(1, 1, False)]
+    assert not run(workspace).new
+
+
+def test_killed_while_training_it_stays_in_its_round(tmp_path, tiny_source):
+    workspace = tiny_world(tmp_path, tiny_source, recipe=USELESS)
+
+    def kill(event: Any) -> None:
+        if event.step:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run(workspace, kill)
+    assert run(workspace).decision.round == 1
+
+
+def test_data_that_leak_a_gate_item_are_refused_and_take_no_round(tmp_path, tiny_source):
+    leaking = sft(1, item("gate", 1).prompt.messages[0].content, "Three minutes.")
+    workspace = tiny_world(tmp_path, tiny_source, recipe=USELESS, changes={"sft": [leaking]})
+    with pytest.raises(TrainingRefused, match="leak evaluation items"):
+        run(workspace)
+    assert not workspace.store.has("decisions")
+    assert [path.name for path in round_folder(workspace, 1).iterdir() if path.is_dir()] == []
