@@ -36,10 +36,6 @@ class Shape:
     intermediate: int = 0
     expert_share: float = 0.0
 
-    @property
-    def expert_parameters(self) -> float:
-        return self.parameters * self.expert_share
-
 
 SHAPES: Mapping[str, Shape] = {
     "smollm2-135m-instruct": Shape(134.5e6, 30, 576, 49_159, intermediate=1536),

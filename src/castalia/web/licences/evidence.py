@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from email.parser import HeaderParser
-from urllib.parse import urljoin
 
 from castalia.records import LicenceEvidence
 from castalia.web.licences.texts import copyright_lines, identify
@@ -127,11 +126,6 @@ def file_evidence(url: str, text: str) -> LicenceEvidence | None:
     if spdx is None and place == "package-metadata":
         return None
     return LicenceEvidence(spdx=spdx, url=url, place=place, scope="site", sentence=sentence[:300], sha256=digest)
-
-
-def licence_file_urls(page_url: str, names: Sequence[str]) -> list[str]:
-    """Absolute addresses of evidence files named in the configuration."""
-    return [urljoin(page_url, name) for name in names]
 
 
 def _package_metadata(text: str) -> tuple[str | None, str]:
