@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from castalia.errors import InputError, StoreError
-from castalia.records import RELEASING, Label, LabelValue, Provenance, Verdict
+from castalia.records import RELEASING, Label, LabelValue, Provenance, ReviewItem, Verdict
 
 LAYER = 6
 CHECK = "people"
@@ -69,6 +69,12 @@ def decisions(labels: Iterable[Label]) -> Mapping[str, Decided]:
         if label.label == "reject" or (label.label == "approve" and label.record not in found):
             found[label.record] = label.label
     return found
+
+
+def undecided(queue: Iterable[ReviewItem], labels: Iterable[Label]) -> list[ReviewItem]:
+    """The records that still wait for a person."""
+    decided = decisions(labels)
+    return [item for item in queue if item.record not in decided]
 
 
 def stops(verdict: Verdict, decided: Decided | None) -> bool:
