@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from castalia.errors import InputError
 from castalia.evaluation.decontaminate import training_text
 from castalia.measure import target_style
+from castalia.quality.labels import read_labels
 from castalia.records import DATASETS, Record, Verdict
 from castalia.release import accept, released_versions
 from castalia.training.plan import Counts
@@ -19,12 +20,12 @@ _TRAINING_NAMES = {"sft": "sft", "preferences": "preference", "rewards": "reward
 
 
 def training_data(workspace: Workspace) -> dict[str, Sequence[Record]]:
-    """What passed quality control, by the names training uses. Raises ReleaseRefused as a release would, InputError before any data."""
+    """What passed quality control and was not rejected by people, by the names training uses. Raises ReleaseRefused as a release would, InputError before any data."""
     store = workspace.store
     if not store.has("verdicts"):
         raise InputError("there is nothing to train on yet: `castalia run` makes the datasets")
     datasets = {dataset: list(store.read_dataset(dataset, record)) for dataset, record in DATASETS.items()}
-    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)))
+    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), read_labels(workspace.labels))
     return {_TRAINING_NAMES[dataset]: records for dataset, records in accepted.records.items()}
 
 

@@ -11,6 +11,8 @@ from castalia.engine import Event, Params, Price, RoleIdentity, RunReport, Stage
 from castalia.errors import ConfigError
 from castalia.oracle import OracleClient, open_ledger, open_oracle, role_config
 from castalia.pipeline import all_stages, stage_params
+from castalia.quality.labels import read_labels
+from castalia.records import Label, content_hash
 from castalia.release import Release, publish
 from castalia.sandbox import Sandbox, open_sandbox
 from castalia.store import Store, open_store, write_file
@@ -175,11 +177,14 @@ def save_resolved(workspace: Workspace) -> None:
 
 
 def make_release(workspace: Workspace, name: str | None = None) -> Release:
-    """Freezes what passed quality control, as the next run would find it. See `castalia.release.publish` for what it refuses.
+    """Freezes what passed quality control and was not rejected by people, as the next run would find it. See `castalia.release.publish` for what it refuses.
 
     Raises StoreError naming the holder when a run works on the store.
     """
     with workspace.store.lock("castalia release"), open_ledger(workspace.ledger, readonly=True) as ledger:
+        labels = read_labels(workspace.labels)
+        if labels or workspace.store.has("labels"):
+            workspace.store.write_dataset("labels", Label, labels, fingerprint=content_hash(sorted(label.id for label in labels)))
         return publish(
             workspace.store,
             workspace.releases,

@@ -45,7 +45,7 @@ def dataset_card(name: str, domain: str, accepted: Accepted, pages: Sequence[Pag
         ]
     else:
         lines.append("Nothing.")
-    lines += ["", f"Waiting for a person's review: {waiting_for_people} records (layer 6 samples; it does not hold a release back).", ""]
+    lines += ["", f"Waiting for a person's review: {waiting_for_people} records (a sample: only a rejection keeps a record out).", ""]
     return "\n".join(lines)
 
 

@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from castalia.errors import ConfigError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary
-from castalia.records import DATASETS, Leak, Page, Record, ReviewItem, Verdict, canonical_json
+from castalia.records import DATASETS, Label, Leak, Page, Record, ReviewItem, Verdict, canonical_json
+from castalia.quality.labels import undecided
 from castalia.release.accept import accept
 from castalia.release.card import attribution, dataset_card
 from castalia.release.closure import close_provenance
@@ -79,7 +80,8 @@ def publish(
             f"release name {name!r} isn't usable; use lower-case letters, digits, '.', '_' and '-'; versions come by themselves"
         )
     datasets = {dataset: list(store.read_dataset(dataset, record)) for dataset, record in DATASETS.items()}
-    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)))
+    labels = list(store.read_dataset("labels", Label)) if store.has("labels") else []
+    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), labels)
     records = [record for kept in accepted.records.values() for record in kept]
     if not records:
         raise ReleaseRefused("no record passed quality control; `castalia status` shows the funnel")
@@ -103,11 +105,12 @@ def publish(
         {"id": identity, "pages": list(origin.pages), "calls": list(origin.calls)} for identity, origin in sorted(origins.items())
     ]
     files["provenance.parquet"] = _parquet("provenance", provenance)
-    waiting = len(store.read_dataset("review_queue", ReviewItem))
+    waiting = len(undecided(store.read_dataset("review_queue", ReviewItem), labels))
     files["README.md"] = dataset_card(name, domain, accepted, pages, waiting).encode()
     files["ATTRIBUTION.md"] = attribution(pages).encode()
     files["config.json"] = (json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
     sources = ("pages", "documents", "atoms", *DATASETS, "verdicts", "leaks", "suite")
+    sources = (*sources, "labels") if labels else sources
     lock = {
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
         "datasets": {source: store.manifest(source).content for source in sources},
