@@ -79,7 +79,7 @@ def _listen(lines: IO[bytes], on_event: OnEvent) -> Mapping[str, Any]:
 
 def _tagged(line: bytes) -> Mapping[str, Any]:
     try:
-        said = json.loads(line) if line.startswith(b"{") else {}
+        said: Mapping[str, Any] = json.loads(line) if line.startswith(b"{") else {}
     except ValueError:
         return {}
     return said if said.keys() & {"event", "result", "error"} else {}
