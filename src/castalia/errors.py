@@ -15,6 +15,7 @@ CastaliaError                  exit code 1
 │   ├── UnknownPrice                         a budget is set, but the model has no price
 │   ├── OracleRefused                        the provider rejected the credentials or the request for good
 │   └── AnswerUnusable                       paid, kept, but not what was asked, also after repairs
+│       └── RequestRejected                  this one can't be asked: too long for the model, or filtered
 ├── SandboxUnavailable         exit code 7   this machine offers no tier of isolation; foreign code is not run
 ├── ReleaseRefused             exit code 8   a release would break licence policy, contamination or provenance rules
 ├── TrainingRefused            exit code 9   training would be wrong: contamination, an impossible plan, missing data
@@ -97,6 +98,10 @@ class AnswerUnusable(OracleError):
     """Paid, kept, but not what was asked, also after repairs. `calls` are the ledger keys of what was paid."""
 
     calls: tuple[str, ...] = ()
+
+
+class RequestRejected(AnswerUnusable):
+    """The provider can't take this one request: too long for the model, or filtered. Nothing was paid; others go on."""
 
 
 class SandboxUnavailable(CastaliaError):

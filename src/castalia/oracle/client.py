@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
@@ -13,10 +14,10 @@ from castalia.errors import AnswerUnusable, ConfigError, MissingRecording, Unkno
 from castalia.oracle.answers import Problem, repair_request, validate, wire_schema
 from castalia.oracle.calls import Ask, ChatMessage, MissingCall, ModelAnswer, Reply, Task, TextReply
 from castalia.oracle.dispatch import Dispatch, read_committed
-from castalia.oracle.exchange import Call
+from castalia.oracle.exchange import Call, NoSchemaMode
 from castalia.oracle.ledger import Ledger
 from castalia.oracle.ledger.reading import most_tokens
-from castalia.oracle.ledger.rows import Intent
+from castalia.oracle.ledger.rows import Done, Intent
 from castalia.oracle.pending import write_pending
 from castalia.oracle.prices import FREE, to_nano, to_usd
 from castalia.oracle.providers import open_provider
@@ -54,6 +55,21 @@ class Stats(NamedTuple):
     """What holds calls back right now, e.g. `requests per minute`, or empty."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """What all calls of a role have in common."""
+
+    role: str
+    provider: Provider
+    sampling: str
+    base_url: str
+
+    @property
+    def config(self) -> RoleConfig:
+        """Who answers for the role."""
+        return self.provider.config
+
+
 class OracleClient:
     """The only door to a model. Use as `async with open_oracle(...) as client`."""
 
@@ -68,6 +84,7 @@ class OracleClient:
         self._concurrency = concurrency
         self._offline = offline
         self._providers: dict[RoleConfig, Provider] = {}
+        self._parts: dict[str, Part] = {}
         self._ledger: Ledger | None = None
         self._dispatch: Dispatch | None = None
         self._redactor = Redactor(())
@@ -78,11 +95,7 @@ class OracleClient:
         for role, config in self._roles.items():
             provider = self._provider(config)
             if self._budget is not None and not self._offline and isinstance(provider, HttpProvider) and config.price() is None:
-                raise UnknownPrice(
-                    f"role {role!r} has a budget but model {config.model!r} has no known price"
-                    + (f" at {config.base_url!r}" if config.base_url else "")
-                    + "; give `prices: {input: ..., output: ...}` in USD per million tokens (0 for your own server), or drop the budget"
-                )
+                raise self._unknown_price(role, config)
         variables = {variable for config in self._roles.values() if (variable := config.key_variable())}
         keys = {variable: os.environ.get(variable) for variable in variables}
         self._redactor = Redactor(value for value in keys.values() if value)
@@ -135,31 +148,35 @@ class OracleClient:
         An unusable answer is kept and asked for again at most twice, each repair its own call with its reason. Raises AnswerUnusable after
         that, MissingRecording, BudgetReached, OracleRefused, or OracleError.
         """
-        provider = self._provider(role_config(self._roles, role))
+        part = self._part(role)
         messages: tuple[ChatMessage, ...] = (ChatMessage("user", user),)
         repair_of = reason = None
-        for repair in range(MOST_REPAIRS + 1):
-            asked = Ask(task, system, messages, wire_schema(answer), None, sample)
-            call = self._call(role, provider, asked, repair_of, reason)
-            raw = await self._answer(role, call)
-            said = provider.read(raw)
+        repair = 0
+        while True:
+            call = self._call(part, Ask(task, system, messages, wire_schema(answer), None, sample), repair_of, reason)
+            try:
+                done = await self._answer(role, call)
+            except NoSchemaMode:
+                continue  # asked again by prompt
+            said = done.said or part.provider.read(done.raw)
             value = validate(said.text, answer)
             if not isinstance(value, Problem):
-                return Reply(value, call.intent.key, raw)
-            problem = _explain(value, said, provider.config)
-            if said.stop == "refusal" or isinstance(provider, LocalProvider) or repair == MOST_REPAIRS:
+                return Reply(value, call.intent.key, done.raw)
+            problem = _explain(value, said, part.config)
+            if said.stop == "refusal" or isinstance(part.provider, LocalProvider) or repair == MOST_REPAIRS:
                 raise self._unusable(call, problem, said, repair)
+            repair += 1
             repair_of, reason = call.intent.key, problem.reason
             messages = (*messages, ChatMessage("assistant", said.text or "(empty)"), ChatMessage("user", repair_request(problem)))
-        raise AssertionError("unreachable: the last repair returns or raises")
 
     async def chat(
         self, role: str, messages: Sequence[ChatMessage], *, task: Task, sample: int = 0, tools_json: str | None = None
     ) -> TextReply:
         """Free text. `tools_json` is a JSON list of `{"name", "description", "parameters"}`; another `sample` is another answer."""
-        provider = self._provider(role_config(self._roles, role))
-        call = self._call(role, provider, Ask(task, "", tuple(messages), None, tools_json, sample))
-        said = provider.read(await self._answer(role, call))
+        part = self._part(role)
+        call = self._call(part, Ask(task, "", tuple(messages), None, tools_json, sample))
+        done = await self._answer(role, call)
+        said = done.said or part.provider.read(done.raw)
         return TextReply(said.text, call.intent.key, said.stop, said.tool_calls_json)
 
     def import_results(self, path: Path) -> "Imported":
@@ -170,17 +187,14 @@ class OracleClient:
 
     def is_answered(self, role: str, system: str, user: str, answer: type[BaseModel], *, task: Task, sample: int = 0) -> bool:
         """Whether `ask` with these arguments would be answered by the ledger."""
-        provider = self._provider(role_config(self._roles, role))
         asked = Ask(task, system, (ChatMessage("user", user),), wire_schema(answer), None, sample)
-        return self.ledger.lookup(self._call(role, provider, asked).intent.key) is not None
+        return self.ledger.lookup(self._call(self._part(role), asked).intent.key) is not None
 
     def worst_case(self, role: str, system: str, user: str, answer: type[BaseModel] | None = None) -> float | None:
         """The most one call can cost in USD, repairs not counted; None when the price is unknown."""
-        config = role_config(self._roles, role)
-        schema = wire_schema(answer) if answer else None
-        asked = Ask(Task("", "", "", ""), system, (ChatMessage("user", user),), schema)
-        worst = self._call(role, self._provider(config), asked).intent.worst
-        return None if config.price() is None else to_usd(worst)
+        part = self._part(role)
+        asked = Ask(Task("", "", "", ""), system, (ChatMessage("user", user),), wire_schema(answer) if answer else None)
+        return None if part.config.price() is None else to_usd(self._call(part, asked).intent.worst)
 
     def estimate(self, role: str, *, calls: int, tokens_in: int, tokens_out: int) -> float | None:
         """USD of so many calls with so many tokens each; None when the price is unknown."""
@@ -212,16 +226,36 @@ class OracleClient:
             limit=", ".join(sorted(limits)),
         )
 
+    @staticmethod
+    def _unknown_price(role: str, config: RoleConfig, most_in: int = 0) -> UnknownPrice:
+        return UnknownPrice(
+            f"role {role!r} has a budget but model {config.model!r} has no known price"
+            + (f" for a prompt of up to {most_in:,} tokens" if most_in and config.price() else "")
+            + (f" at {config.base_url!r}" if config.base_url else "")
+            + "; give `prices: {input: ..., output: ...}` in USD per million tokens (0 for your own server), or drop the budget"
+        )
+
     def _provider(self, config: RoleConfig) -> Provider:
         if config not in self._providers:
             self._providers[config] = open_provider(config)
         return self._providers[config]
 
-    async def _answer(self, role: str, call: Call) -> bytes:
+    def _part(self, role: str) -> Part:
+        if role not in self._parts:
+            provider = self._provider(role_config(self._roles, role))
+            self._parts[role] = Part(
+                role,
+                provider,
+                canonical_json(provider.config.sampling()),
+                provider.base_url if isinstance(provider, HttpProvider) else "",
+            )
+        return self._parts[role]
+
+    async def _answer(self, role: str, call: Call) -> Done:
         if self._dispatch is None:
             raise ConfigError("the oracle is not open; use `async with open_oracle(...) as client`")
         try:
-            return (await self._dispatch.answer(call)).raw
+            return await self._dispatch.answer(call)
         except MissingRecording:
             task, ask = call.ask.task, call.ask
             self._missing[(task.prompt, task.subject, ask.sample)] = MissingCall(
@@ -229,38 +263,42 @@ class OracleClient:
             )
             raise
 
-    def _call(self, role: str, provider: Provider, ask: Ask, repair_of: str | None = None, reason: str | None = None) -> Call:
-        request = canonical_json(provider.identity(ask))
-        config = provider.config
-        price = config.price()
+    def _call(self, part: Part, ask: Ask, repair_of: str | None = None, reason: str | None = None) -> Call:
+        provider, config, task = part.provider, part.provider.config, ask.task
+        identity = provider.identity(ask)
+        request = canonical_json(identity)
         kept = self._redactor.text(request)
+        most_in = most_tokens(request)
+        price = config.price(most_in)
+        if price is None and self._budget is not None and not self._offline and isinstance(provider, HttpProvider):
+            raise self._unknown_price(part.role, config, most_in)
         known = price or FREE
-        return Call(
-            Intent(
-                key=hashlib.sha256(request.encode()).hexdigest(),
-                request=kept,
-                redacted=kept != request,
-                stage=ask.task.stage,
-                role=role,
-                prompt=ask.task.prompt,
-                subject=ask.task.subject,
-                prompt_sha256=ask.task.prompt_sha256,
-                sample=ask.sample,
-                provider=config.provider,
-                base_url=provider.base_url if isinstance(provider, HttpProvider) else "",
-                model=config.model or config.provider,
-                sampling=canonical_json(config.sampling()),
-                system_sha256=hashlib.sha256(_system_text(ask).encode()).hexdigest(),
-                price_in=known.input,
-                price_out=known.output,
-                worst=known.cost(most_tokens(request), config.max_tokens),
-                repair_of=repair_of,
-                repair_reason=self._redactor.text(reason) if reason else None,
-                note="" if price else "price unknown, counted as 0",
-            ),
-            ask,
-            provider,
+        intent = Intent(
+            key=hashlib.sha256(request.encode()).hexdigest(),
+            request=kept,
+            redacted=kept != request,
+            stage=task.stage,
+            role=part.role,
+            prompt=task.prompt,
+            subject=task.subject,
+            prompt_sha256=task.prompt_sha256,
+            sample=ask.sample,
+            provider=config.provider,
+            base_url=part.base_url,
+            model=config.model or config.provider,
+            sampling=part.sampling,
+            system_sha256=hashlib.sha256(_system_text(ask).encode()).hexdigest(),
+            price_in=known.input,
+            price_out=known.output,
+            price_cached=known.cached,
+            price_written=known.written,
+            worst=known.worst(most_in, config.max_tokens),
+            repair_of=repair_of,
+            repair_reason=self._redactor.text(reason) if reason else None,
+            note="" if price else "price unknown, counted as 0",
         )
+        is_native = isinstance(provider, HttpProvider) and provider.native_schema(ask) is not None
+        return Call(intent, ask, provider, identity.get("body", {}), is_native)
 
     def _unusable(self, call: Call, problem: Problem, said: ModelAnswer, repairs: int) -> AnswerUnusable:
         intent = call.intent

@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass, field
 
 from castalia.errors import AnswerUnusable, BudgetReached, MissingRecording, OracleError
-from castalia.oracle.exchange import Again, Call, Exchange, Failures, Tally
+from castalia.oracle.exchange import Again, Call, Exchange, Failures, NoSchemaMode, Tally
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import approximate_tokens, reading_of
 from castalia.oracle.ledger.rows import Done, Intent, NoMoney, Reading, Sent, Theirs
 from castalia.oracle.limits import Flight, Limiter
-from castalia.oracle.prices import to_usd
+from castalia.oracle.prices import TokenPrice, to_usd
 from castalia.oracle.providers import provider_class
 from castalia.oracle.providers.base import HttpProvider, LocalProvider, UnreadableAnswer
 from castalia.oracle.redact import Redactor
@@ -33,10 +33,10 @@ class Run:
     task: "asyncio.Task[Done] | None" = None
 
 
-def read_committed(provider: str, raw: bytes, request: str, price_in: int, price_out: int, worst: int) -> Reading | None:
+def read_committed(provider: str, raw: bytes, request: str, price: TokenPrice, worst: int) -> Reading | None:
     """Reads an answer that a crashed process had committed; None when it isn't one."""
     try:
-        return reading_of(provider_class(provider).read(raw), request, price_in, price_out, worst)
+        return reading_of(provider_class(provider).read(raw), request, price, worst)
     except UnreadableAnswer:
         return None
 
@@ -165,9 +165,7 @@ class Dispatch:
             raise AnswerUnusable(
                 f"the local answer for prompt {intent.prompt!r}, subject {intent.subject!r} can't be read: {error}"
             ) from error
-        reading = reading_of(answer, intent.request, intent.price_in, intent.price_out, intent.worst)._replace(
-            model=found.model, note=found.note
-        )
+        reading = reading_of(answer, intent.request, intent.price, intent.worst)._replace(model=found.model, note=found.note)
         while isinstance(result := await self.ledger.answer_locally(intent, found.raw, reading), Theirs):
             await self._wait_for(intent.key, result.owner)
         self.tally.count(reading)
@@ -182,6 +180,10 @@ class Dispatch:
         reserved = approximate_tokens(intent.request) + provider.config.max_tokens
         if not limiter.try_start(reserved):
             await limiter.start(reserved)
+        if call.is_native and provider.asks_by_prompt:
+            limiter.end()
+            limiter.correct(reserved, 0.0)
+            raise NoSchemaMode
         used, flight = 0.0, Flight(limiter, time.monotonic())
         try:
             run.is_sent = run.is_written = True

@@ -8,6 +8,7 @@ from castalia.errors import MissingRecording
 from castalia.oracle.client import OracleClient
 from castalia.oracle.exchange import Call
 from castalia.oracle.ledger import Ledger
+from castalia.oracle.ledger.rows import Done
 from castalia.oracle.prices import to_usd
 from castalia.oracle.providers.base import LocalProvider
 from castalia.oracle.roles import RoleConfig
@@ -61,15 +62,15 @@ class DryOracle(OracleClient):
         """Questions that the ledger, or a recording, answers."""
         return len(self._known)
 
-    async def _answer(self, role: str, call: Call) -> bytes:
+    async def _answer(self, role: str, call: Call) -> Done:
         intent, config = call.intent, call.provider.config
         done = self._ledger.lookup(intent.key) if self._ledger is not None else None
         if done is not None:
             self._known.add(intent.key)
-            return done.raw
+            return done
         if isinstance(call.provider, LocalProvider) and (found := call.provider.answer(call.ask)) is not None:
             self._known.add(intent.key)
-            return found.raw
+            return Done(intent.key, found.raw)
         self._asked[intent.key] = Question(
             intent.key, intent.stage, role, intent.provider, intent.model, intent.prompt, intent.subject, intent.sample, call.ask.system,
             [list(message) for message in call.ask.messages], call.ask.schema.text if call.ask.schema else None,

@@ -8,9 +8,9 @@ import random
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from castalia.errors import OracleError, OracleRefused
+from castalia.errors import OracleError, OracleRefused, RequestRejected
 from castalia.oracle.calls import Ask
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import reading_of
@@ -39,6 +39,14 @@ class Call:
     intent: Intent
     ask: Ask
     provider: Provider
+    body: dict[str, Any]
+    """The request's body as it was hashed."""
+    is_native: bool
+    """Whether it asks for the schema by the provider's own mode."""
+
+
+class NoSchemaMode(Exception):
+    """The server has no mode for the schema: the call is to be asked again by prompt."""
 
 
 class Again(NamedTuple):
@@ -96,7 +104,7 @@ class Exchange:
         """Sends and settles one attempt. Returns what to do next, and the tokens it used."""
         intent, limiter = call.intent, flight.limiter
         try:
-            reply = await self._transport.post(provider, call.ask, key)
+            reply = await self._transport.post(provider, call.body, key)
         except Unsent as error:
             failures.unconnected += 1
             last = failures.unconnected >= MOST_UNCONNECTED
@@ -118,10 +126,10 @@ class Exchange:
                 return await self._missed(
                     call, sent, "unknown", reply, str(error), failures.errors, last=failures.errors >= MOST_ERRORS
                 ), 0.0
-            reading = reading_of(answer, intent.request, intent.price_in, intent.price_out, intent.worst)
+            reading = reading_of(answer, intent.request, intent.price, intent.worst)
             self._ledger.finish(intent, sent, raw, reply.status, request_id, reading)
             self._tally.count(reading)
-            return Done(intent.key, raw), reading.tokens_in + reading.tokens_out
+            return Done(intent.key, raw, answer), reading.tokens_in + reading.tokens_out
         words = f"HTTP {reply.status}: {reply.raw[:500].decode('utf-8', 'replace')}"
         if reply.status in OVERLOADED:
             failures.overloads += 1
@@ -134,7 +142,7 @@ class Exchange:
             failures.errors += 1
             outcome: Outcome = "unknown" if reply.status in MAYBE_BILLED else "rejected"
             return await self._missed(call, sent, outcome, reply, words, failures.errors, last=failures.errors >= MOST_ERRORS), 0.0
-        raise await self._refused(call, sent, reply, words, limiter)
+        raise await self._refused(call, provider, sent, reply, words, limiter)
 
     async def _missed(
         self, call: Call, sent: Sent, outcome: Outcome, reply: HttpReply | None, detail: str, number: int, *, last: bool
@@ -157,9 +165,23 @@ class Exchange:
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         return Again(random.uniform(0, min(BACKOFF_CAP, BACKOFF_SECONDS * 2**number)))
 
-    async def _refused(self, call: Call, sent: Sent, reply: HttpReply, words: str, limiter: Limiter) -> OracleRefused:
+    async def _refused(
+        self, call: Call, provider: HttpProvider, sent: Sent, reply: HttpReply, words: str, limiter: Limiter
+    ) -> OracleError | NoSchemaMode:
+        """What a client error means: for this call, for its form, or for every call to the model, none of which starts any more."""
         words = self._redactor.error(words)
         await self._ledger.miss(sent, "rejected", status=reply.status, request_id=_request_id(reply), detail=words, failed=True)
+        refusal = provider.refusal(reply.status, reply.raw, call.ask)
+        if refusal is not None and refusal.kind == "schema mode" and call.is_native:
+            provider.asks_by_prompt = True
+            return NoSchemaMode(refusal.words)
+        if refusal is not None and refusal.kind == "this request":
+            error = RequestRejected(
+                f"{call.intent.provider} at {call.intent.base_url} can't answer prompt {call.intent.prompt!r} for "
+                f"{call.intent.subject!r} (call {call.intent.key[:16]}): {refusal.words}. It said: {words[:300]}"
+            )
+            error.calls = (call.intent.key,)
+            return error
         variable = call.provider.config.key_variable()
         cure = {
             401: f"check the key in environment variable {variable}"

@@ -15,6 +15,13 @@ _wanted, _, _number = os.environ.get("CASTALIA_FAILPOINT", "").partition(":")
 _passages = count(1)
 
 
+def arm(where: str) -> None:
+    """Does for this process what the environment variable does at its start: `NAME`, `NAME:3`, or empty for nothing."""
+    global _wanted, _number, _passages
+    _wanted, _, _number = where.partition(":")
+    _passages = count(1)
+
+
 def is_armed(name: Failpoint) -> bool:
     """Whether this process is to die at `name`, for places that can't be reached without a detour."""
     return name == _wanted

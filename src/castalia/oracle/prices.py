@@ -88,10 +88,13 @@ def price_list() -> tuple[ListPrice, ...]:
 
 def listed_price(provider: str, model: str, *, most_in: int = 0, batch: bool = False) -> TokenPrice | None:
     """The list price of a model at its own vendor, or None. `most_in` bounds the tokens of the prompt, which may decide the price."""
-    for entry in price_list():
-        if entry.provider == provider and re.fullmatch(entry.match, model) and (entry.up_to is None or most_in <= entry.up_to):
-            return _price(entry, batch=batch)
-    return None
+    return next((price for up_to, price in _prices_of(provider, model, batch) if up_to is None or most_in <= up_to), None)
+
+
+@cache
+def _prices_of(provider: str, model: str, batch: bool) -> tuple[tuple[int | None, TokenPrice], ...]:
+    found = [entry for entry in price_list() if entry.provider == provider and re.fullmatch(entry.match, model)]
+    return tuple((entry.up_to, _price(entry, batch=batch)) for entry in found)
 
 
 def named_price(name: str) -> TokenPrice:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from castalia.errors import ConfigError
 from castalia.oracle.prices import FREE, TokenPrice, listed_price, token_price
@@ -65,6 +65,7 @@ class RoleConfig(Frozen):
     tokens_per_minute: float | None = Field(None, gt=0, description="Limit of the account, input and output together.")
     recordings: str | None = Field(None, description="Folder of recorded answers, or of the batch files.")
     prices: Prices | None = Field(None, description="Price to count with instead of the shipped table.")
+    _hash: int | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -104,7 +105,10 @@ class RoleConfig(Frozen):
             raise ValueError(f"thinking {self.thinking} must be at least 1024 and less than max_tokens ({self.max_tokens})")
 
     def __hash__(self) -> int:
-        return hash(self.model_dump_json())
+        # Once: a configuration is looked up with every call.
+        if self._hash is None:
+            self._hash = hash(self.model_dump_json())
+        return self._hash
 
     def price(self, most_in: int = 0) -> TokenPrice | None:
         """What a token costs, or None when nobody knows; `most_in` bounds the tokens of the prompt, which may decide it.

@@ -1,23 +1,22 @@
 """One POST over aiohttp, and the two ways it can fail: nothing left this machine, or something did and its fate is unknown."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from castalia.oracle.failpoints import failpoint, is_armed
 from castalia.oracle.providers.base import HttpProvider
-from castalia.records import canonical_json
 
 if TYPE_CHECKING:
     import aiohttp
-
-    from castalia.oracle.calls import Ask
 
 CONNECT_SECONDS = 20.0
 TOTAL_SECONDS = 900.0
 """Long reasoning answers take minutes without a byte."""
 BODY_LIMIT = 64 * 2**20
 """Bytes of one answer after decompression."""
+_wire_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class HttpReply(NamedTuple):
@@ -54,12 +53,12 @@ class Transport:
             )
         return self._sessions[direct]
 
-    async def post(self, provider: HttpProvider, ask: "Ask", key: str | None) -> HttpReply:
-        """Sends one call. Raises Unsent or Lost; any HTTP status is a reply."""
+    async def post(self, provider: HttpProvider, body: dict[str, Any], key: str | None) -> HttpReply:
+        """Sends the body of one call. Raises Unsent or Lost; any HTTP status is a reply."""
         import aiohttp
 
         session = self._session(direct=provider.is_loopback)
-        data = canonical_json(provider.wire(ask)).encode()
+        data = _wire_json(provider.wire(body)).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **provider.headers(key)}
         try:
             # Redirects would carry the credentials elsewhere.

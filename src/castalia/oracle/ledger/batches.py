@@ -107,6 +107,7 @@ def finish_all(db: sqlite3.Connection, books: Books, finishes: Sequence[Finish],
             (
                 intent.key, intent.stage, intent.role, intent.prompt, intent.subject, intent.prompt_sha256, intent.sample, intent.provider,
                 intent.base_url, intent.model, intent.sampling, intent.system_sha256, intent.request, intent.price_in, intent.price_out,
+                intent.price_cached, intent.price_written,
                 intent.repair_of, intent.repair_reason, note, sent.attempt, digest, reading.tokens_in, reading.tokens_out,
                 reading.tokens_cached, reading.tokens_reasoning, estimated, reading.cost, reading.stop, reading.model, sent.sent_at, now, seq,
             ),

@@ -18,8 +18,9 @@ class Verification(NamedTuple):
 
 LINKED = (
     "key", "stage", "role", "prompt", "subject", "prompt_sha256", "sample", "provider", "base_url", "model", "sampling", "system_sha256",
-    "request", "price_in", "price_out", "repair_of", "repair_reason", "note", "attempt", "answer_sha256", "tokens_in", "tokens_out",
-    "tokens_cached", "tokens_reasoning", "tokens_estimated", "cost", "stop", "answered_model", "sent_at", "done_at", "seq",
+    "request", "price_in", "price_out", "price_cached", "price_written", "repair_of", "repair_reason", "note", "attempt", "answer_sha256",
+    "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "tokens_estimated", "cost", "stop", "answered_model", "sent_at",
+    "done_at", "seq",
 )  # fmt: skip
 _LINKED = ", ".join(f"calls.{name}" if name == "attempt" else name for name in LINKED)
 

@@ -29,6 +29,7 @@ from castalia.oracle.ledger.rows import (
 )
 from castalia.oracle.ledger.tables import connect, store_error
 from castalia.oracle.ledger.writer import Writer
+from castalia.oracle.prices import TokenPrice
 
 HEADROOM_BYTES = 32 * 2**20
 """Free space that must be left before a call is sent: an answer that was paid for must find room."""
@@ -126,6 +127,10 @@ class Ledger:
         for key, _ in found:
             yield key
 
+    def repairs(self, key: str) -> list[str]:
+        """Keys of the calls that asked again because the answer to this one could not be used, in the order they were planned."""
+        return [row[0] for row in self._read("SELECT key FROM calls WHERE repair_of = ? ORDER BY planned_at, key", key)]
+
     def planned(self, provider: str) -> list[tuple[str, str]]:
         """(key, request) of calls that wait for an answer from `provider`, in a stable order."""
         return self._read(
@@ -153,10 +158,10 @@ class Ledger:
         """Whether the process behind a lease still runs."""
         return is_alive(self.path, owner)
 
-    def prices(self, key: str) -> tuple[int, int, int]:
-        """(input, output, worst case) of a call: nano-dollars per token, nano-dollars."""
-        row = self._look("SELECT price_in, price_out, worst FROM calls WHERE key = ?", key)
-        return row[0]
+    def price(self, key: str) -> tuple[TokenPrice, int]:
+        """What the tokens of a call cost, and its worst case in nano-dollars."""
+        *prices, worst = self._look("SELECT price_in, price_out, price_cached, price_written, worst FROM calls WHERE key = ?", key)[0]
+        return TokenPrice("", *prices), worst
 
     # Writing
 

@@ -14,11 +14,12 @@ from castalia.errors import StoreError
 from castalia.oracle.ledger.books import Books
 from castalia.oracle.ledger.chain import LINKED, link
 from castalia.oracle.ledger.rows import Done, Intent, NoMoney, Outcome, Reading, Sent, Theirs
+from castalia.oracle.prices import TokenPrice
 
 INTENT = tuple(field.name for field in fields(Intent) if field.name != "request")
 """Columns of a call that its intent decides."""
-ReadEnvelope = Callable[[str, bytes, str, int, int, int], Reading | None]
-"""(provider, raw, request, price_in, price_out, worst) -> what it says, or None when it can't be read."""
+ReadEnvelope = Callable[[str, bytes, str, TokenPrice, int], Reading | None]
+"""(provider, raw, request, price, worst) -> what it says, or None when it can't be read."""
 
 _INSERT = (
     f"INSERT INTO calls (id, {', '.join(INTENT)}, state, owner, fence, planned_at) VALUES (?{', ?' * len(INTENT)}, 'planned', ?, 0, ?)"
@@ -50,9 +51,9 @@ def send(db: sqlite3.Connection, books: Books, intent: Intent, token: str, budge
         return no_money(books)
     now = time.time()
     db.execute(
-        "UPDATE calls SET state = 'sent', owner = ?, fence = ?, sent_at = ?, failure = NULL, price_in = ?, price_out = ?, worst = ? "
-        "WHERE id = ?",
-        (token, fence + 1, now, intent.price_in, intent.price_out, intent.worst, call),
+        "UPDATE calls SET state = 'sent', owner = ?, fence = ?, sent_at = ?, failure = NULL, price_in = ?, price_out = ?, "
+        "price_cached = ?, price_written = ?, worst = ? WHERE id = ?",
+        (token, fence + 1, now, *intent.price[1:], intent.worst, call),
     )
     number, attempt = _attempt(db, books, call, token, fence + 1, intent.worst, now)
     books.in_flight += intent.worst
@@ -190,13 +191,14 @@ def fail(db: sqlite3.Connection, keys: list[tuple[str, str]]) -> None:
 def finish_committed(db: sqlite3.Connection, books: Books, owner: str, read: ReadEnvelope) -> None:
     """Makes calls of a dead owner done whose answers it had committed."""
     rows = db.execute(
-        "SELECT calls.id, attempts.id, number, calls.fence, attempts.worst, attempts.sent_at, body, provider, request, price_in, price_out "
+        "SELECT calls.id, attempts.id, number, calls.fence, attempts.worst, attempts.sent_at, body, provider, request, "
+        "price_in, price_out, price_cached, price_written "
         "FROM calls JOIN attempts ON attempts.call = calls.id AND attempts.fence = calls.fence JOIN answers ON answers.attempt = attempts.id "
         "JOIN requests ON requests.call = calls.id WHERE calls.owner = ? AND state = 'sent'",
         (owner,),
     ).fetchall()
-    for call, attempt, number, fence, worst, sent_at, body, provider, request, price_in, price_out in rows:
-        reading = read(provider, body, request, price_in, price_out, worst)
+    for call, attempt, number, fence, worst, sent_at, body, provider, request, *prices in rows:
+        reading = read(provider, body, request, TokenPrice("", *prices), worst)
         if reading is not None:
             finish(db, books, Sent(fence, number, call, attempt, worst, sent_at, is_first=False), owner, reading)
 

@@ -2,6 +2,7 @@
 
 from castalia.oracle.calls import ModelAnswer
 from castalia.oracle.ledger.rows import Reading
+from castalia.oracle.prices import TokenPrice
 
 CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for English, used only where nobody counted; such counts are marked as estimated."""
@@ -17,11 +18,11 @@ def most_tokens(request: str) -> int:
     return len(request.encode()) + 1024
 
 
-def reading_of(answer: ModelAnswer, request: str, price_in: int, price_out: int, worst: int) -> Reading:
+def reading_of(answer: ModelAnswer, request: str, price: TokenPrice, worst: int) -> Reading:
     """Tokens and cost of an answer. Without usage the cost is the worst case: a budget must hold."""
     counted = answer.tokens_in is not None and answer.tokens_out is not None
     tokens_in = answer.tokens_in if answer.tokens_in is not None else approximate_tokens(request)
     tokens_out = answer.tokens_out if answer.tokens_out is not None else approximate_tokens(answer.text)
-    cost = tokens_in * price_in + tokens_out * price_out if counted else worst
+    cost = price.cost(tokens_in, tokens_out, answer.tokens_cached, answer.tokens_written) if counted else worst
     note = "the provider reported no usage: charged at its worst case" if not counted and cost else ""
     return Reading(tokens_in, tokens_out, not counted, cost, answer.stop, answer.model, note, answer.tokens_cached, answer.tokens_reasoning)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from castalia.oracle.calls import ModelAnswer
+from castalia.oracle.prices import TokenPrice
+
 State = Literal["planned", "sent", "done", "failed", "in_doubt"]
 Outcome = Literal["answered", "rejected", "unsent", "unknown", "in_doubt"]
 
@@ -29,10 +32,19 @@ class Intent:
     system_sha256: str
     price_in: int
     price_out: int
+    price_cached: int
+    """Of input read from the provider's prompt cache."""
+    price_written: int
+    """Of input written to it."""
     worst: int
     repair_of: str | None = None
     repair_reason: str | None = None
     note: str = ""
+
+    @property
+    def price(self) -> TokenPrice:
+        """What its tokens cost."""
+        return TokenPrice("", self.price_in, self.price_out, self.price_cached, self.price_written)
 
 
 class Reading(NamedTuple):
@@ -71,6 +83,8 @@ class Done(NamedTuple):
 
     key: str
     raw: bytes
+    said: ModelAnswer | None = None
+    """What the bytes say, where they were read already."""
 
 
 class Theirs(NamedTuple):

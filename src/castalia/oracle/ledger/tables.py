@@ -17,7 +17,7 @@ from pathlib import Path
 
 from castalia.errors import StorageFull, StoreError
 
-VERSION = 3
+VERSION = 4
 CHECKPOINT_PAGES = 8192
 """Of 4 KiB: copying the log into the file stops all writers for a moment, so it is done seldom."""
 CACHE_KIB = 16384
@@ -32,14 +32,17 @@ CREATE TABLE calls (
   prompt_sha256 TEXT NOT NULL, sample INTEGER NOT NULL,
   provider TEXT NOT NULL, base_url TEXT NOT NULL, model TEXT NOT NULL, sampling TEXT NOT NULL,
   system_sha256 TEXT NOT NULL, redacted INTEGER NOT NULL,
-  price_in INTEGER NOT NULL, price_out INTEGER NOT NULL, worst INTEGER NOT NULL,
+  price_in INTEGER NOT NULL, price_out INTEGER NOT NULL, price_cached INTEGER NOT NULL, price_written INTEGER NOT NULL,
+  worst INTEGER NOT NULL,
   repair_of TEXT, repair_reason TEXT, note TEXT NOT NULL,
   owner TEXT, fence INTEGER NOT NULL, planned_at REAL NOT NULL, sent_at REAL, done_at REAL,
-  attempt INTEGER, answer INTEGER REFERENCES answers, answer_sha256 TEXT, tokens_in INTEGER, tokens_out INTEGER, tokens_cached INTEGER, tokens_reasoning INTEGER,
+  attempt INTEGER, answer INTEGER REFERENCES answers, answer_sha256 TEXT, tokens_in INTEGER, tokens_out INTEGER, tokens_cached INTEGER,
+  tokens_reasoning INTEGER,
   tokens_estimated INTEGER,
   cost INTEGER, stop TEXT, answered_model TEXT, failure TEXT, seq INTEGER UNIQUE, chain TEXT
 );
 CREATE INDEX calls_open ON calls (state, owner) WHERE state != 'done';
+CREATE INDEX calls_repairs ON calls (repair_of) WHERE repair_of IS NOT NULL;
 CREATE TABLE requests (call INTEGER PRIMARY KEY REFERENCES calls, request TEXT NOT NULL);
 CREATE TABLE attempts (
   id INTEGER PRIMARY KEY, call INTEGER NOT NULL REFERENCES calls, number INTEGER NOT NULL, owner TEXT NOT NULL, fence INTEGER NOT NULL,
@@ -91,7 +94,7 @@ CREATE TRIGGER attempts_are_kept BEFORE DELETE ON attempts
 CREATE TRIGGER nothing_after_done BEFORE INSERT ON attempts
   WHEN (SELECT state FROM calls WHERE id = NEW.call) = 'done'
   BEGIN SELECT RAISE(ABORT, 'no attempt follows a done call'); END;
-INSERT INTO meta VALUES ('version', 3), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
+INSERT INTO meta VALUES ('version', 4), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
 """
 
 

@@ -77,9 +77,9 @@ class AnthropicProvider(HttpProvider):
             body["tools"] = tools
         return {**body, **config.extra_body}
 
-    def wire(self, ask: Ask) -> dict[str, Any]:
+    def wire(self, body: dict[str, Any]) -> dict[str, Any]:
         """With the marks for prompt cache and stream, which change no answer."""
-        return {**self.batch_wire(self.body(ask)), **({"stream": True} if self.is_streamed else {})}
+        return {**self.batch_wire(body), **({"stream": True} if self.is_streamed else {})}
 
     def batch_wire(self, body: dict[str, Any]) -> dict[str, Any]:
         """The system prompt is marked for the cache; below the smallest cacheable size the mark does nothing and costs nothing."""

@@ -86,9 +86,9 @@ class HttpProvider(Provider):
     def body(self, ask: Ask) -> dict[str, Any]:
         """The JSON body as far as it can change the answer."""
 
-    def wire(self, ask: Ask) -> dict[str, Any]:
-        """The JSON body as sent: with what changes the delivery and not the answer, such as streaming."""
-        return self.batch_wire(self.body(ask))
+    def wire(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A body as sent: with what changes the delivery and not the answer, such as streaming."""
+        return self.batch_wire(body)
 
     def batch_wire(self, body: dict[str, Any]) -> dict[str, Any]:
         """A body as it stands in a batch."""

@@ -102,7 +102,7 @@ def import_results(ledger: Ledger, path: Path) -> Imported:
                 f"batch result {path.name}:{number} can't be read: {problem}; repair or remove the line and import again"
             ) from problem
         known = ledger.call(str(key))
-        new = ledger.import_answer(known.key, raw.strip(), reading_of(answer, known.request, *ledger.prices(known.key)))
+        new = ledger.import_answer(known.key, raw.strip(), reading_of(answer, known.request, *ledger.price(known.key)))
         answered, already = answered + new, already + (not new)
     ledger.fail(failed)
     return Imported(answered, already, len(failed))

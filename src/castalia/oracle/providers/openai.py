@@ -50,9 +50,8 @@ class OpenAIProvider(HttpProvider):
             body["tools"] = [{"type": "function", "function": tool} for tool in json.loads(ask.tools_json)]
         return {**body, **config.extra_body}
 
-    def wire(self, ask: Ask) -> dict[str, Any]:
+    def wire(self, body: dict[str, Any]) -> dict[str, Any]:
         """With the fields that ask for a stream, and for usage at its end."""
-        body = self.body(ask)
         if not self.is_streamed:
             return body
         return {**body, "stream": True, **({"stream_options": {"include_usage": True}} if self.config.api == "chat" else {})}
