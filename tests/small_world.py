@@ -4,16 +4,19 @@ import asyncio
 import atexit
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from pydantic import BaseModel
 
 from castalia.config import load_config
+from castalia.engine import stage_state
 from castalia.oracle import RoleConfig, Task, open_oracle
 from castalia.records import (
     Atom,
@@ -44,7 +47,7 @@ from castalia.records import (
 )
 from castalia.store import Store
 from castalia.web.archive import Archive, Fetched
-from castalia.workspace import Workspace, open_workspace
+from castalia.workspace import Workspace, open_workspace, role_identity
 
 SITE = "https://tea.example/docs/"
 SECTION = "tea.example/docs/brew.html#0-2"
@@ -203,7 +206,22 @@ def world(folder: Path, *, changes: Mapping[str, Sequence[Record]] | None = None
         replaced = {"verdicts": [passed(record, name) for record, name in checked], "review_queue": _waiting(checked), **replaced}
     for name, records in replaced.items():
         put(workspace.store, name, TYPES[name], records)
+    settle(workspace)
     return workspace
+
+
+def settle(workspace: Workspace) -> None:
+    """Files every dataset under the fingerprint its stage has now, as if the stages had just made exactly this. What is missing is empty."""
+    store = workspace.store
+    with patch.object(os, "fsync"):  # a few hundred flushes take longer than the test
+        for stage in workspace.stages:
+            found = stage_state(stage, workspace.params[stage.name], store, role_identity(workspace))
+            if found.state == "fresh":
+                continue
+            store.put_json(found.parts)
+            outputs = {name: store.read_dataset(name, kind) if store.has(name) else () for name, kind in stage.outputs.items()}
+            for name, kind in stage.outputs.items():
+                store.write_dataset(name, kind, outputs[name], fingerprint=found.fingerprint)
 
 
 @cache
@@ -232,6 +250,7 @@ def _template() -> Path:
     datasets |= {"verdicts": [passed(record, name) for record, name in checked], "review_queue": _waiting(checked)}
     for name, records in datasets.items():
         put(workspace.store, name, TYPES[name], records)
+    settle(workspace)
     return folder
 
 

@@ -5,20 +5,23 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from castalia.config import load_config
+from castalia.engine import stage_state
 from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary, parse_completion, render_prompt, render_samples
-from castalia.records import Leak, Provenance, ReplayItem
+from castalia.measure import store_failures
+from castalia.records import Leak, Provenance, Query, ReplayItem, TaxonomyNode
 from castalia.release import all_releases, publish, released_versions, verify_release
 from castalia.release.columns import COLUMNS
 from castalia.release.export import export_release
-from castalia.workspace import Workspace, make_release, open_workspace
-from small_world import SITE, document, item, page, pair, passed, put, reward, sft, trace_example, world
+from castalia.workspace import Workspace, make_release, open_workspace, role_identity
+from small_world import SITE, configuration, document, item, page, pair, passed, put, reward, settle, sft, trace_example, world
 
 NOWHERE = Provenance(parents=("doc_00000000000000000000",))
 UNPAID = Provenance(parents=(document().id,), calls=("f" * 64,))
@@ -86,10 +89,94 @@ def test_nothing_accepted_is_no_release(tmp_path):
 @pytest.mark.parametrize("name", ["../outside", "a/b", "", "Über", ".hidden", "tea@v9"])
 def test_a_name_that_is_no_folder_name_is_refused(made, name: str):
     with pytest.raises(ConfigError, match="isn't usable"):
-        publish(made.store, made.releases, name, domain="tea", config={}, known_calls=set)
+        publish(made.store, made.releases, name, stages=(), params={}, role_identity=None, known_calls=set)
+
+
+def changed(folder: Path, **settings: Any) -> Workspace:
+    """The same store under another configuration."""
+    return open_workspace(load_config([configuration(folder, **settings)]))
+
+
+def test_a_stage_whose_settings_changed_since_is_refused_with_the_way_on(made, tmp_path):
+    with pytest.raises(ReleaseRefused) as caught:
+        make_release(changed(tmp_path, stages={"extract": {"max_atoms": 3}}))
+    message = str(caught.value)
+    assert message.startswith("stage 'extract' is stale: param 'max_atoms' changed from ")
+    assert "castalia run --rebuild extract" in message
+    assert "castalia run --keep extract" in message
+    assert not made.releases.exists()
+
+
+def test_records_that_changed_after_their_verdicts_are_refused(made):
+    made.store.write_dataset("replay", ReplayItem, [], fingerprint=made.store.manifest("replay").fingerprint)
+    with pytest.raises(ReleaseRefused, match="stage 'decontaminate' is stale: input 'replay' changed"):
+        make_release(made)
+
+
+def test_what_was_never_finished_is_refused(made):
+    (Path(made.store.root) / "refs" / "leaks.json").unlink()
+    (Path(made.store.root) / "refs" / "decontaminate.rejects.json").unlink()
+    with pytest.raises(ReleaseRefused, match=r"stage 'decontaminate' is missing: it has not run yet.*`castalia run`"):
+        make_release(made)
+
+
+def test_another_run_on_the_store_keeps_a_release_waiting(made):
+    with made.store.lock("castalia run"), pytest.raises(StoreError, match="in use by process"):
+        make_release(made)
 
 
 # What it holds
+
+
+def keep(workspace: Workspace, stage: str) -> None:
+    """What `castalia run --keep` does to a stale stage."""
+    declared = next(one for one in workspace.stages if one.name == stage)
+    found = stage_state(declared, workspace.params[stage], workspace.store, role_identity(workspace))
+    workspace.store.put_json(found.parts)
+    for dataset in declared.outputs:
+        workspace.store.waive(dataset, found.fingerprint, found.reason)
+
+
+def test_it_says_what_the_data_were_made_with_and_what_a_waiver_kept(made, tmp_path):
+    before = json.loads((make_release(made).folder / "config.json").read_text())
+    now = changed(tmp_path, stages={"extract": {"max_atoms": 3}})
+    keep(now, "extract")
+    release = make_release(now)
+    config = json.loads((release.folder / "config.json").read_text())
+    assert release.name == "tea@v2"
+    assert before["kept"] == []
+    assert config["stages"] == before["stages"]
+    assert config["stages"]["extract"]["params"]["max_atoms"] != 3
+    [kept] = config["kept"]
+    assert kept["stage"] == "extract"
+    assert "to 3" in kept["although"][0]
+    assert "* `extract`: param 'max_atoms' changed from" in (release.folder / "README.md").read_text()
+
+
+def test_settings_that_made_no_data_do_not_make_another_release(made, tmp_path):
+    make_release(made)
+    again = make_release(changed(tmp_path, evaluation={"seed": 5}, execution={"store": "work", "concurrency": 2}))
+    assert (again.name, again.new) == ("tea@v1", False)
+
+
+def test_it_names_the_failures_that_were_corrected(tmp_path):
+    workspace = world(tmp_path)
+    store_failures(workspace, [], "round 1", source="loop")
+    settle(workspace)
+    config = json.loads((make_release(workspace).folder / "config.json").read_text())
+    assert config["inputs"]["failures"]["made_by"]["failures"] == {"source": "loop", "target": "round 1"}
+
+
+def test_what_was_searched_for_is_released_too(tmp_path):
+    node = TaxonomyNode(category="knowledge", key="knowledge/tea", title="Tea", description="What tea needs.", abilities=("steep",))
+    query = Query(text="how to steep tea", category="knowledge", node="knowledge/tea", wanted="tutorial")
+    workspace = world(tmp_path)
+    put(workspace.store, "taxonomy", TaxonomyNode, [node])
+    put(workspace.store, "queries", Query, [query])
+    settle(workspace)
+    folder = make_release(workspace).folder
+    assert "how to steep tea" in (folder / "ACQUISITION.md").read_text()
+    assert json.loads((folder / "acquisition.json").read_text())["coverage"] == {"knowledge/tea": {"tutorial": 1}}
 
 
 def test_only_what_passed_is_released_and_the_card_says_why_the_rest_is_not(tmp_path):
@@ -128,6 +215,7 @@ def test_other_records_make_the_next_version_and_leave_the_first_alone(made):
     first = make_release(made)
     before = (first.folder / "lock.json").read_bytes()
     put(made.store, "replay", ReplayItem, [])
+    settle(made)
     second = make_release(made)
     assert (second.name, second.new) == ("tea@v2", True)
     assert (first.folder / "lock.json").read_bytes() == before

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from castalia.records import CATEGORIES, Page, Record
 from castalia.release.accept import Accepted
+from castalia.release.making import Making
 
 _FORMS = {
     "sft": "complete conversations to imitate",
@@ -14,7 +15,7 @@ _FORMS = {
 }
 
 
-def dataset_card(name: str, domain: str, accepted: Accepted, pages: Sequence[Page], waiting_for_people: int) -> str:
+def dataset_card(name: str, making: Making, accepted: Accepted, pages: Sequence[Page], waiting_for_people: int) -> str:
     """README.md of a release, with the metadata header that dataset hubs read."""
     licences = sorted({page.licence.spdx for page in pages if page.licence.spdx})
     lines = [
@@ -26,7 +27,7 @@ def dataset_card(name: str, domain: str, accepted: Accepted, pages: Sequence[Pag
         "",
         f"# {name}",
         "",
-        f"Training data about {domain or 'the configured domain'}, made from {len(pages)} licensed pages. Every record can be",
+        f"Training data about {making.domain or 'the configured domain'}, made from {len(pages)} licensed pages. Every record can be",
         "traced to its pages, their licence evidence and the oracle answers behind it (`provenance.parquet`, `castalia trace ID`).",
         "",
         "| dataset | records | " + " | ".join(CATEGORIES) + " | what a record is |",
@@ -45,6 +46,15 @@ def dataset_card(name: str, domain: str, accepted: Accepted, pages: Sequence[Pag
         ]
     else:
         lines.append("Nothing.")
+    if making.kept:
+        lines += [
+            "",
+            "## Kept by a waiver",
+            "",
+            "These stages were not made again although something they depend on had changed since:",
+            "",
+        ]
+        lines += [f"* `{kept.stage}`: {'; '.join(kept.reasons)}" for kept in making.kept]
     lines += ["", f"Waiting for a person's review: {waiting_for_people} records (a sample: only a rejection keeps a record out).", ""]
     return "\n".join(lines)
 

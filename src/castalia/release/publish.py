@@ -3,7 +3,8 @@
 
 data/*.parquet, data/*.jsonl    rows as trainers read them         tokens/*.parquet   GPT-OSS token ids with masks
 README.md                       the dataset card                   ATTRIBUTION.md     every source, licence and notice
-provenance.parquet              record -> pages and oracle calls   config.json        what made it, without speed and places
+ACQUISITION.md, acquisition.json  what was searched for, and what is not covered
+provenance.parquet              record -> pages and oracle calls   config.json        the settings it was made with, stage by stage
 lock.json                       hash of every file above and of every dataset behind them
 
 The folder appears by one rename, so a release exists completely or not at all. Making it twice from the same records gives the
@@ -22,14 +23,16 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
+from castalia.engine import Params, RoleIdentity, Stage
 from castalia.errors import ConfigError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary
-from castalia.records import DATASETS, Label, Leak, Page, Record, ReviewItem, Verdict, canonical_json
 from castalia.quality.labels import undecided
+from castalia.records import DATASETS, Label, Leak, Page, Query, Record, ReviewItem, TaxonomyNode, Verdict, canonical_json
 from castalia.release.accept import accept
 from castalia.release.card import attribution, dataset_card
 from castalia.release.closure import close_provenance
 from castalia.release.columns import to_table
+from castalia.release.making import find_making
 from castalia.release.rows import (
     pair_token_row,
     preference_row,
@@ -39,6 +42,7 @@ from castalia.release.rows import (
     sft_row,
     token_rows,
 )
+from castalia.stages.plan_queries import acquisition_specification, specification_page
 from castalia.store import Store
 
 _ROWS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
@@ -66,19 +70,22 @@ def publish(
     folder: Path,
     name: str,
     *,
-    domain: str,
-    config: Mapping[str, Any],
+    stages: Sequence[Stage],
+    params: Mapping[str, Params],
+    role_identity: RoleIdentity | None,
     known_calls: Callable[[Iterable[str]], set[str]],
 ) -> Release:
     """Freezes the accepted records of `store` under `folder` as the next version of `name`.
 
-    Raises ReleaseRefused when a layer has not run, a licence is outside the policy, a contaminated record was accepted, or
+    `stages`, `params` and `role_identity` are those a run would have now. Raises ReleaseRefused when a stage is not what such a
+    run would leave as it is, a layer has not run, a licence is outside the policy, a contaminated record was accepted, or
     provenance does not close; StorageFull when there is no room; ConfigError for a name that can't be a folder's.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"release name {name!r} isn't usable; use lower-case letters, digits, '.', '_' and '-'; versions come by themselves"
         )
+    making = find_making(stages, params, store, role_identity)
     datasets = {dataset: list(store.read_dataset(dataset, record)) for dataset, record in DATASETS.items()}
     labels = list(store.read_dataset("labels", Label)) if store.has("labels") else []
     accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), labels)
@@ -106,16 +113,21 @@ def publish(
     ]
     files["provenance.parquet"] = _parquet("provenance", provenance)
     waiting = len(undecided(store.read_dataset("review_queue", ReviewItem), labels))
-    files["README.md"] = dataset_card(name, domain, accepted, pages, waiting).encode()
+    files["README.md"] = dataset_card(name, making, accepted, pages, waiting).encode()
     files["ATTRIBUTION.md"] = attribution(pages).encode()
-    files["config.json"] = (json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    sources = ("pages", "documents", "atoms", *DATASETS, "verdicts", "leaks", "suite")
+    specification = acquisition_specification(
+        list(store.read_dataset("taxonomy", TaxonomyNode)), list(store.read_dataset("queries", Query))
+    )
+    files["ACQUISITION.md"] = specification_page(specification).encode()
+    files["acquisition.json"] = _json(specification)
+    files["config.json"] = _json({"name": name, **making.to_json()})
+    sources = ("taxonomy", "queries", "pages", "documents", "atoms", *DATASETS, "verdicts", "leaks", "suite")
     sources = (*sources, "labels") if labels else sources
     lock = {
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
         "datasets": {source: store.manifest(source).content for source in sources},
     }
-    files["lock.json"] = (json.dumps(lock, indent=2, sort_keys=True) + "\n").encode()
+    files["lock.json"] = _json(lock)
 
     counts = {dataset: len(kept) for dataset, kept in accepted.records.items()}
     kept_out = sum(accepted.kept_out.values())
@@ -172,6 +184,10 @@ def _token_files(records: Mapping[str, Sequence[Any]]) -> Iterable[tuple[str, by
     yield "tokens/preferences.parquet", _parquet("tokens/preferences", pairs)
     prompts = [prompt_token_row(record, vocabulary, style) for record in records["rewards"]]
     yield "tokens/rewards.parquet", _parquet("tokens/rewards", prompts)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def _parquet(name: str, rows: Sequence[Mapping[str, Any]]) -> bytes:
