@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from castalia.evaluation.gate import Decision
 from castalia.records import Record, SFTExample, SuiteItem
+from castalia.rounds import note_decision, open_round, round_folder
+from castalia.training.recipe import Recipe, SftSettings
 from castalia.workspace import Workspace
 from small_world import item, replay, sft, world
 
@@ -49,4 +52,19 @@ def write_recipe(folder: Path, content: Mapping[str, Any]) -> None:
     (folder / "recipe.yaml").write_text(json.dumps(content))
 
 
-__all__ = ["ANSWER", "examples", "recipe", "replay", "suite", "tiny_world", "write_recipe"]
+def fake_round(workspace: Workspace, number: int, **figures: Any) -> Path:
+    """A decided round without a training: not promoted, far from any stop rule, but for `figures`. Returns its candidate's folder."""
+    numbers: dict[str, Any] = {
+        "promote": False, "before": 0.2, "after": 0.3, "difference": 0.1, "error": 0.1, "interval_low": -0.1, "interval_high": 0.3,
+        "alpha": 0.03, "lower_bound": -0.1, "mcnemar_p": 0.5, "minimal_detectable_effect": 0.3,
+    }  # fmt: skip
+    decision = Decision(round=number, look=number, reasons=(), items=8, clusters=8, guards=(), **numbers | figures)
+    tiny = Recipe(name="fake", seed=number, sft=SftSettings())
+    begun = open_round(workspace, tiny, {"sft": examples()}, earlier=(), base="b")
+    candidate = round_folder(workspace, begun.number) / "sft" / "model"
+    candidate.mkdir(parents=True)
+    note_decision(workspace, begun, decision, candidate)
+    return candidate
+
+
+__all__ = ["ANSWER", "examples", "fake_round", "recipe", "replay", "suite", "tiny_world", "write_recipe"]
