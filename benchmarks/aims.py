@@ -32,6 +32,13 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
         "identical_after_kill": Aim("==", True),
         "data_only_seconds": Aim("<=", 60),
     },
+    "oracle_faults": {
+        "lost": Aim("==", 0),
+        "unlisted_duplicates": Aim("==", 0),
+        "double_done": Aim("==", 0),
+        "bill_mismatch_cents": Aim("==", 0),
+        "over_budget_cents": Aim("==", 0),
+    },
     "harmony": {
         "token_equal": Aim("==", 1.0),
         "emit_coverage": Aim("==", 1.0),
