@@ -74,26 +74,35 @@ def measure(
     opened_for: str = "",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[ItemResult], bool]:
-    """Results of a model folder on one bank, stored as `results.MODEL.BANK`; and whether they were made now."""
+    """Results of a model folder on one bank, stored as `results.MODEL.BANK`; and whether they were made now.
+
+    A model that was measured under another name, as the best stage is before it becomes the candidate, is not asked again.
+    """
     items = bank(suite_items(workspace), which, opened_for=opened_for)
     name = f"results.{model}.{which}"
     seed = workspace.config.evaluation.seed
     fingerprint = content_hash(_decided_by(workspace, folder_hash(folder), items, style_name(target_style(workspace))))
     if _is_current(workspace, name, fingerprint):
         return list(workspace.store.read_dataset(name, ItemResult)), False
-    from castalia.evaluation.targets.local import LocalTarget
+    others = [other for other in workspace.store.names() if other.startswith("results.") and other.endswith(f".{which}")]
+    same = next((other for other in others if _is_current(workspace, other, fingerprint)), None)
+    if same is not None:
+        found = list(workspace.store.read_dataset(same, ItemResult))
+    else:
+        from castalia.evaluation.targets.local import LocalTarget, release_memory
 
-    found = evaluate(
-        LocalTarget(folder, name=model),
-        items,
-        sandbox=sandbox,
-        style=target_style(workspace),
-        seed=seed,
-        on_progress=on_progress,
-        packages=workspace.config.sandbox.packages,
-    )
+        found = evaluate(
+            LocalTarget(folder, name=model),
+            items,
+            sandbox=sandbox,
+            style=target_style(workspace),
+            seed=seed,
+            on_progress=on_progress,
+            packages=workspace.config.sandbox.packages,
+        )
+        release_memory()
     workspace.store.write_dataset(name, ItemResult, found, fingerprint=fingerprint)
-    return found, True
+    return found, same is None
 
 
 def measure_native(workspace: Workspace, sandbox: Sandbox, folder: Path) -> bool:
@@ -104,10 +113,12 @@ def measure_native(workspace: Workspace, sandbox: Sandbox, folder: Path) -> bool
     if _is_current(workspace, "results.native.gate", fingerprint):
         return False
     from castalia.evaluation.native import evaluate_native
+    from castalia.evaluation.targets.local import release_memory
 
     if not (folder / "chat_template.jinja").is_file() and "chat_template" not in _tokenizer_settings(folder):
         return False  # the model has no form of its own: there is nothing to compare with
     found = evaluate_native(folder, items, sandbox=sandbox, seed=seed)
+    release_memory()
     workspace.store.write_dataset("results.native.gate", ItemResult, found, fingerprint=fingerprint)
     return True
 

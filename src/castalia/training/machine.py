@@ -1,10 +1,7 @@
 # pyright: basic
 """What this machine can compute with: the precision of the arithmetic, and the trainer arguments that follow."""
 
-import ctypes
-import gc
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +20,6 @@ def bf16_is_fast() -> bool:
 def local_gpus() -> list[float]:
     """Memory of each GPU here, in units of 1e9 bytes."""
     return [torch.cuda.get_device_properties(n).total_memory / 1e9 for n in range(torch.cuda.device_count())]
-
-
-def release_memory() -> None:
-    """Gives back what a finished stage held: trainers are reference cycles, and the allocator keeps freed pages for itself."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl doesn't
-        if trim is not None:
-            trim(0)
 
 
 def arithmetic(recipe: Recipe) -> str:
