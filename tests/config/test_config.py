@@ -166,6 +166,11 @@ def test_general_sections_reach_the_stages_that_take_them_and_stage_params_win(w
     assert params["collect"].model_dump()["licences"] == ("MIT",)
 
 
+def test_how_many_pages_are_asked_for_has_one_default(write):
+    config = load_config([write("domain: tea")])
+    assert stage_params(config, STAGES)["collect"].model_dump()["max_pages"] == config.sources.max_pages == 1000
+
+
 def test_a_plug_in_check_that_is_not_installed_stops_before_anything_is_paid(write):
     assert "'nothing-like-it'" in problem_of([write("domain: d\nstages: {verify: {plugin_checks: [nothing-like-it]}}")])
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from castalia.errors import ConfigError, InputError, StaleStage
+from castalia.errors import ConfigError, InputError, StaleStage, StoreError
 from castalia.evaluation.suites import bank, freeze, read_frozen, verify_frozen, write_frozen
 from castalia.records import Bank, Check, SuiteItem, ask_user
 
@@ -37,6 +37,20 @@ def test_frozen_file_verifies_and_shows_no_question(tmp_path: Path) -> None:
     assert verify_frozen(file, ITEMS[::-1]) == freeze(ITEMS)
     assert "What is" not in file.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
+
+
+def test_a_disk_that_fails_leaves_the_frozen_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "suite.json"
+    write_frozen(file, freeze(ITEMS))
+
+    def broken(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", broken)
+    with pytest.raises(StoreError, match=r"could not write .*suite\.json"):
+        write_frozen(file, freeze(ITEMS[1:]))
+    assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
+    assert verify_frozen(file, ITEMS)
 
 
 def test_a_changed_item_is_a_new_suite(tmp_path: Path) -> None:

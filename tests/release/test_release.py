@@ -20,7 +20,7 @@ from castalia.records import Leak, Provenance, Query, ReplayItem, TaxonomyNode
 from castalia.release import all_releases, publish, released_versions, verify_release
 from castalia.release.columns import COLUMNS
 from castalia.release.export import export_release
-from castalia.workspace import Workspace, make_release, open_workspace, role_identity
+from castalia.workspace import Workspace, make_release, open_workspace, role_identity, save_resolved
 from small_world import SITE, configuration, document, item, page, pair, passed, put, reward, settle, sft, trace_example, world
 
 NOWHERE = Provenance(parents=("doc_00000000000000000000",))
@@ -343,6 +343,20 @@ def test_an_edited_release_is_found_out_and_not_exported(made, tmp_path, spoil, 
     with pytest.raises(ReleaseRefused, match="is not what was released"):
         export_release(made.releases, "tea@v1", "hub", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_configuration_that_cannot_be_kept_stops_the_run_with_the_place_and_leaves_the_last_one(made, monkeypatch):
+    save_resolved(made)
+    kept = (made.folder / "config.json").read_text()
+    assert json.loads(kept)["name"] == "tea"
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFull, match=r"config\.json.*Free some space"):
+        save_resolved(made)
+    assert (made.folder / "config.json").read_text() == kept
 
 
 # Layouts

@@ -98,7 +98,10 @@ def collect(folder: Path, port: int, *, site: str = f"http://{HOST}/doc/index.ht
         web = open_web(folder, connect_to={HOST: f"127.0.0.1:{port}"}, limits=FetchLimits(rate_per_host=500, retries=0, total_seconds=2))
         context = SimpleNamespace(service=lambda _name: web, progress=lambda _count: None)
         try:
-            return [record async for record in STAGE.run({"queries": QUERIES}, STAGE.params(sites=(site,), **params), context)]
+            return [
+                record
+                async for record in STAGE.run({"queries": QUERIES}, STAGE.params(**{"sites": (site,), "max_pages": 50, **params}), context)
+            ]
         finally:
             await web.close()
 

@@ -5,7 +5,6 @@ committed, mailed and compared without giving a GATE or VAULT item away.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from castalia.errors import ConfigError, InputError, StaleStage
 from castalia.records import Bank, Frozen, SuiteItem, canonical_json, content_hash
+from castalia.store import write_file
 
 BANKS: tuple[Bank, ...] = ("dev", "gate", "vault")
 
@@ -72,13 +72,8 @@ def suite_hash(items: Sequence[SuiteItem]) -> str:
 
 
 def write_frozen(suite_file: Path, suite: FrozenSuite) -> None:
-    """Writes the frozen file: canonical JSON, one line. The file appears whole or not at all."""
-    temporary = suite_file.with_name(f".{suite_file.name}.{os.getpid()}")
-    try:
-        temporary.write_text(canonical_json(suite.model_dump(mode="json")) + "\n", encoding="utf-8")
-        temporary.replace(suite_file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes the frozen file: canonical JSON, one line. The file appears whole or not at all. Raises StorageFull, StoreError."""
+    write_file(suite_file, f"{canonical_json(suite.model_dump(mode='json'))}\n".encode())
 
 
 def read_frozen(suite_file: Path) -> FrozenSuite:

@@ -30,7 +30,7 @@ class CollectParams(Params):
     """Which pages may be collected."""
 
     sites: tuple[str, ...] = Field((), description="URLs to start from; pages below their folders are collected.")
-    max_pages: int = Field(200, ge=1, description="Most pages that are asked for, per site and for all other hits together.")
+    max_pages: int = Field(ge=1, description="Most pages that are asked for, per site and for all other hits together.")
     licences: str | tuple[str, ...] = Field("permissive", description="`permissive`, or the allowed SPDX ids.")
     licence_files: tuple[str, ...] = Field((), description="More places with licence evidence, relative to each site, e.g. `/PKG-INFO`.")
     include: tuple[str, ...] = Field((), description="Regular expressions; with any, a URL must match one.")
