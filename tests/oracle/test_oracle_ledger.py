@@ -122,11 +122,11 @@ def test_what_can_change_the_answer_misses_and_what_can_not_hits(tmp_path: Path,
 )
 def test_two_requests_share_a_key_exactly_when_they_are_equal(texts: list[tuple[str, str]]) -> None:
     oracle = open_oracle({"writer": role("http://127.0.0.1:1/v1")}, Path("unused.db"), budget_usd=None)
-    provider = oracle._provider(oracle._roles["writer"])
+    part = oracle._part("writer")
     from castalia.oracle import Ask, ChatMessage
 
     usable = [(system, user) for system, user in texts if user.isprintable()]
-    keys = [oracle._call("writer", provider, Ask(task("s"), system, (ChatMessage("user", user),))).intent.key for system, user in usable]
+    keys = [oracle._call(part, Ask(task("s"), system, (ChatMessage("user", user),))).intent.key for system, user in usable]
     assert len(set(keys)) == len(set(usable))
 
 
