@@ -79,6 +79,7 @@ async def run_loop(workspace: Workspace, services: Services, *, rounds: int, on_
     """
     if rounds < 1:
         raise ConfigError(f"the loop was asked for {rounds} rounds; give at least 1 with --rounds")
+    recipe_of(workspace)  # a recipe that can't be read is told before anything is paid
     while True:
         outcomes = _finished_rounds(workspace)
         state = loop_state(workspace).finish(len(outcomes), _spent(services))

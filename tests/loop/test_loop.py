@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("trl")
 
-from loop_world import examples, fake_round, recipe, tiny_world
+from loop_world import examples, fake_round, recipe, tiny_world, write_recipe
 
 import castalia.loop
 import castalia.promotion
@@ -80,6 +80,11 @@ class Loop:
         return asyncio.run(run_loop(self.workspace, services, rounds=rounds, on_event=on_event))
 
 
+def without_data(folder: Path) -> Workspace:
+    write_recipe(folder, USELESS)
+    return open_workspace(load_config([configuration(folder, training="recipe.yaml")]))
+
+
 @pytest.fixture
 def loop_of(tmp_path: Path, tiny_source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Loop]:
     def made(the_recipe: dict[str, Any]) -> Loop:
@@ -127,7 +132,7 @@ def test_failures_are_corrected_in_the_next_round_and_a_killed_loop_goes_on_with
     ids=["suite", "no gain", "budget"],
 )
 def test_a_loop_that_should_stop_says_why_makes_nothing_and_stays_stopped(tmp_path, monkeypatch, figures, left, reason):
-    loop = Loop(open_workspace(load_config([configuration(tmp_path)])))
+    loop = Loop(without_data(tmp_path))
     monkeypatch.setattr(castalia.loop, "make_datasets", loop.maker)
     for number, changes in enumerate(figures, 1):
         fake_round(loop.workspace, number, **changes)
@@ -142,7 +147,7 @@ def test_a_loop_that_should_stop_says_why_makes_nothing_and_stays_stopped(tmp_pa
 
 
 def test_more_money_lets_a_loop_go_on_that_stopped_for_its_budget(tmp_path):
-    loop = Loop(open_workspace(load_config([configuration(tmp_path)])))
+    loop = Loop(without_data(tmp_path))
     for number in (1, 2):
         fake_round(loop.workspace, number)
     (loop.workspace.training / "loop.json").write_text(json.dumps({"costs": [{"round": 2, "usd": 1.0}], "stopped": "budget: it was"}))
@@ -162,7 +167,16 @@ def test_when_failures_bring_nothing_new_it_stops_instead_of_training_the_same_a
 @pytest.mark.parametrize("rounds", [0, -3])
 def test_less_than_one_round_is_refused_before_anything_is_done(tmp_path, rounds):
     with pytest.raises(ConfigError, match=f"asked for {rounds} rounds; give at least 1 with --rounds"):
-        Loop(open_workspace(load_config([configuration(tmp_path)]))).run(rounds)
+        Loop(without_data(tmp_path)).run(rounds)
+
+
+def test_a_recipe_that_is_not_there_is_told_before_anything_is_paid(tmp_path, monkeypatch):
+    loop = Loop(without_data(tmp_path))
+    monkeypatch.setattr(castalia.loop, "make_datasets", loop.maker)
+    (tmp_path / "recipe.yaml").unlink()
+    with pytest.raises(ConfigError, match="recipe"):
+        loop.run(1)
+    assert loop.maker.calls == []
 
 
 def test_costs_are_the_ledger_s_and_the_first_round_is_no_measure_of_later_ones():
@@ -175,7 +189,7 @@ def test_costs_are_the_ledger_s_and_the_first_round_is_no_measure_of_later_ones(
 
 
 def test_a_damaged_state_is_named(tmp_path):
-    workspace = open_workspace(load_config([configuration(tmp_path)]))
+    workspace = without_data(tmp_path)
     workspace.training.mkdir(parents=True)
     (workspace.training / "loop.json").write_text("{")
     with pytest.raises(StoreError, match="move it aside"):

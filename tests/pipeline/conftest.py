@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from pegboard_world import Finished, Site, World, make_world, pages, serve
 
+from tiny_models import tiny_source, tokenizer
+
+__all__ = ["copy_of", "finished", "site", "tiny_source", "tokenizer"]
+
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
