@@ -20,7 +20,7 @@ _TRAINING_NAMES = {"sft": "sft", "preferences": "preference", "rewards": "reward
 
 
 def training_data(workspace: Workspace) -> dict[str, Sequence[Record]]:
-    """What passed quality control and was not rejected by people, by the names training uses. Raises ReleaseRefused as a release would, InputError before any data."""
+    """What a release would take, by the names training uses. Raises ReleaseRefused as a release would, InputError before any data."""
     store = workspace.store
     if not store.has("verdicts"):
         raise InputError("there is nothing to train on yet: `castalia run` makes the datasets")

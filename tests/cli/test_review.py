@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from castalia.cli import main
-from castalia.cli.review import read_labels
+from castalia.quality.labels import read_labels
 from castalia.workspace import Workspace
 from small_world import configuration
 
@@ -18,7 +18,7 @@ def review(monkeypatch: pytest.MonkeyPatch, keys: str, *arguments: str) -> int:
 
 
 def labels(made: Workspace) -> list[str]:
-    return [label["label"] for label in read_labels(made.folder / "labels.jsonl")]
+    return [label.label for label in read_labels(made.labels)]
 
 
 def test_review_lists_what_waits(made, capsys):

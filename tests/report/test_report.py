@@ -121,7 +121,7 @@ def test_it_shows_decision_scores_funnel_licences_and_costs(html):
     assert "95 % interval +80.0 to +100.0" in html
     assert "(excludes 0)" in html
     assert re.search(r"<td>MIT</td><td class=\"n\">1</td>", html)
-    assert "records were drawn for review" in html
+    assert "records of the sample wait for a person" in html
     assert "build_sft" in html  # the call in the ledger
 
 
@@ -177,8 +177,8 @@ def test_the_funnel_counts_records_still_standing_after_each_layer(tmp_path):
         passed(reward(), "rewards", layer=5, check="policy", outcome="flag"), passed(replay(), "replay", layer=4, outcome="abstain"),
     ]  # fmt: skip
     funnel = {row.dataset: row for row in summary_of(tmp_path, verdicts=verdicts).funnel}
-    assert funnel["sft"].standing == (2, 1, 1, 1, 1)
-    assert funnel["replay"].standing == (1, 1, 1, 0, 0)
+    assert funnel["sft"].standing == (2, 1, 1, 1, 1, 1)
+    assert funnel["replay"].standing == (1, 1, 1, 0, 0, 0)
     assert (funnel["rewards"].standing[-1], funnel["rewards"].flagged) == (1, 1)
 
 

@@ -4,13 +4,12 @@ import argparse
 import asyncio
 import json
 import sys
-from collections import Counter
 from typing import Any
 
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import InputError
-from castalia.records import Record, Reject, ReviewItem, Verdict
+from castalia.records import Label, Record, Reject, ReviewItem
 from castalia.workspace import Workspace, open_services
 
 
@@ -44,74 +43,60 @@ def run(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Prints the quality funnel first, then datasets, money and what waits."""
     from castalia.measure import failures_in_words
+    from castalia.people import agreement, waiting_for_people
+    from castalia.summary.data import funnel as quality_funnel
+    from castalia.summary.data import usage as oracle_usage
 
     workspace = workspace_of(options)
     store = workspace.store
     failures = failures_in_words(workspace)
     datasets = [{"dataset": name, "records": store.manifest(name).rows} for name in store.names()]
     funnel = quality_funnel(workspace)
-    usage = usage_rows(workspace)
-    waiting = store.manifest("review_queue").rows if store.has("review_queue") else 0
+    usage = oracle_usage(workspace).rows
+    waiting, agreed = len(waiting_for_people(workspace)), agreement(workspace)
     if options.json:
         print_facts(
-            [{"funnel": row} for row in funnel]
+            [
+                {"funnel": {**row._asdict(), "accepted": row.accepted, "stopped": dict(row.stopped), "waiting": dict(row.waiting)}}
+                for row in funnel
+            ]
             + datasets
-            + [{"usage": row} for row in usage]
+            + [{"usage": row._asdict()} for row in usage]
+            + [{"agreement": one._asdict()} for one in agreed]
             + [{"failures": failures, "waiting_for_people": waiting}]
         )
         return 0
     print("quality: records in, and where they stopped")
-    print_table(("dataset", "in", "accepted", "stopped at"), ((r["dataset"], r["in"], r["accepted"], r["stopped"]) for r in funnel))
+    print_table(
+        ("dataset", "in", "accepted", "stopped at"),
+        ((row.dataset, row.records, row.accepted, ", ".join(f"{stop}: {count}" for stop, count in row.stopped) or "-") for row in funnel),
+    )
+    for row in funnel:
+        for reason, count in row.waiting:
+            print(f"{count} {row.dataset} records wait for layer {reason}")
     print("\ndatasets")
     print_table(("dataset", "records"), ((row["dataset"], row["records"]) for row in datasets))
     print("\noracle")
     head = ("stage", "role", "model", "calls", "tokens_in", "tokens_out", "usd", "usd_equivalent")
-    print_table(head, ([row[name] for name in head] for row in usage))
+    print_table(head, ([getattr(row, name) for name in head] for row in usage))
     print(f"\nfailures for the replay set: {failures}")
+    if agreed:
+        print("judges and people agree: " + "; ".join(map(str, agreed)))
     print(f"{waiting} records wait for a person: castalia review")
     return 0
 
 
-def quality_funnel(workspace: Workspace) -> list[dict[str, Any]]:
-    """Records in and accepted per dataset, and the layer that stopped the others."""
-    from castalia.records import DATASETS
-
-    store = workspace.store
-    if not store.has("verdicts"):
-        return []
-    stopped: dict[str, dict[str, tuple[int, str]]] = {}
-    for verdict in store.read_dataset("verdicts", Verdict):
-        if verdict.outcome not in ("pass", "flag"):
-            first = stopped.setdefault(verdict.dataset, {})
-            first[verdict.record] = min(
-                first.get(verdict.record, (99, "")), (verdict.layer, f"{verdict.layer} {verdict.check} {verdict.outcome}")
-            )
-    rows: list[dict[str, Any]] = []
-    for dataset in DATASETS:
-        total = store.manifest(dataset).rows
-        reasons = Counter(reason for _, reason in stopped.get(dataset, {}).values())
-        where = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items())) or "-"
-        rows.append({"dataset": dataset, "in": total, "accepted": total - len(stopped.get(dataset, {})), "stopped": where})
-    return rows
-
-
-def usage_rows(workspace: Workspace) -> list[dict[str, Any]]:
-    """Oracle usage by stage, role and model; empty before the first call."""
-    from castalia.oracle import open_ledger
-
-    if not workspace.ledger.is_file():
-        return []
-    with open_ledger(workspace.ledger, readonly=True) as ledger:
-        return [row._asdict() for row in ledger.usage()]
-
-
 def show(options: argparse.Namespace) -> int:
-    """Prints records of one dataset as readable JSON."""
+    """Prints records of one dataset as readable JSON, or what is searched for as a page."""
     workspace = workspace_of(options)
+    if options.dataset == _ACQUISITION:
+        return _show_acquisition(workspace, as_json=options.json)
     record_type = dataset_types(workspace).get(options.dataset)
     if record_type is None or not workspace.store.has(options.dataset):
         names = ", ".join(workspace.store.names()) or "none yet: castalia run"
-        raise InputError(f"there is no dataset {options.dataset!r} in the store; datasets: {names}")
+        raise InputError(
+            f"there is no dataset {options.dataset!r} in the store; datasets: {names}; or {_ACQUISITION!r}, what is searched for"
+        )
     shown = hidden = 0
     for record in workspace.store.read_dataset(options.dataset, record_type):
         if options.id and record.id != options.id:
@@ -132,6 +117,22 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
+_ACQUISITION = "acquisition"
+
+
+def _show_acquisition(workspace: Workspace, *, as_json: bool) -> int:
+    """The web acquisition specification: a Markdown page for people, the whole of it as JSON for machines."""
+    from castalia.records import Query, TaxonomyNode
+    from castalia.stages.plan_queries import acquisition_specification, specification_page
+
+    store = workspace.store
+    if not store.has("queries"):
+        raise InputError("nothing is planned to be searched for yet; `castalia run --until plan_queries` plans it")
+    made = acquisition_specification(list(store.read_dataset("taxonomy", TaxonomyNode)), list(store.read_dataset("queries", Query)))
+    print_facts([made]) if as_json else print(specification_page(made))
+    return 0
+
+
 def _is_protected(record: Record) -> bool:
     """Whether it is, or repeats, a GATE or VAULT item."""
     if isinstance(record, Reject):
@@ -144,7 +145,7 @@ def dataset_types(workspace: Workspace) -> dict[str, type[Record]]:
     from castalia.evaluation.gate import Decision
     from castalia.evaluation.results import ItemResult
 
-    types: dict[str, type[Record]] = {"decisions": Decision}
+    types: dict[str, type[Record]] = {"decisions": Decision, "labels": Label}
     types.update((name, ItemResult) for name in workspace.store.names() if name.startswith("results."))
     for stage in workspace.stages:
         types.update(stage.reads)
@@ -153,11 +154,11 @@ def dataset_types(workspace: Workspace) -> dict[str, type[Record]]:
 
 
 def trace(options: argparse.Namespace) -> int:
-    """Prints the chain behind a record."""
+    """Prints the chain behind a record, what was made from it, or a call of the oracle."""
     from castalia.trace import trace as trace_record
 
     workspace = workspace_of(options)
-    for step in trace_record(workspace, options.id):
+    for step in trace_record(workspace, options.id, down=options.down):
         if options.json:
             print_facts([{"depth": step.depth, "kind": step.kind, "id": step.identity, "facts": dict(step.facts)}])
             continue
@@ -203,17 +204,12 @@ def export(options: argparse.Namespace) -> int:
 
 def review(options: argparse.Namespace) -> int:
     """Shows waiting records one by one and keeps the labels, or lists them."""
-    from castalia.cli.review import review_interactively
+    from castalia.cli.review import list_waiting, review_interactively
 
     workspace = workspace_of(options)
     if not workspace.store.has("review_queue"):
         raise InputError("there is no review queue yet; `castalia run` fills it")
     queue = list(workspace.store.read_dataset("review_queue", ReviewItem))
     if options.list:
-        rows = [(item.record, item.dataset, item.category, item.stratum, item.inclusion_probability) for item in queue]
-        if options.json:
-            print_facts(item.to_row() for item in queue)
-        else:
-            print_table(("record", "dataset", "category", "stratum", "probability"), rows)
-        return 0
+        return list_waiting(workspace, queue, as_json=options.json)
     return review_interactively(workspace, queue, reviewer=options.reviewer)

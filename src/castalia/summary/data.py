@@ -1,15 +1,19 @@
 """The data half in figures: what each stage let through, what quality control stopped, licences, coverage, money."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from castalia.oracle import REFERENCE_PRICE, open_ledger, price_list
-from castalia.records import CATEGORIES, DATASETS, RELEASING, Document, Page, Record, Reject, SuiteItem, TaxonomyNode, Verdict
+from castalia.quality import layers
+from castalia.quality.funnel import FunnelRow, first_stops
+from castalia.quality.funnel import funnel as quality_funnel
+from castalia.quality.labels import read_labels
+from castalia.records import CATEGORIES, DATASETS, Document, Page, Record, Reject, SuiteItem, TaxonomyNode, Verdict
 from castalia.summary.stored import stored
 from castalia.workspace import Workspace
 
-LAYERS = ("schema", "consistency", "facts", "execution", "policy")
+LAYERS = tuple(layer.name for layer in layers.LAYERS)
 
 
 class StageRow(NamedTuple):
@@ -20,23 +24,6 @@ class StageRow(NamedTuple):
     """Records by dataset."""
     rejected: int
     reasons: tuple[tuple[str, int], ...]
-
-
-class FunnelRow(NamedTuple):
-    """One dataset through the layers. The last of `standing` are the accepted records, of which `flagged` should be looked at."""
-
-    dataset: str
-    records: int
-    standing: tuple[int, ...]
-    """Records that no layer up to this one stopped."""
-    stopped: tuple[tuple[str, int], ...]
-    """What the first verdict against a record was, and how many records it stopped."""
-    flagged: int
-
-    @property
-    def accepted(self) -> int:
-        """What a release takes."""
-        return self.standing[-1]
 
 
 class LicenceRow(NamedTuple):
@@ -103,31 +90,10 @@ def stage_rows(workspace: Workspace) -> tuple[StageRow, ...]:
 
 
 def funnel(workspace: Workspace) -> tuple[FunnelRow, ...]:
-    """The datasets through the layers of quality control; empty before it ran."""
+    """The datasets through the layers of quality control, people included; empty before it ran."""
     verdicts = stored(workspace, "verdicts", Verdict)
-    first = _first_stops(verdicts)
-    flagged: dict[str, set[str]] = {}
-    for verdict in verdicts:
-        if verdict.outcome == "flag" and verdict.record not in first.get(verdict.dataset, {}):
-            flagged.setdefault(verdict.dataset, set()).add(verdict.record)
-    rows: list[FunnelRow] = []
-    for dataset in DATASETS if verdicts else ():
-        total = workspace.store.manifest(dataset).rows
-        stops = first.get(dataset, {}).values()
-        lost = Counter(verdict.layer for verdict in stops)
-        standing = tuple(total - sum(lost[layer] for layer in range(1, number + 1)) for number in range(1, len(LAYERS) + 1))
-        why = _counted(f"{verdict.check} {verdict.outcome} in layer {verdict.layer}" for verdict in stops)
-        rows.append(FunnelRow(dataset, total, standing, why, len(flagged.get(dataset, ()))))
-    return tuple(rows)
-
-
-def _first_stops(verdicts: Sequence[Verdict]) -> dict[str, dict[str, Verdict]]:
-    """Dataset to record to the first verdict that keeps the record out, by layer and check."""
-    first: dict[str, dict[str, Verdict]] = {}
-    for verdict in sorted(verdicts, key=lambda verdict: (verdict.layer, verdict.check)):
-        if verdict.outcome not in RELEASING:
-            first.setdefault(verdict.dataset, {}).setdefault(verdict.record, verdict)
-    return first
+    totals = {dataset: workspace.store.manifest(dataset).rows for dataset in DATASETS} if verdicts else {}
+    return quality_funnel(totals, verdicts, read_labels(workspace.labels))
 
 
 def licences(workspace: Workspace) -> tuple[LicenceRow, ...]:
@@ -145,9 +111,9 @@ def licences(workspace: Workspace) -> tuple[LicenceRow, ...]:
 
 def coverage(workspace: Workspace) -> tuple[CoverageRow, ...]:
     """Accepted records by node; before quality control ran, all that were made."""
-    stopped = _first_stops(stored(workspace, "verdicts", Verdict))
+    stopped = first_stops(stored(workspace, "verdicts", Verdict), read_labels(workspace.labels))
     counts = {
-        name: Counter(_node(record) for record in stored(workspace, name, kind) if record.id not in stopped.get(name, {}))
+        name: Counter(_node(record) for record in stored(workspace, name, kind) if record.id not in stopped)
         for name, kind in DATASETS.items()
     }
     suite = Counter(item.node for item in stored(workspace, "suite", SuiteItem))

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from castalia.people import Agreement, agreement, waiting_for_people
 from castalia.release import released_versions
 from castalia.summary.comparison import Comparison, Round, compare, rounds, stopped
 from castalia.summary.data import CoverageRow, FunnelRow, LicenceRow, StageRow, Usage, coverage, funnel, licences, stage_rows, usage, yields
@@ -20,7 +21,9 @@ class Summary(NamedTuple):
     """What is left after each step of the data half, from pages to accepted records."""
     stages: tuple[StageRow, ...]
     funnel: tuple[FunnelRow, ...]
-    drawn_for_people: int
+    waiting_for_people: int
+    agreement: tuple[Agreement, ...]
+    """Judges against people, by check, where there are enough labels."""
     licences: tuple[LicenceRow, ...]
     coverage: tuple[CoverageRow, ...]
     usage: Usage
@@ -48,7 +51,8 @@ def summarize(workspace: Workspace) -> Summary:
         yields=yields(workspace),
         stages=stage_rows(workspace),
         funnel=funnel(workspace),
-        drawn_for_people=workspace.store.manifest("review_queue").rows if workspace.store.has("review_queue") else 0,
+        waiting_for_people=len(waiting_for_people(workspace)),
+        agreement=tuple(agreement(workspace)),
         licences=licences(workspace),
         coverage=coverage(workspace),
         usage=usage(workspace),

@@ -8,6 +8,7 @@ from pathlib import Path
 from castalia.errors import InputError
 from castalia.oracle import open_ledger
 from castalia.quality.labels import read_labels
+from castalia.rounds import models_trained_on
 from castalia.trace.calls import call_chain
 from castalia.trace.climb import climb
 from castalia.trace.descend import descend, said
@@ -45,8 +46,14 @@ def _of_record(workspace: Workspace, identity: str, down: bool) -> Iterator[Step
             stack.callback(archive.close)
         links = stack.enter_context(open_links(workspace.store, _index(workspace)))
         itself, *behind = climb(workspace, identity, ledger, archive)
-        yield itself._replace(facts={**itself.facts, **said(links, labels, identity)})
+        yield itself._replace(facts={**itself.facts, **said(links, labels, identity), **_training(workspace, identity)})
         yield from descend(links, labels, identity, 1) if down else behind
+
+
+def _training(workspace: Workspace, identity: str) -> dict[str, list[str]]:
+    models = models_trained_on(workspace, identity)
+    said = [f"round {model.round}, {model.stage}: {model.folder}" + (", shipped" if model.shipped else "") for model in models]
+    return {"trained": said} if said else {}
 
 
 def _of_call(workspace: Workspace, key: str) -> Iterator[Step]:
