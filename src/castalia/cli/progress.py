@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from castalia.engine import Event, OracleAsking, StageAdvanced, StageFinished, StageSkipped, StageStarted
+from castalia.engine import Event, OracleAsking, OracleStopping, StageAdvanced, StageFinished, StageSkipped, StageStarted
 from castalia.training.stage import TrainingEvent
 
 Listener = Callable[[Any], None]
@@ -55,6 +55,14 @@ def oracle_line(event: OracleAsking) -> str:
     )
 
 
+def stopping_line(event: OracleStopping) -> str:
+    """What happens after Ctrl-C."""
+    calls = "1 call" if event.in_flight == 1 else f"{event.in_flight:,} calls"
+    return (
+        f"stopping: {calls} in flight, waited for at most {event.seconds:.0f} s so that what is paid is kept; Ctrl-C again leaves at once"
+    )
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -85,6 +93,8 @@ class _Bars:
             self._train(event)
         elif isinstance(event, OracleAsking):
             self._progress.line = oracle_line(event)
+        elif isinstance(event, OracleStopping):
+            self._progress.console.print(stopping_line(event), highlight=False)
         elif isinstance(event, StageStarted):
             task = self._progress.add_task(event.stage, total=event.total, rate="")
             self._tasks[event.stage] = task, time.monotonic()
@@ -124,6 +134,8 @@ class _Lines:
             if time.monotonic() - self._asked > QUIET_SECONDS:
                 self._asked = time.monotonic()
                 self._say(oracle_line(event))
+        elif isinstance(event, OracleStopping):
+            self._say(stopping_line(event))
         elif isinstance(event, StageFinished):
             self._say(f"{event.stage:18} {event.kept} kept, {event.rejected} rejected, {event.seconds:.1f} s")
         elif isinstance(event, StageSkipped):

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from castalia.engine.events import Event, OracleAsking, StageAdvanced, StageFinished, StageStarted
+from castalia.engine.events import Event, OracleAsking, OracleStopping, StageAdvanced, StageFinished, StageStarted
 from castalia.oracle import OracleClient, Stats
+from castalia.oracle.dispatch import DRAIN_SECONDS
 
 EVERY_SECONDS = 1.0
 WINDOW_SECONDS = 30.0
@@ -36,6 +37,10 @@ async def told(oracle: OracleClient, on_event: Listener, *, every: float = EVERY
     task = asyncio.get_running_loop().create_task(tell())
     try:
         yield listener
+    except asyncio.CancelledError:
+        if in_flight := oracle.stats().in_flight:
+            on_event(OracleStopping(in_flight, DRAIN_SECONDS))
+        raise
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

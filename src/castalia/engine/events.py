@@ -61,4 +61,12 @@ class OracleAsking:
     """Of the stage; None where its end isn't known yet."""
 
 
-Event = StageStarted | StageAdvanced | StageFinished | StageSkipped | OracleAsking
+@dataclass(frozen=True)
+class OracleStopping:
+    """A run is stopped: nothing new is asked, and what is in flight is waited for, at most so many seconds."""
+
+    in_flight: int
+    seconds: float
+
+
+Event = StageStarted | StageAdvanced | StageFinished | StageSkipped | OracleAsking | OracleStopping
