@@ -8,6 +8,7 @@ from typing import Any
 
 from castalia.config import Config
 from castalia.engine import Event, Params, Price, RoleIdentity, RunReport, Stage, run_pipeline
+from castalia.engine.plan import InLedger
 from castalia.errors import ConfigError
 from castalia.oracle import OracleClient, open_ledger, open_oracle, role_config
 from castalia.pipeline import all_stages, stage_params
@@ -135,6 +136,21 @@ def price(workspace: Workspace) -> Price:
     return expected
 
 
+def in_ledger(workspace: Workspace) -> InLedger:
+    """Answers in the ledger, repairs not counted, by stage and prompts, from the models that play the roles now."""
+    roles = workspace.config.oracles
+
+    def answers(stage: str, prompts: Collection[str]) -> int:
+        if not workspace.ledger.is_file():
+            return 0
+        with open_ledger(workspace.ledger, readonly=True) as ledger:
+            rows = [row for row in ledger.prompt_totals() if row.stage == stage and row.prompt in prompts]
+        now = [(row, role_config(roles, row.role)) for row in rows]
+        return sum(row.calls - row.repairs for row, role in now if (role.provider, role.model) == (row.provider, row.model))
+
+    return answers
+
+
 async def run_stages(
     workspace: Workspace,
     services: Services,
@@ -163,6 +179,7 @@ async def run_stages(
         on_event=on_event,
         role_identity=role_identity(workspace),
         price=price(workspace),
+        in_ledger=in_ledger(workspace),
         in_flight=workspace.config.execution.concurrency,
         engine=workspace.config.execution.engine,
     )

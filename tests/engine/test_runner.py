@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,25 @@ def test_a_changed_prompt_stops_the_run_with_the_price(tmp_path, store):
     run(toy_pipeline(tmp_path), store)
     with pytest.raises(StaleStage, match=r"explain.md changed; rebuilding asks about 4 oracle calls, at most about \$2\.00"):
         run(toy_pipeline(tmp_path, "Define {{ word }}."), store, price=lambda role, characters: 0.5)
+
+
+def test_the_price_says_how_many_answers_the_ledger_may_have(tmp_path, store):
+    asked: list[tuple[str, frozenset[str]]] = []
+
+    def in_ledger(stage: str, prompts: Collection[str]) -> int:
+        asked.append((stage, frozenset(prompts)))
+        return 3 if prompts else 0
+
+    stages, price = toy_pipeline(tmp_path), lambda role, characters: 0.5
+    run(stages, store)
+    changed = {"shout": ShoutParams(mark="?")}
+    run(stages, store, params=changed, rebuild=["shout"], until="shout")
+    with pytest.raises(StaleStage, match=r"asks about 4 oracle calls, up to 3 of them in the ledger, about \$0\.50 to \$2\.00; --rebuild"):
+        run(stages, store, params=changed, price=price, in_ledger=in_ledger)
+    reworded = toy_pipeline(tmp_path, "Define {{ word }}.")
+    with pytest.raises(StaleStage, match=r"asks about 4 oracle calls, none of them in the ledger, about \$2\.00; --rebuild"):
+        run(reworded, store, params=changed, price=price, in_ledger=in_ledger)
+    assert asked == [("explain", frozenset({"explain"})), ("explain", frozenset())]
 
 
 def test_another_model_and_a_new_version_are_reasons_too(tmp_path, store):

@@ -14,13 +14,20 @@ from castalia.engine import plan as plan_stages
 from castalia.estimate import StageEstimate, estimate
 from castalia.measure import failures_in_words
 from castalia.oracle import REFERENCE_PRICE, judge_is_writer
-from castalia.workspace import Workspace, price, role_identity
+from castalia.workspace import Workspace, in_ledger, price, role_identity
 
 
 def plan(options: argparse.Namespace) -> int:
     """Prints state and reason of every stage, and what it would ask at which price."""
     workspace = workspace_of(options)
-    steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace))
+    steps = plan_stages(
+        workspace.stages,
+        workspace.params,
+        workspace.store,
+        role_identity=role_identity(workspace),
+        price=price(workspace),
+        in_ledger=in_ledger(workspace),
+    )
     estimates = {found.stage: found for found in estimate(workspace, steps)}
     if judge_is_writer(workspace.config.oracles):
         print(
@@ -32,6 +39,9 @@ def plan(options: argparse.Namespace) -> int:
         return 0
     rows = [(step.name, step.state, *_cells(estimates.get(step.name)), step.reason) for step in steps]
     print_table(("stage", "state", "calls", "usd", "from", "why"), rows)
+    for step in steps:
+        if step.state == "stale":
+            print(f"\n{step.decision}")
     _print_total(workspace, steps, list(estimates.values()))
     return 0
 

@@ -14,7 +14,7 @@ from castalia.engine.events import Event, StageAdvanced, StageFinished, StageSki
 from castalia.engine.fingerprint import RoleIdentity, fingerprint_parts
 from castalia.engine.outputs import publish_outputs
 from castalia.engine.pipeline_check import check_names, check_pipeline, downstream
-from castalia.engine.plan import Price, estimate_calls, estimate_usd, resolve_params
+from castalia.engine.plan import InLedger, Price, priced, resolve_params
 from castalia.engine.stage import Params, Stage
 from castalia.engine.state import StageState, stage_state
 from castalia.errors import CastaliaError, ConfigError, StaleStage
@@ -61,6 +61,7 @@ class _Run:
     services: Mapping[str, Any]
     role_identity: RoleIdentity | None
     price: Price | None
+    in_ledger: InLedger | None
     on_event: Callable[[Event], None]
     in_flight: int
     workers: int | None
@@ -81,6 +82,7 @@ async def run_pipeline(
     on_event: Callable[[Event], None] = lambda _: None,
     role_identity: RoleIdentity | None = None,
     price: Price | None = None,
+    in_ledger: InLedger | None = None,
     in_flight: int = 16,
     workers: int | None = None,
     engine: Engine = "native",
@@ -104,7 +106,7 @@ async def run_pipeline(
         raise ConfigError(f"{sorted(forced & kept)} are named both to rebuild and to keep; decide for one")
     allowed = downstream(forced, stages) - kept
     chosen = _chosen(stages, only, until)
-    run = _Run(store, params, oracle, services or {}, role_identity, price, on_event, in_flight, workers, engine)
+    run = _Run(store, params, oracle, services or {}, role_identity, price, in_ledger, on_event, in_flight, workers, engine)
     _check_ready(chosen, run)
     started = time.monotonic()
     reports: list[StageReport] = []
@@ -149,7 +151,7 @@ async def _bring_up_to_date(
         run.on_event(StageSkipped(stage.name, f"kept although {found.reason}"))
         return _report(stage, "kept", found, _current(stage, run.store), 0.0)
     if found.state == "stale" and stage.name not in allowed:
-        raise StaleStage(_stale_message(stage, params, found, run.price))
+        raise StaleStage(priced(stage, params, found, run.store, run.price, run.in_ledger).decision)
     if found.state == "fresh" and stage.name not in forced:
         run.on_event(StageSkipped(stage.name, found.reason))
         return _report(stage, "fresh", found, _current(stage, run.store), 0.0)
@@ -167,7 +169,7 @@ async def _bring_up_to_date(
 
 async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run) -> list[Record]:
     inputs: dict[str, Sequence[Record]] = {
-        dataset: run.store.read_dataset(dataset, record_type) if dataset in found.inputs else ()
+        dataset: run.store.read_dataset(found.inputs[dataset].hash, record_type) if dataset in found.inputs else ()
         for dataset, record_type in stage.reads.items()
     }
     total = len(inputs[stage.source]) if stage.shape != "whole" else None
@@ -210,18 +212,6 @@ async def _iterate(stage: Stage, outputs: Any) -> AsyncIterator[Record]:
         for output in plain:
             yield output
             await asyncio.sleep(0)
-
-
-def _stale_message(stage: Stage, params: Params, found: StageState, price: Price | None) -> str:
-    calls = estimate_calls(stage, params, found.inputs)
-    usd = estimate_usd(stage, calls, found.inputs, price)
-    known = f"asks about {calls:,} oracle calls" if calls else "asks no oracle"
-    cost = "asks an unknown number of oracle calls" if calls is None else known
-    money = f", at most about ${usd:,.2f} (answers already in the ledger are free)" if calls and usd is not None else ""
-    return (
-        f"stage {stage.name!r} is stale: {found.reason}; rebuilding {cost}{money}; "
-        f"--rebuild {stage.name} to make it again, or --keep {stage.name} to record a waiver"
-    )
 
 
 def _named(error: CastaliaError, stage: Stage) -> CastaliaError:

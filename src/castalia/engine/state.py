@@ -52,6 +52,15 @@ def stage_state(stage: Stage, params: Params, store: Store, role_identity: RoleI
     return StageState("stale", _reason(store, next(iter(outputs.values())), parts), inputs, wanted, parts)
 
 
+def unchanged_prompts(stage: Stage, found: StageState, store: Store) -> frozenset[str]:
+    """Names of the stage's prompts that are what they were when its outputs were made; none where that can't be known."""
+    made = next((store.manifest(dataset) for dataset in stage.outputs if found.state == "stale" and store.has(dataset)), None)
+    if made is None or found.parts is None:
+        return frozenset()
+    before = store.get_json(made.fingerprint, made.dataset).get("prompts", {})
+    return frozenset(path.stem for path in stage.prompts if before.get(path.name) == found.parts["prompts"][path.name])
+
+
 def _reason(store: Store, manifest: Manifest, parts: Parts) -> str:
     # After a waiver the identity to compare with is the one that was waived last.
     known = manifest.waivers[-1].fingerprint if manifest.waivers else manifest.fingerprint
