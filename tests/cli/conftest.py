@@ -6,6 +6,9 @@ import pytest
 
 from castalia.workspace import Workspace
 from small_world import world
+from tiny_models import base, tiny_source, tokenizer
+
+__all__ = ["base", "made", "tiny_source", "tokenizer"]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from castalia.training.job import run_here
 from castalia.workspace import Workspace, open_services, open_workspace
 
 STAGE = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-9, "checkpoint_seconds": None}
-RECIPE = {"name": "tiny", "precision": "fp32", "sft": STAGE, "consolidate": STAGE}
+RECIPE = {"name": "tiny", "precision": "fp32", "sft": STAGE}
 
 
 @pytest.fixture
@@ -56,5 +56,5 @@ def test_a_later_round_without_recorded_corrections_leaves_its_tasks_and_goes_on
     (world.recordings / "later.jsonl").write_text(answered, encoding="utf-8")
     _, end = loop(world, 2)
     assert not workspace.pending.exists()
-    assert end.stopped
-    assert len(all_rounds(workspace)) == len(end.outcomes)
+    assert end.stopped.startswith("nothing new")  # the recipe trains on no corrections
+    assert len(all_rounds(workspace)) == 1

@@ -109,7 +109,7 @@ class ServerTarget:
             try:
                 async with session.post(self._url, json=request) as response:
                     if response.status == 200:
-                        return await response.json()
+                        return self._json(await response.read())
                     trouble = f"status {response.status}: {(await response.text())[:200]}"
                     if response.status < 500 and response.status != 429:
                         raise InputError(
@@ -120,6 +120,14 @@ class ServerTarget:
             if attempt + 1 < ATTEMPTS:
                 await asyncio.sleep(FIRST_WAIT_S * 2**attempt)
         raise InputError(f"server {self._url!r} did not answer {ATTEMPTS} times, last with {trouble}; check that it runs, then run again")
+
+    def _json(self, body: bytes) -> Any:
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise InputError(
+                f"server {self._url!r} answered with {body[:80]!r}, which is no JSON; check that the address is a model server's"
+            ) from error
 
     def _completions(self, answer: Any, n: int) -> list[Completion]:
         listed = cast("dict[str, Any]", answer).get("choices") if isinstance(answer, dict) else None
