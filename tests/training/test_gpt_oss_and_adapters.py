@@ -77,15 +77,15 @@ def test_packed_samples_do_not_see_each_other_through_sinks_and_sliding_windows(
     from castalia.training.sft import Collator, packed_masks
 
     generator = torch.Generator().manual_seed(3)
-    ids = [torch.randint(1, 90, (length,), generator=generator).tolist() for length in (5, 17, 9)]
-    rows = [{"input_ids": one, "labels": one, "weights": [1.0] * len(one)} for one in ids]
+    ids = [torch.randint(1, 90, (length,), generator=generator).tolist() for length in (26, 12, 9, 5)]
+    batch = Collator(0, pack=True)([{"input_ids": one, "labels": one, "weights": [1.0] * len(one)} for one in ids])
+    assert batch["input_ids"].tolist() == [ids[0], [*ids[1], *ids[2], *ids[3]]]
     model = load_model(gpt_oss).eval()
-    batch = Collator(0, pack=True)(rows)
+    masks = packed_masks(model.config, batch["position_ids"])
     with torch.no_grad():
-        masks = packed_masks(model.config, batch["position_ids"])
-        together = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], attention_mask=masks, use_cache=False).logits[0]
+        together = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], attention_mask=masks, use_cache=False).logits
         alone = torch.cat([model(input_ids=torch.tensor([one]), use_cache=False).logits[0] for one in ids])
-    assert torch.allclose(together, alone, atol=1e-5)
+    assert torch.allclose(together.flatten(0, 1), alone, atol=1e-5)
 
 
 def test_the_router_s_balancing_loss_is_trl_s_own(gpt_oss, tmp_path):

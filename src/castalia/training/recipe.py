@@ -61,7 +61,7 @@ class SftSettings(StageSettings):
     weights: PartWeights = Field(default=PartWeights(), description="Loss weight of each part of an answer.")
     router_aux_loss: float = Field(default=0.0, ge=0, description="Coefficient of the router's balancing loss, for mixtures of experts.")
     pack: bool = Field(
-        default=False, description="Samples of a forward pass stand end to end in one row, without padding; attention stays within each."
+        default=False, description="Short samples of a forward pass share a row, with less padding; attention stays within each sample."
     )
 
 
@@ -102,7 +102,7 @@ class ConsolidateSettings(StageSettings):
     weights: PartWeights = Field(default=PartWeights(), description="Loss weight of each part of an answer.")
     router_aux_loss: float = Field(default=0.0, ge=0)
     pack: bool = Field(
-        default=False, description="Samples of a forward pass stand end to end in one row, without padding; attention stays within each."
+        default=False, description="Short samples of a forward pass share a row, with less padding; attention stays within each sample."
     )
 
 

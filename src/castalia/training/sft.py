@@ -147,31 +147,49 @@ def make_trainer(
 
 
 class Collator:
-    """Rows to a batch of input_ids, labels, weights and either attention_mask or, packed, position_ids.
+    """Samples to a batch of input_ids, labels, weights and attention_mask, each (rows, longest sample); packed, position_ids as well.
 
-    Padded, each is (rows, longest). Packed, each is (1, sum of lengths): the samples stand end to end and positions start at 0 with
-    each. `packed_masks` keeps attention within a sample, so the numbers are the same and no padding is computed.
+    Padded, each sample is a row. Packed, short samples share one: they stand end to end, positions start at 0 with each, and
+    `packed_masks` keeps attention within a sample, so the numbers are the same and less padding is computed. No row is longer than the
+    longest sample, because the cost of attention grows with its square.
     """
 
     def __init__(self, pad: int, *, pack: bool = False) -> None:
         self.pad, self.pack = pad, pack
 
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        kinds = {"input_ids": torch.long, "labels": torch.long, "weights": torch.float32}
-        if self.pack:
+    def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        longest = max(len(sample["input_ids"]) for sample in samples)
+        rows = _fill_rows(samples, longest) if self.pack else [[sample] for sample in samples]
+
+        def padded(values: Callable[[dict[str, Any]], Sequence[float]], fill: float, kind: torch.dtype = torch.long) -> torch.Tensor:
+            lines = [[value for sample in row for value in values(sample)] for row in rows]
+            return torch.tensor([[*line, *[fill] * (longest - len(line))] for line in lines], dtype=kind)
+
+        batch = {
+            "input_ids": padded(lambda s: s["input_ids"], self.pad),
             # Nothing before a sample predicts its first token, so that one can't be trained.
-            firsts = {"labels": [IGNORED], "weights": [0.0]}
-            rows = [{**row, **{key: [*first, *row[key][1:]] for key, first in firsts.items()}} for row in rows]
-            joined = {key: torch.tensor([[value for row in rows for value in row[key]]], dtype=kind) for key, kind in kinds.items()}
-            return {**joined, "position_ids": torch.tensor([[place for row in rows for place in range(len(row["input_ids"]))]])}
-        longest = max(len(row["input_ids"]) for row in rows)
-        fill = {"input_ids": self.pad, "labels": IGNORED, "weights": 0.0}
-        padded = {
-            key: torch.tensor([[*row[key], *[fill[key]] * (longest - len(row[key]))] for row in rows], dtype=kind)
-            for key, kind in kinds.items()
+            "labels": padded(lambda s: [IGNORED, *s["labels"][1:]], IGNORED),
+            "weights": padded(lambda s: [0.0, *s["weights"][1:]], 0.0, torch.float32),
+            "attention_mask": padded(lambda s: [1] * len(s["input_ids"]), 0),
         }
-        present = [[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in rows]
-        return {**padded, "attention_mask": torch.tensor(present)}
+        if self.pack:
+            batch["position_ids"] = padded(lambda s: range(len(s["input_ids"])), 0)
+        return batch
+
+
+def _fill_rows(samples: Sequence[dict[str, Any]], room: int) -> list[list[dict[str, Any]]]:
+    """Each sample in the first row that has room for it, the longest first."""
+    rows: list[list[dict[str, Any]]] = []
+    left: list[int] = []
+    for sample in sorted(samples, key=lambda sample: len(sample["input_ids"]), reverse=True):
+        length = len(sample["input_ids"])
+        place = next((index for index, free in enumerate(left) if free >= length), len(rows))
+        if place == len(rows):
+            rows.append([])
+            left.append(room)
+        rows[place].append(sample)
+        left[place] -= length
+    return rows
 
 
 class HarmonyTrainer(Scheduled, SFTTrainer):
@@ -208,7 +226,7 @@ class HarmonyTrainer(Scheduled, SFTTrainer):
             loss = loss * self.accelerator.num_processes
         if self.aux_loss_enabled:
             loss = loss + self.router_aux_loss_coef * router_loss / self.current_gradient_accumulation_steps
-        self._seen["tokens"] += int(inputs["attention_mask"].sum()) if "attention_mask" in inputs else inputs["input_ids"].numel()
+        self._seen["tokens"] += int(inputs["attention_mask"].sum())
         self._seen["trained_tokens"] += int(trained.sum())
         return (loss, {}) if return_outputs else loss
 
@@ -221,7 +239,7 @@ class HarmonyTrainer(Scheduled, SFTTrainer):
 
 
 def packed_masks(config: Any, position_ids: torch.Tensor, dtype: torch.dtype = torch.float32) -> Any:
-    """The attention masks of samples that stand end to end, for `position_ids` (1, length): by layer type where a model has several.
+    """The attention masks of samples that stand end to end, for `position_ids` (rows, length): by layer type where a model has several.
 
     Given positions alone, some models of transformers 5.23 keep samples apart by themselves (Llama) and some let them see each
     other (GptOss); given masks, all keep them apart.
@@ -234,7 +252,7 @@ def packed_masks(config: Any, position_ids: torch.Tensor, dtype: torch.dtype = t
 
 def _attending(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """What the model attends by: the mask of padded rows, or the masks and positions of packed ones."""
-    if "attention_mask" in inputs:
+    if "position_ids" not in inputs:
         return {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
     masks = packed_masks(getattr(model, "module", model).config, inputs["position_ids"], next(model.parameters()).dtype)
     return {"input_ids": inputs["input_ids"], "position_ids": inputs["position_ids"], "attention_mask": masks}
