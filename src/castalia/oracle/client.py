@@ -89,6 +89,8 @@ class OracleClient:
         self._dispatch: Dispatch | None = None
         self._redactor = Redactor(())
         self._missing: dict[tuple[str, str, int], MissingCall] = {}
+        self.batch_notes: list[str] = []
+        """Batches that were submitted, found again, are under way or came back; complete once the client is closed."""
 
     async def __aenter__(self) -> Self:
         """Opens providers and ledger; calls of crashed processes become in doubt. Raises before anything is spent."""
@@ -107,12 +109,20 @@ class OracleClient:
         )
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Waits for what is in flight, then closes. Calls that wait for a batch are written to their file."""
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Waits for what is in flight, then closes. Calls that wait for a batch are submitted, or written to their file.
+
+        Nothing is submitted when another error, or a person, ended the run.
+        """
         if self._dispatch is None or self._ledger is None:
             return
         try:
-            await self._dispatch.close()
+            try:
+                if error is None or isinstance(error, MissingRecording):
+                    await self._dispatch.desk.submit()
+            finally:
+                self.batch_notes += self._dispatch.desk.notes
+                await self._dispatch.close()
             if any(config.provider == "batch_file" for config in self._roles.values()):
                 from castalia.oracle.providers.batch_file import PENDING, export_pending
 

@@ -8,10 +8,12 @@ import time
 from dataclasses import dataclass, field
 
 from castalia.errors import AnswerUnusable, BudgetReached, MissingRecording, OracleError
+from castalia.oracle.batching import BatchDesk
 from castalia.oracle.exchange import Again, Call, Exchange, Failures, NoSchemaMode, Tally
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import approximate_tokens, reading_of
 from castalia.oracle.ledger.rows import Done, Intent, NoMoney, Reading, Sent, Theirs
+from castalia.oracle.ledger.submissions import PREFIX as BATCH_LEASE
 from castalia.oracle.limits import Flight, Limiter
 from castalia.oracle.prices import TokenPrice, to_usd
 from castalia.oracle.providers import provider_class
@@ -19,6 +21,8 @@ from castalia.oracle.providers.base import HttpProvider, LocalProvider, Unreadab
 from castalia.oracle.redact import Redactor
 
 POLL_SECONDS = 0.05
+DRAIN_SECONDS = 60.0
+"""How long calls in flight are waited for when a run is stopped."""
 
 
 @dataclass(eq=False)
@@ -54,6 +58,7 @@ class Dispatch:
         self._concurrency = concurrency
         self._offline = offline
         self._exchange = Exchange(ledger, self.tally, redactor, keys)
+        self.desk = BatchDesk(ledger, self._exchange.transport, redactor, budget)
         self._runs: dict[str, Run] = {}
         self.short_of_money = 0
         self._open = 0
@@ -107,14 +112,18 @@ class Dispatch:
             raise
 
     async def close(self) -> None:
-        """Lets what was sent come back; drops what wasn't. Nothing new starts."""
+        """Lets what was sent come back, within a minute; drops what wasn't. Nothing new starts."""
         self._closing = True
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         for run in list(self._runs.values()):
             if not run.is_sent and run.task is not None:
                 run.task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+            for task in late:  # in doubt from now on, and listed
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
         await self._exchange.close()
 
     def limiter(self, call: Call) -> Limiter:
@@ -136,6 +145,10 @@ class Dispatch:
                 f"offline: the ledger has no answer for prompt {call.intent.prompt!r}, subject {call.intent.subject!r} "
                 f"(model {call.intent.model!r}). Run without --offline to ask for it"
             )
+        if call.provider.config.batch:
+            done = await self.desk.answer(call.intent, call.provider, self._exchange.key(call))
+            self.tally.cached += 1
+            return done
         failures = Failures()
         try:
             while not isinstance(result := await self._attempt(run, call.provider, failures), Done):
@@ -237,6 +250,11 @@ class Dispatch:
 
     async def _wait_for(self, key: str, owner: str) -> None:
         """Waits until another process has answered or left."""
+        if owner.startswith(BATCH_LEASE):
+            raise OracleError(
+                f"call {key[:16]} is under way in a batch that was submitted before. Set `batch: true` for its role again to take in the "
+                f"results, or wait for them"
+            )
         seconds = POLL_SECONDS
         while self.ledger.lease(key) == owner:
             if not self.ledger.is_alive(owner):

@@ -15,8 +15,9 @@ from castalia.oracle.calls import Ask
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import reading_of
 from castalia.oracle.ledger.rows import Done, Intent, Outcome, Reading, Sent
-from castalia.oracle.limits import Flight, Limiter, retry_after
+from castalia.oracle.limits import Flight, Limiter
 from castalia.oracle.providers.base import HttpProvider, Provider, UnreadableAnswer
+from castalia.oracle.quotas import retry_after, told_quotas
 from castalia.oracle.redact import Redactor
 from castalia.oracle.transport import HttpReply, Lost, Transport, Unsent
 
@@ -92,11 +93,11 @@ class Exchange:
         self._tally = tally
         self._redactor = redactor
         self._keys = keys
-        self._transport = Transport()
+        self.transport = Transport()
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._transport.close()
+        await self.transport.close()
 
     async def run(
         self, call: Call, provider: HttpProvider, key: str | None, sent: Sent, flight: Flight, failures: Failures
@@ -104,7 +105,7 @@ class Exchange:
         """Sends and settles one attempt. Returns what to do next, and the tokens it used."""
         intent, limiter = call.intent, flight.limiter
         try:
-            reply = await self._transport.post(provider, call.body, key)
+            reply = await self.transport.post(provider, call.body, key)
         except Unsent as error:
             failures.unconnected += 1
             last = failures.unconnected >= MOST_UNCONNECTED
@@ -112,6 +113,7 @@ class Exchange:
         except Lost as error:
             failures.errors += 1
             return await self._missed(call, sent, "unknown", None, str(error), failures.errors, last=failures.errors >= MOST_ERRORS), 0.0
+        limiter.learn(told_quotas(reply.headers))
         if 200 <= reply.status < 300:
             raw = self._redactor.raw(reply.raw)
             request_id = _request_id(reply)

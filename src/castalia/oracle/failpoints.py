@@ -8,8 +8,11 @@ import signal
 from itertools import count
 from typing import Literal
 
-Failpoint = Literal["before-intent", "after-intent", "mid-send", "after-headers", "mid-body", "before-commit", "mid-commit", "after-commit"]
-"""In the order in which a call passes them; `mid-commit` lies in every commit."""
+Failpoint = Literal[
+    "before-intent", "after-intent", "mid-send", "after-headers", "mid-body", "before-commit", "mid-commit", "after-commit",
+    "batch-prepared", "batch-uploaded", "batch-created", "batch-adopted", "batch-results",
+]  # fmt: skip
+"""In the order in which a call, or a batch, passes them; `mid-commit` lies in every commit."""
 
 _wanted, _, _number = os.environ.get("CASTALIA_FAILPOINT", "").partition(":")
 _passages = count(1)

@@ -1,66 +1,26 @@
 """One adaptive limiter per (provider, address, model): how many calls fly, how many start per minute, with how many tokens.
 
+The limits per minute are those of the configuration and those that the provider's headers tell, whichever bind first.
+
 Additive increase, multiplicative decrease, as TCP does (Chiu and Jain 1989), with one cut per burst: when 40 calls in flight are refused
 together, that is one signal. The first call to a model flies alone, so that a wrong key costs one call and not a thousand.
 """
 
 import asyncio
-import email.utils
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from castalia.errors import OracleError
+from castalia.oracle.quotas import Kind, Rate, Told
 
-RETRY_AFTER_CAP = 120.0
-"""Seconds; servers have been seen to ask for days."""
 PROBE_SECONDS = 10.0
 """How long the first call flies alone: refusals come at once, long answers don't."""
 CUT = 0.8
 BURST_SECONDS = 1.0
 PAUSE_STREAK = 4
 """So many refusals in a row mean that the quota is used up; fewer are noise and delay only their own call."""
-
-
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds a server asks to wait (RFC 9110 section 10.2.3: seconds or a date), capped; None where it doesn't ask."""
-    value = headers.get("Retry-After", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
-        except ValueError:
-            return None
-    # The comparison is written so that NaN ends at the cap.
-    return max(0.0, seconds) if seconds <= RETRY_AFTER_CAP else RETRY_AFTER_CAP
-
-
-class Rate:
-    """A bucket that refills steadily and may go into debt: whoever starts while it isn't empty pays the whole cost."""
-
-    def __init__(self, per_minute: float | None):
-        self._per_second = per_minute / 60 if per_minute else 0.0
-        self._most = max(1.0, self._per_second)
-        self._level = self._most
-        self._at = time.monotonic()
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next call may start."""
-        if not self._per_second:
-            return 0.0
-        self._level = min(self._most, self._level + (now - self._at) * self._per_second)
-        self._at = now
-        # The margin absorbs rounding: a timer may fire a moment early.
-        return max(0.0, (min(1.0, self._most) - self._level) / self._per_second) if self._level < 1 - 1e-6 else 0.0
-
-    def take(self, cost: float) -> None:
-        """Takes the cost; a negative one gives back what was reserved too much."""
-        if self._per_second:
-            self._level -= cost
 
 
 @dataclass
@@ -87,6 +47,8 @@ class Limiter:
         self._window = float(most)
         self._requests = Rate(requests_per_minute)
         self._tokens = Rate(tokens_per_minute)
+        self._told: dict[Kind, Rate] = {"requests": Rate(None), "tokens": Rate(None)}
+        self._usual_tokens: float | None = None
         self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._flying = 0
@@ -143,6 +105,15 @@ class Limiter:
     def correct(self, reserved: float, used: float) -> None:
         """A call used other tokens than it had reserved."""
         self._tokens.take(used - reserved)
+        if used:
+            self._usual_tokens = used if self._usual_tokens is None else 0.9 * self._usual_tokens + 0.1 * used
+
+    def learn(self, told: Iterable[Told]) -> None:
+        """What the headers of an answer say about the quotas."""
+        now = time.monotonic()
+        for quota in told:
+            unseen = self._flying * (1.0 if quota.kind == "requests" else self._usual_tokens or 0.0)
+            self._told[quota.kind].learn(quota, now, unseen)
 
     def accepted(self) -> None:
         """The server did the work: credentials and model are right, and the window grows by one call per round."""
@@ -178,6 +149,9 @@ class Limiter:
         self._flying += 1
         self._requests.take(1)
         self._tokens.take(tokens)
+        self._told["requests"].take(1)
+        # A provider counts what is used, not what is allowed: with the bound of an answer, few calls would fly at once.
+        self._told["tokens"].take(tokens if self._usual_tokens is None else self._usual_tokens)
 
     def _delay(self) -> float | None:
         """None when a call may start now; otherwise the seconds until it is worth looking again, 0 for `when one ends`."""
@@ -190,8 +164,8 @@ class Limiter:
             return 0.0
         for reason, wait in (
             ("retry-after", self._paused_until - now),
-            ("requests per minute", self._requests.wait(now)),
-            ("tokens per minute", self._tokens.wait(now)),
+            ("requests per minute", max(self._requests.wait(now), self._told["requests"].wait(now))),
+            ("tokens per minute", max(self._tokens.wait(now), self._told["tokens"].wait(now))),
         ):
             if wait > 0:
                 self.reason = reason

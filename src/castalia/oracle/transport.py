@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from castalia.oracle.failpoints import failpoint, is_armed
 from castalia.oracle.providers.base import HttpProvider
+from castalia.oracle.trust import tls_context
 
 if TYPE_CHECKING:
     import aiohttp
@@ -41,12 +43,12 @@ class Transport:
     def __init__(self) -> None:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
-    def _session(self, *, direct: bool) -> "aiohttp.ClientSession":
+    def session(self, *, direct: bool) -> "aiohttp.ClientSession":
         import aiohttp
 
         if direct not in self._sessions:
             self._sessions[direct] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, ssl=tls_context()),
                 timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
                 trust_env=not direct,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -57,7 +59,7 @@ class Transport:
         """Sends the body of one call. Raises Unsent or Lost; any HTTP status is a reply."""
         import aiohttp
 
-        session = self._session(direct=provider.is_loopback)
+        session = self.session(direct=provider.is_loopback)
         data = _wire_json(provider.wire(body)).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **provider.headers(key)}
         try:
@@ -75,7 +77,46 @@ class Transport:
                         raise Lost(f"the answer is larger than {BODY_LIMIT // 2**20} MiB")
                     parts.append(part)
                 return HttpReply(response.status, response.headers, b"".join(parts))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise Unsent(_words(error)) from error
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            raise Lost(_words(error)) from error
+
+    async def request(self, provider: HttpProvider, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HttpReply:
+        """Any other request to a provider, below its base URL. Raises Unsent or Lost."""
+        parts: list[bytes] = []
+        async with self._opened(provider, method, path, body, headers) as response:
+            size = 0
+            async for part in response.content.iter_any():
+                size += len(part)
+                if size > BODY_LIMIT:
+                    raise Lost(f"the answer is larger than {BODY_LIMIT // 2**20} MiB")
+                parts.append(part)
+            return HttpReply(response.status, response.headers, b"".join(parts))
+
+    async def download(self, provider: HttpProvider, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """The parts of a large answer as they come. Raises Unsent or Lost, also for any status but 200."""
+        async with self._opened(provider, "GET", path, None, headers) as response:
+            if response.status != 200:
+                raise Lost(f"HTTP {response.status} for {path}")
+            async for part in response.content.iter_any():
+                yield part
+
+    @asynccontextmanager
+    async def _opened(
+        self, provider: HttpProvider, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> "AsyncGenerator[aiohttp.ClientResponse]":
+        import aiohttp
+
+        place, _, query = path.partition("?")
+        url = provider.address(place)
+        url += f"{'&' if '?' in url else '?'}{query}" if query else ""
+        try:
+            async with self.session(direct=provider.is_loopback).request(
+                method, url, data=body, headers=dict(headers), allow_redirects=False
+            ) as response:
+                yield response
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise Unsent(_words(error)) from error
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             raise Lost(_words(error)) from error

@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from castalia.errors import StoreError
 from castalia.oracle.failpoints import failpoint
@@ -27,10 +27,12 @@ from castalia.oracle.ledger.rows import (
     Theirs,
     UsageRow,
 )
+from castalia.oracle.ledger.submissions import Submission, submissions
 from castalia.oracle.ledger.tables import connect, store_error
 from castalia.oracle.ledger.writer import Writer
 from castalia.oracle.prices import TokenPrice
 
+R = TypeVar("R")
 HEADROOM_BYTES = 32 * 2**20
 """Free space that must be left before a call is sent: an answer that was paid for must find room."""
 
@@ -219,6 +221,19 @@ class Ledger:
     def settle(self, key: str, *, billed: bool) -> int:
         """Ends the doubts of a call, whose whole key is given, as found on the provider's bill; returns how many it had."""
         return self._write(lambda db, books: operations.settle(db, books, key, billed=billed))
+
+    async def run(self, operation: Callable[[sqlite3.Connection, Books], R]) -> R:
+        """One step of another module, in a transaction of its own."""
+        return await self._writing().run(operation)
+
+    def submissions(self, *, living: bool = False) -> list[Submission]:
+        """Batches at providers; `living` are those that haven't ended."""
+        return submissions(self._read, living=living)
+
+    @property
+    def token(self) -> str:
+        """What marks this process's leases."""
+        return self._token()
 
     def hit(self, stage: str, role: str, provider: str, model: str) -> None:
         """Counts an answer that came from the ledger."""

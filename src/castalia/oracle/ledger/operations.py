@@ -55,9 +55,9 @@ def send(db: sqlite3.Connection, books: Books, intent: Intent, token: str, budge
         "price_cached = ?, price_written = ?, worst = ? WHERE id = ?",
         (token, fence + 1, now, *intent.price[1:], intent.worst, call),
     )
-    number, attempt = _attempt(db, books, call, token, fence + 1, intent.worst, now)
+    number, row = attempt(db, books, call, token, fence + 1, intent.worst, now)
     books.in_flight += intent.worst
-    return Sent(fence + 1, number, call, attempt, intent.worst, now, is_first=False)
+    return Sent(fence + 1, number, call, row, intent.worst, now, is_first=False)
 
 
 def affordable(books: Books, worst: int, budget: int | None) -> bool:
@@ -165,20 +165,20 @@ def import_answer(db: sqlite3.Connection, books: Books, key: str, token: str, ra
 
 def _file(db: sqlite3.Connection, books: Books, call: int, token: str, raw: bytes, reading: Reading) -> None:
     now = time.time()
-    number, attempt = _attempt(db, books, call, token, 0, 0, now)
-    db.execute("INSERT INTO answers VALUES (?, ?, NULL, '', ?)", (attempt, now, raw))
-    _close(db, books, call, number, attempt, reading)
+    number, row = attempt(db, books, call, token, 0, 0, now)
+    db.execute("INSERT INTO answers VALUES (?, ?, NULL, '', ?)", (row, now, raw))
+    _close(db, books, call, number, row, reading)
 
 
-def _attempt(db: sqlite3.Connection, books: Books, call: int, token: str, fence: int, worst: int, now: float) -> tuple[int, int]:
+def attempt(db: sqlite3.Connection, books: Books, call: int, token: str, fence: int, worst: int, now: float) -> tuple[int, int]:
     """A new attempt: (its number for the call, its row number)."""
     number = 1 + db.execute("SELECT coalesce(max(number), 0) FROM attempts WHERE call = ?", (call,)).fetchone()[0]
-    attempt, books.next_attempt = books.next_attempt, books.next_attempt + 1
+    row, books.next_attempt = books.next_attempt, books.next_attempt + 1
     db.execute(
         "INSERT INTO attempts (id, call, number, owner, fence, worst, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (attempt, call, number, token, fence, worst, now),
+        (row, call, number, token, fence, worst, now),
     )
-    return number, attempt
+    return number, row
 
 
 def fail(db: sqlite3.Connection, keys: list[tuple[str, str]]) -> None:

@@ -4,6 +4,7 @@ calls     one row per key: planned -> sent -> done | failed; sent -> in_doubt af
 requests  what each call asks, written once: rows that change stay small
 attempts  one row per request that may have reached a provider, with its reserved worst case
 answers   the raw bytes that came back to an attempt, written once, before anything parses them
+submissions  batches at a provider, written down before the provider hears of them; submission_calls: their calls
 totals    sums over done calls by stage, role, provider, model and prompt, kept by a trigger: usage never reads every call
 hits      how often a done call was answered again for nothing
 owners    processes that hold leases; each also holds a lock on a file, so that its death shows at once
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from castalia.errors import StorageFull, StoreError
 
-VERSION = 4
+VERSION = 5
 CHECKPOINT_PAGES = 8192
 """Of 4 KiB: copying the log into the file stops all writers for a moment, so it is done seldom."""
 CACHE_KIB = 16384
@@ -55,6 +56,15 @@ CREATE INDEX attempts_doubtful ON attempts (outcome) WHERE outcome IN ('unknown'
 CREATE TABLE answers (
   attempt INTEGER PRIMARY KEY REFERENCES attempts, received_at REAL NOT NULL, status INTEGER, request_id TEXT NOT NULL, body BLOB NOT NULL
 );
+CREATE TABLE submissions (
+  id INTEGER PRIMARY KEY, provider TEXT NOT NULL, base_url TEXT NOT NULL, account TEXT NOT NULL, digest TEXT NOT NULL,
+  calls INTEGER NOT NULL, state TEXT NOT NULL CHECK (state IN ('prepared', 'open', 'ended')), owner TEXT NOT NULL,
+  remote TEXT, excluded TEXT NOT NULL DEFAULT '[]', detail TEXT NOT NULL DEFAULT '', prepared_at REAL NOT NULL, ended_at REAL
+);
+CREATE TABLE submission_calls (
+  submission INTEGER NOT NULL REFERENCES submissions, call INTEGER NOT NULL REFERENCES calls, attempt INTEGER NOT NULL REFERENCES attempts,
+  PRIMARY KEY (submission, call)
+) WITHOUT ROWID;
 CREATE TABLE totals (
   stage TEXT, role TEXT, provider TEXT, model TEXT, prompt TEXT,
   calls INTEGER NOT NULL, repairs INTEGER NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
@@ -94,7 +104,7 @@ CREATE TRIGGER attempts_are_kept BEFORE DELETE ON attempts
 CREATE TRIGGER nothing_after_done BEFORE INSERT ON attempts
   WHEN (SELECT state FROM calls WHERE id = NEW.call) = 'done'
   BEGIN SELECT RAISE(ABORT, 'no attempt follows a done call'); END;
-INSERT INTO meta VALUES ('version', 4), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
+INSERT INTO meta VALUES ('version', 5), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
 """
 
 

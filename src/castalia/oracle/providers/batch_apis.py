@@ -1,0 +1,202 @@
+"""The vendors' batch APIs as translations: the line of a request, the creation, the state, the line of a result. No sockets here.
+
+OpenAI: https://platform.openai.com/docs/api-reference/batch. Anthropic: https://platform.claude.com/docs/en/api/messages/batches
+"""
+
+import datetime
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from castalia.oracle.answers import NotJSON, strict_json
+from castalia.oracle.ledger.submissions import Submission
+from castalia.oracle.providers.base import HttpProvider, UnreadableAnswer
+from castalia.records import canonical_json
+
+MARK = "castalia_batch"
+"""Metadata that holds the hash of the batch's file."""
+
+
+class Progress(NamedTuple):
+    """How a batch stands."""
+
+    is_ended: bool
+    done: int
+    total: int
+    results: tuple[str, ...]
+    """Paths of its results."""
+    detail: str = ""
+    """Why it gave no results, where it didn't."""
+
+
+class Fate(NamedTuple):
+    """One line of the results."""
+
+    key: str
+    kind: Literal["answered", "open", "refused"]
+    """`open`: not made, and not billed; `refused`: can't succeed as it is."""
+    detail: str = ""
+
+
+class BatchApi(ABC):
+    """One vendor's."""
+
+    path: ClassVar[str]
+    after: ClassVar[str]
+    """Parameter that continues a list."""
+
+    def __init__(self, provider: HttpProvider):
+        self.provider = provider
+
+    @abstractmethod
+    def line(self, key: str, body: dict[str, Any]) -> bytes:
+        """A call as it stands in the file."""
+
+    @abstractmethod
+    def creation(self, submission: Submission, file: bytes, file_id: str) -> bytes:
+        """Body of the request that makes the batch."""
+
+    @abstractmethod
+    def progress(self, batch: Mapping[str, Any]) -> Progress:
+        """How the batch stands, from the vendor's object."""
+
+    @abstractmethod
+    def fate(self, raw: bytes) -> Fate:
+        """What a line of the results says. Raises UnreadableAnswer."""
+
+    @abstractmethod
+    def may_be(self, batch: Mapping[str, Any], submission: Submission) -> bool:
+        """Whether a batch in the vendor's list can be this submission."""
+
+    @abstractmethod
+    def created_at(self, batch: Mapping[str, Any]) -> float:
+        """Seconds since 1970."""
+
+
+class OpenAIBatches(BatchApi):
+    """Upload a file, make a batch of it, download an output file and an error file. Metadata finds a batch again."""
+
+    path = "/batches"
+    after = "after"
+
+    def line(self, key: str, body: dict[str, Any]) -> bytes:
+        """One line of the input file."""
+        request = {"custom_id": key, "method": "POST", "url": f"/v1{self.provider.endpoint}", "body": self.provider.batch_wire(body)}
+        return canonical_json(request).encode() + b"\n"
+
+    def creation(self, submission: Submission, file: bytes, file_id: str) -> bytes:
+        """The file was uploaded before."""
+        made = {"input_file_id": file_id, "endpoint": f"/v1{self.provider.endpoint}", "completion_window": "24h"}
+        return canonical_json({**made, "metadata": {MARK: submission.digest}}).encode()
+
+    def progress(self, batch: Mapping[str, Any]) -> Progress:
+        """A batch that expired or was cancelled has the results it got so far."""
+        counts: dict[str, int] = batch.get("request_counts") or {}
+        status = str(batch["status"])
+        files = tuple(f"/files/{batch[name]}/content" for name in ("output_file_id", "error_file_id") if batch.get(name))
+        problems = [str(item["message"]) for item in _mapping(batch.get("errors")).get("data") or ()]
+        detail = "" if status == "completed" else "; ".join([f"the provider says the batch {status}", *problems])
+        is_ended = status in ("completed", "failed", "expired", "cancelled")
+        return Progress(is_ended, counts.get("completed", 0) + counts.get("failed", 0), counts.get("total", 0), files, detail)
+
+    def fate(self, raw: bytes) -> Fate:
+        """A line of either file."""
+        line = _object(raw)
+        key, error, response = str(line.get("custom_id")), line.get("error"), _mapping(line.get("response"))
+        if error and not response:
+            return Fate(key, "open", canonical_json(error))
+        if response.get("status_code") == 200:
+            return Fate(key, "answered")
+        status = int(response.get("status_code") or 500)
+        words = f"HTTP {status} in the batch: {canonical_json(response.get('body'))[:500]}"
+        return Fate(key, "open" if status in (408, 409, 429) or status >= 500 else "refused", words)
+
+    def may_be(self, batch: Mapping[str, Any], submission: Submission) -> bool:
+        """The metadata says so."""
+        return _mapping(batch.get("metadata")).get(MARK) == submission.digest
+
+    def created_at(self, batch: Mapping[str, Any]) -> float:
+        """As it is."""
+        return float(batch["created_at"])
+
+
+class AnthropicBatches(BatchApi):
+    """One request makes the batch. It carries no metadata: one of the same size is found again by when it was made, and by its results."""
+
+    path = "/v1/messages/batches"
+    after = "after_id"
+
+    def line(self, key: str, body: dict[str, Any]) -> bytes:
+        """One element of `requests`, on a line of its own."""
+        return canonical_json({"custom_id": key, "params": self.provider.batch_wire(body)}).encode() + b"\n"
+
+    def creation(self, submission: Submission, file: bytes, file_id: str) -> bytes:
+        """The lines as one list."""
+        return b'{"requests": [' + b",".join(file.splitlines()) + b"]}"
+
+    def progress(self, batch: Mapping[str, Any]) -> Progress:
+        """Results come when all of it has ended."""
+        counts: dict[str, int] = batch.get("request_counts") or {}
+        total = sum(counts.values())
+        # The object names another address for the results; the key goes nowhere but to the configured one.
+        return Progress(
+            batch["processing_status"] == "ended", total - counts.get("processing", 0), total, (f"{self.path}/{batch['id']}/results",)
+        )
+
+    def fate(self, raw: bytes) -> Fate:
+        """A line of the results."""
+        line = _object(raw)
+        key, result = str(line.get("custom_id")), _mapping(line.get("result"))
+        kind = result.get("type")
+        if kind == "succeeded":
+            return Fate(key, "answered")
+        words = canonical_json(result.get("error")) if kind == "errored" else f"the provider says the call {kind}"
+        return Fate(key, "refused" if "invalid_request" in words else "open", words[:500])
+
+    def may_be(self, batch: Mapping[str, Any], submission: Submission) -> bool:
+        """Of the same size and age, as far as one can see before its results are there."""
+        is_known_other = str(batch["id"]) in submission.excluded
+        return (
+            self.progress(batch).total == submission.calls and not is_known_other and self.created_at(batch) >= submission.prepared_at - 600
+        )
+
+    def created_at(self, batch: Mapping[str, Any]) -> float:
+        """From RFC 3339."""
+        return datetime.datetime.fromisoformat(str(batch["created_at"]).replace("Z", "+00:00")).timestamp()
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        value = strict_json(raw)
+    except NotJSON as error:
+        raise UnreadableAnswer(f"a line of batch results is no JSON: {error}: {raw[:80]!r}") from error
+    if not isinstance(value, dict) or "custom_id" not in value:
+        raise UnreadableAnswer(f"a line of batch results has no custom_id: {raw[:80]!r}")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """An object that the vendor may have left out."""
+    return value or {}
+
+
+def batch_api(provider: HttpProvider) -> BatchApi:
+    """The batch API of a provider."""
+    return AnthropicBatches(provider) if provider.name == "anthropic" else OpenAIBatches(provider)
+
+
+def form(file: bytes, name: str) -> tuple[bytes, str]:
+    """(body, content type) of the upload of a batch file, RFC 7578."""
+    boundary = f"castalia-{name}"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--{boundary}\r\n'
+    head += f'Content-Disposition: form-data; name="file"; filename="{name}.jsonl"\r\nContent-Type: application/jsonl\r\n\r\n'
+    return head.encode() + file + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """A vendor's object. Raises ValueError."""
+    value = json.loads(raw)
+    if not isinstance(value, dict):
+        raise ValueError(f"no JSON object: {raw[:80]!r}")  # noqa: TRY004
+    return value  # pyright: ignore[reportUnknownVariableType]
