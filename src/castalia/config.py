@@ -6,17 +6,19 @@ of an environment variable.
 
 import difflib
 import os
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from castalia.errors import ConfigError, InputError
 from castalia.oracle import RoleConfig
 from castalia.sandbox import RunnerConfig
+from castalia.web.urls import canonical_url
 
 
 class _Section(BaseModel):
@@ -44,6 +46,38 @@ class SourcesConfig(_Section):
     exclude: tuple[str, ...] = Field(default=(), description="Regular expressions of URLs to leave out.")
     search: tuple[str, ...] = Field(default=("site",), description="Search providers, in order.")
     max_pages: int = Field(default=1000, ge=1, description="At most so many pages.")
+
+    # What collection would refuse is refused here, because the stages before it are paid for.
+
+    @field_validator("sites")
+    @classmethod
+    def _addresses(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
+        for site in sites:
+            if canonical_url(site) is None:
+                raise ValueError(f"{site!r} is no address of a site; write it in full, e.g. https://docs.example.org/")
+        return sites
+
+    @field_validator("licences")
+    @classmethod
+    def _policy(cls, licences: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if licences != "permissive":
+            from castalia.web.licences import Policy  # brings the SPDX index, which takes a while to load
+
+            try:
+                Policy.named(licences)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return licences
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _expressions(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return patterns
 
 
 class SandboxConfig(_Section):
@@ -223,7 +257,12 @@ def _explain_one(problem: Any, model: type[BaseModel], where: str) -> str:
         return f"unknown key {path!r}: {hint}"
     if problem["type"] == "missing":
         return f"{path!r} is missing and has no default; add it to the configuration, or give --set {path}=..."
-    return f"{path!r} is {problem['input']!r}: {problem['msg']}"
+    if problem["type"] == "string_too_short" and not problem["input"]:
+        return f"{path!r} is empty; fill it in"
+    if problem["type"] == "value_error":  # raised by our own validators, which name the value and the rule
+        return f"{path!r}: {problem['ctx']['error']}"
+    rule = "it must be a list, e.g. [one, two]" if problem["type"] == "tuple_type" else problem["msg"]
+    return f"{path!r} is {problem['input']!r}: {rule}"
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str]) -> set[str]:

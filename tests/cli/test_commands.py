@@ -23,7 +23,7 @@ ERRORS = sorted(
 )
 CODES = {
     "ConfigError": 2, "InputError": 3, "StoreError": 4, "StaleStage": 5, "OracleError": 6, "SandboxUnavailable": 7, "ReleaseRefused": 8,
-    "TrainingRefused": 9, "Interrupted": 130, "CastaliaError": 1,
+    "TrainingRefused": 9, "TrainingFailed": 10, "Interrupted": 130, "CastaliaError": 1,
 }  # fmt: skip
 
 
@@ -201,6 +201,17 @@ def test_show_prints_one_record_by_id(made, capsys):
     [shown] = json_lines(capsys)
     assert shown["chosen"]["text"] == "Two minutes."
     assert main(["show", "preferences", "--id", "pref_0"]) == 3
+
+
+def test_show_says_of_an_empty_dataset_that_it_is_empty(made, capsys):
+    assert main(["show", "atoms"]) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "dataset 'atoms' is empty\n")
+
+
+def test_plan_refuses_a_provider_that_does_not_exist(made, capsys):
+    assert main(["plan", "--set", "oracles.writer={provider: opnai, model: m}"]) == 2
+    assert "provider 'opnai' does not exist; there are openai" in capsys.readouterr().err
 
 
 def test_gate_and_vault_items_are_never_shown(made, capsys):

@@ -1,5 +1,6 @@
 """The configuration: precedence, paths, and errors that say what to change."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,19 @@ def test_the_gpt_oss_example_plans_and_runs_nothing(tmp_path, monkeypatch, capsy
     assert rows["extract"][0] == "blocked"
     assert "budget: $400.00, a hard cap" in lines
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        ("sources.sites=[docs.example.org/]", "'sources.sites': 'docs.example.org/' is no address of a site"),
+        ("sources.sites=https://docs.example.org/", "'sources.sites' is 'https://docs.example.org/': it must be a list"),
+        ("sources.licences=permisive", "SPDX knows no such id"),
+        ("sources.licences=[MIT, Apache]", "SPDX knows no such id"),
+        ("sources.exclude=['[']", "'sources.exclude': '[' is no regular expression"),
+        ("domain=''", "'domain' is empty; fill it in"),
+    ],
+)
+def test_what_collection_would_refuse_is_refused_before_anything_is_paid(write, assignment: str, told: str):
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load_config([write("domain: tea\n")], [assignment])

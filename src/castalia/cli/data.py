@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_facts([{"ran": list(report.ran), "seconds": round(report.seconds, 3)}])
     elif report.ran:
-        print(f"ran {', '.join(report.ran)} in {report.seconds:.1f} s; next: castalia status, castalia release")
+        following = "castalia show DATASET, castalia run" if options.until else "castalia status, castalia release"
+        print(f"ran {', '.join(report.ran)} in {report.seconds:.1f} s; next: {following}")
     else:
         print("nothing to do: every stage is fresh")
     return 0
@@ -110,6 +111,8 @@ def show(options: argparse.Namespace) -> int:
         print(json.dumps(record.to_row(), ensure_ascii=False, indent=None if options.json else 2, default=str))
     if options.id and hidden:
         raise InputError(f"record {options.id!r} belongs to GATE or VAULT; those items are never shown")
+    if not options.id and not shown and not hidden:
+        print(f"dataset {options.dataset!r} is empty", file=sys.stderr)
     if options.id and not shown:
         raise InputError(f"dataset {options.dataset!r} has no record {options.id!r}")
     if hidden:

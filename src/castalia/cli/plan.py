@@ -14,12 +14,15 @@ from castalia.engine import plan as plan_stages
 from castalia.estimate import StageEstimate, estimate
 from castalia.measure import failures_in_words
 from castalia.oracle import REFERENCE_PRICE, judge_is_writer
+from castalia.oracle.providers import provider_class
 from castalia.workspace import Workspace, in_ledger, price, role_identity
 
 
 def plan(options: argparse.Namespace) -> int:
     """Prints state and reason of every stage, and what it would ask at which price."""
     workspace = workspace_of(options)
+    for role in workspace.config.oracles.values():
+        provider_class(role.provider)  # raises ConfigError for one that does not exist
     steps = plan_stages(
         workspace.stages,
         workspace.params,

@@ -62,7 +62,7 @@ def check_literal(host: str, allowed: Sequence[Network]) -> None:
     except ValueError:
         return
     if not is_allowed(address, allowed):
-        raise ForbiddenAddress(f"{address} is not a global address; name its range under private ranges if it is meant")
+        raise ForbiddenAddress(f"{address} is not a global address; name its range in execution.allow_private if it is meant")
 
 
 class CheckedResolver(AbstractResolver):

@@ -107,8 +107,8 @@ def _require_reachable(sites: Sequence[str], found: Mapping[str, list[Discovered
             first = items[0].fetched if items else None
             why = f"{first.problem}: {first.detail}" if first else "nothing was asked"
             raise UnreachableSite(
-                f"site {site!r} gave no page ({why}). Check the address and the network; a site on a private address must be named "
-                f"under private ranges, and robots.txt must allow the crawler"
+                f"site {site!r} gave no page ({why}). Check the address and the network; the range of a private address must be "
+                f"named in execution.allow_private, and robots.txt must allow the crawler"
             )
 
 
@@ -183,6 +183,6 @@ def _explain(found: Mapping[str, list[Discovered]], refused: Sequence[LicenceDec
     places = sorted({item.url for decision in refused for item in decision.evidence})[:5]
     return (
         f"none of {asked} pages of {list(params.sites)!r} may be used under licences={params.licences!r}: {seen}. "
-        f"Evidence was read at {places or 'no place'}. Name a file that states the licence under licence_files (e.g. '/LICENSE'), "
-        f"or allow the licence by its SPDX id under licences"
+        f"{f'Evidence was read at {places}. ' if places else ''}If a file states the licence, name it in sources.licence_files (e.g. "
+        f"'/LICENSE'); if a licence was refused that you may use, allow it by its SPDX id in sources.licences"
     )
