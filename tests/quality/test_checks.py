@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from castalia.engine.context import Context
-from castalia.errors import AnswerUnusable, OracleRefused
+from castalia.errors import AnswerUnusable, ConfigError, OracleRefused
 from castalia.oracle import Reply
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
 from castalia.quality.checks import schema
@@ -19,7 +19,7 @@ from castalia.quality.checks.consistency import CONSISTENCY
 from castalia.quality.checks.execution import EXECUTION
 from castalia.quality.checks.facts import FACTS
 from castalia.quality.checks.judge import labeled_blocks
-from castalia.quality.checks.policy import LICENCE, POLICY
+from castalia.quality.checks.policy import LICENCE, POLICY, rule_numbers
 from castalia.quality.layers import LAYERS
 from castalia.quality.verify import VerifyParams
 from castalia.quality.view import View, view_record
@@ -266,6 +266,27 @@ def test_policy_needs_no_block_but_believes_none_either():
     assert judged(POLICY, [VIEW], Judge({"verdicts": [says()]}))[VIEW.label].outcome == "abstain"
 
 
+@pytest.mark.parametrize("outcome", ["flag", "fail"])
+@pytest.mark.parametrize(("reason", "founded"), [("P2: unescaped", True), ("P99: made up", False), ("it is rude", False)])
+def test_a_policy_verdict_counts_only_by_a_rule_that_the_policy_has(outcome: str, reason: str, founded: bool):
+    verdict = says(outcome, blocks=()) | {"reason": reason}
+    assert judged(POLICY, [VIEW], Judge({"verdicts": [verdict]}))[VIEW.label].outcome == (outcome if founded else "abstain")
+
+
+@pytest.mark.parametrize("policy", ["Be nice.", "P1. Be nice.\nP1. Be kind.", "P1. Be nice.\nQ2. Be kind."])
+def test_a_policy_whose_rules_no_verdict_could_name_is_refused(policy: str):
+    with pytest.raises(ConfigError, match=r"`P1\.`, `P2\.`"):
+        rule_numbers(policy)
+
+
+@pytest.mark.parametrize("check", [CONSISTENCY, POLICY, FACTS])
+def test_a_judge_that_answers_for_other_records_than_it_was_shown_lets_nothing_through(check: GroupCheck):
+    other = "rewards:somewhere/else"
+    answer = claims(("supported", SHOWN), record=other) if check is FACTS else {"verdicts": [says(record=other)]}
+    found = judged(check, [VIEW], Judge(answer), documents=(document(), OTHER))
+    assert {label: finding.outcome for label, finding in found.items()} == {VIEW.label: "abstain"}
+
+
 def test_replay_records_have_no_passage_so_no_block_is_asked_of_them():
     view = view_record(replay(), "replay")
     assert judged(CONSISTENCY, [view], Judge({"verdicts": [says(blocks=(), record=view.label)]}))[view.label].outcome == "pass"
@@ -335,6 +356,31 @@ def test_facts_pass_only_where_another_page_supports_every_claim(answer: Any, ou
     assert judged(FACTS, [VIEW], Judge(answer), documents=(document(), OTHER))[VIEW.label].outcome == outcome
 
 
+def test_each_record_of_a_group_is_held_against_the_pages_that_it_does_not_cite_itself():
+    on_brew, on_other = reward(1), reward(2, evidence=(evidence(OTHER),))
+    views = [view_record(record, "rewards") for record in (on_brew, on_other)]
+    answer = {"records": [claims(("supported", ["other.html:1"]), record=view.label)["records"][0] for view in views]}
+    judge = Judge(answer)
+    found = judged(FACTS, views, judge, documents=(document(), OTHER))
+    assert [found[view.label].outcome for view in views] == ["pass", "flag"]  # the second cites that very page
+    listed = [line.partition(": ")[2] for line in judge.shown[0].splitlines() if line.startswith("Passages from other pages: ")]
+    assert "other.html:1" in listed[0]
+    assert listed[1].split(", ") == ["brew.html:1", "brew.html:2"]
+
+
+def test_a_page_that_copies_the_cited_block_supports_nothing():
+    copy = document(page("copy.html"), ("Copy", "  Steep GREEN tea for two minutes at eighty degrees"))
+    answer = claims(("supported", ["copy.html:1"]))
+    assert judged(FACTS, [VIEW], Judge(answer), documents=(document(), copy))[VIEW.label].outcome == "flag"
+    answer = claims(("supported", ["copy.html:1", "other.html:1"]))
+    assert judged(FACTS, [VIEW], Judge(answer), documents=(document(), copy, OTHER))[VIEW.label].outcome == "pass"
+
+
+def test_a_page_is_asked_for_passages_only_where_it_shares_words_with_the_record():
+    coffee = document(page("coffee.html"), ("Coffee", "Grind beans coarsely before pouring water slowly over filter paper."))
+    assert judged(FACTS, [VIEW], Judge(error=AssertionError("asked")), documents=(document(), coffee))[VIEW.label].outcome == "flag"
+
+
 def test_without_another_source_nobody_is_asked_and_the_record_is_flagged():
     judge = Judge(error=AssertionError("asked"))
     assert judged(FACTS, [VIEW], judge)[VIEW.label].outcome == "flag"
@@ -375,6 +421,29 @@ class Runs:
 )
 def test_a_record_with_a_check_passes_it_or_fails(check: Check, answer: str, outcome: str):
     assert look(EXECUTION, reward(reference=answer, check=check), "rewards", services={"sandbox": Runs()}).outcome == outcome
+
+
+class Broken:
+    """A sandbox whose runner `rust` can't run here."""
+
+    def grade(self, execution, candidate, *, limits=None):
+        if execution.runner == "rust":
+            raise ConfigError("the harness of runner 'rust' does not load in the sandbox: no cargo")
+        return Runs().grade(execution, candidate, limits=limits)
+
+
+def test_a_broken_runner_makes_its_records_wait_with_the_reason_and_others_go_on():
+    rust = Check(kind="execution", execution=Execution(runner="rust", tests=PROGRAM.execution.tests))  # type: ignore[union-attr]
+    waiting = look(EXECUTION, reward(reference="right", check=rust), "rewards", services={"sandbox": Broken()})
+    assert waiting.outcome == "waiting"
+    assert "no cargo" in waiting.reason
+    assert look(EXECUTION, reward(reference="right", check=PROGRAM), "rewards", services={"sandbox": Broken()}).outcome == "pass"
+
+
+@pytest.mark.parametrize("tests", [(), ({"input": 1, "expected": "NaN"},)])
+def test_an_execution_that_proves_nothing_fails_even_where_its_runner_is_broken(tests: tuple[Any, ...]):
+    check = Check(kind="execution", execution=Execution(runner="rust", tests=tests))
+    assert look(EXECUTION, reward(reference="right", check=check), "rewards", services={"sandbox": Broken()}).outcome == "fail"
 
 
 def test_without_a_sandbox_what_must_run_waits():

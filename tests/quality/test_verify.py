@@ -12,7 +12,8 @@ from castalia.engine import run_pipeline
 from castalia.errors import BudgetReached, ConfigError, MissingRecording
 from castalia.oracle import Reply
 from castalia.quality import verify
-from castalia.quality.check import GroupCheck, PluginCheck
+from castalia.quality.check import Finding, GroupCheck, PluginCheck, RecordCheck
+from castalia.quality.checks import policy
 from castalia.quality.checks.judge import ask_judge
 from castalia.quality.layers import LAYERS, layers_with
 from castalia.quality.review import FLOOR, UNIFORM_SHARE, review_queue, stratum
@@ -38,8 +39,10 @@ OTHER = document(page("other.html"), ("Other", "Green tea is steeped for two min
 class Panel:
     """A judge for all layers: passes every record shown, but for the labels it is told to fail; asks are remembered."""
 
-    def __init__(self, fails: tuple[str, ...] = (), missing: tuple[str, ...] = (), error: Exception | None = None):
-        self.fails, self.missing, self.error = fails, missing, error
+    def __init__(
+        self, fails: tuple[str, ...] = (), missing: tuple[str, ...] = (), error: Exception | None = None, silent: tuple[str, ...] = ()
+    ):
+        self.fails, self.missing, self.error, self.silent = fails, missing, error, silent
         self.asked: list[tuple[str, str]] = []
         self.shown: dict[str, str] = {}
 
@@ -51,7 +54,7 @@ class Panel:
             raise self.error
         if task.prompt in self.missing:
             raise MissingRecording(f"no answer for {task.prompt!r} about {task.subject!r}")
-        labels = user.split("each of: ")[-1].rstrip(".")
+        labels = "nobody" if task.prompt in self.silent else user.split("each of: ")[-1].rstrip(".")
         if task.prompt == "facts":
             claim = {"claim": "c", "verdict": "supported", "passages": ["other.html:1"]}
             value: Any = {"records": [{"record": label, "claims": [claim]} for label in labels.split(", ")]}
@@ -160,6 +163,63 @@ def test_a_plug_in_may_bring_a_judge_with_a_prompt_of_its_own(store, tmp_path, m
     assert {v.check: (v.layer, v.outcome) for v in verdicts[sft().id]}["tone"] == (5, "pass")
 
 
+def broken_check(*arguments: Any) -> Any:
+    raise KeyError("colour")
+
+
+async def broken_judge(*arguments: Any) -> Any:
+    raise ValueError("no such record")
+
+
+async def judge_of_none(*arguments: Any) -> Any:
+    return {}
+
+
+async def judge_of_nonsense(views: Any, ctx: Any) -> Any:
+    return {view.label: "fine" for view in views}
+
+
+def always(view: Any) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("made", "outcome", "words"),
+    [
+        (RecordCheck("own", broken_check), "waiting", "KeyError: 'colour'"),
+        (RecordCheck("own", lambda view, ctx: Finding("fine", "so it is")), "waiting", "no Finding"),  # type: ignore[arg-type]
+        (GroupCheck("own", broken_judge, always, policy.RULES), "waiting", "no such record"),
+        (GroupCheck("own", judge_of_nonsense, broken_check, policy.RULES), "waiting", "KeyError"),
+        (GroupCheck("own", judge_of_nonsense, always, policy.RULES), "waiting", "no Finding"),
+        (GroupCheck("own", judge_of_none, always, policy.RULES), "abstain", "no finding"),
+    ],
+)
+def test_a_plug_in_that_breaks_lets_nothing_through_and_stops_nothing(store, monkeypatch, made: Any, outcome: str, words: str):
+    monkeypatch.setattr("castalia.quality.layers.load_plugin", lambda group, name: PluginCheck(5, made))
+    monkeypatch.setattr("castalia.quality.verify.plugin_identity", lambda group, name: "own 1.0")
+    fill(store, [sft()])
+    verdicts = check(store, Panel(), {"verify": VerifyParams(plugin_checks=("own",))})
+    own = {v.check: v for v in verdicts[sft().id]}["own"]
+    assert own.outcome == outcome
+    assert words in own.reason
+    assert {v.check for v in verdicts[sft().id]} >= {"consistency", "policy"}
+
+
+def test_a_record_no_judge_gave_a_verdict_on_is_looked_at_by_the_layers_below_and_goes_to_people(store):
+    fill(store, [sft()])
+    verdicts = check(store, Panel(silent=("consistency",)))
+    assert {v.check: v.outcome for v in verdicts[sft().id] if v.layer > 1} == {
+        "consistency": "abstain", "facts": "pass", "licence": "pass", "policy": "pass",
+    }  # fmt: skip
+    assert {item.record: item.stratum for item in store.read_dataset("review_queue", ReviewItem)}[sft().id] == "undecided"
+
+
+def test_two_records_under_one_label_are_both_undecided(store):
+    fill(store, [sft(1), sft(1, question="And white tea?")])
+    outcomes = [v.outcome for found in check(store, Panel()).values() for v in found if v.check == "consistency" and v.dataset == "sft"]
+    assert outcomes == ["abstain", "abstain"]
+
+
 def test_a_leaked_record_stays_in_the_first_layer(store):
     leak = Leak(record=sft().id, dataset="sft", item="item_1", bank="gate", method="exact", similarity=1.0)
     fill(store, [sft()], [leak])
@@ -225,6 +285,14 @@ def test_every_stratum_gets_at_least_its_floor():
     queue = review_queue([*many, *few], {}, size=20)
     assert Counter(item.category for item in queue)["skills"] >= FLOOR
     assert {item.record for item in review_queue(few[:3], {}, size=1)} == {view.record.id for view in few[:3]}
+
+
+def test_records_without_a_verdict_are_all_drawn():
+    some = views(200)
+    verdicts = {view.record.id: [passed(view.record, "sft", layer=3, outcome="abstain")] for view in some[:60]}
+    drawn = {item.record: item for item in review_queue(some, verdicts, size=10) if item.stratum == "undecided"}
+    assert set(drawn) == {view.record.id for view in some[:60]}
+    assert {item.inclusion_probability for item in drawn.values()} == {1.0}
 
 
 def test_the_same_records_give_the_same_queue_in_whatever_order_they_come():

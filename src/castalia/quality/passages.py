@@ -39,7 +39,8 @@ class Passages:
         seen: set[tuple[str, ...]] = set()
         found: list[tuple[Document, int]] = []
         for _, number in sorted((-score, number) for number, score in self._scores(view, own).items()):
-            document, block, words = self._blocks[number]
+            document, block, _ = self._blocks[number]
+            words = _wording(document, block)
             if len(seen - cited) == count:
                 break
             if words not in seen:
@@ -50,13 +51,13 @@ class Passages:
     def independent(self, view: View, block: tuple[Document, int]) -> bool:
         """Whether a block could support a record: it stands on no page that the record cites and is no copy of a block that it cites."""
         document, number = block
-        return document.url not in self._pages(view) and _words(document.blocks[number].text) not in self._cited_words(view)
+        return document.url not in self._pages(view) and _wording(document, number) not in self._cited_words(view)
 
     def _pages(self, view: View) -> set[str]:
         return {document.url for document, _ in cited_blocks(view, self._by_id)}
 
     def _cited_words(self, view: View) -> set[tuple[str, ...]]:
-        return {_words(document.blocks[number].text) for document, number in cited_blocks(view, self._by_id)}
+        return {_wording(document, number) for document, number in cited_blocks(view, self._by_id)}
 
     def _add(self, document: Document, number: int, words: tuple[str, ...]) -> None:
         for word, times in Counter(words).items():
@@ -77,6 +78,11 @@ class Passages:
                 length = len(self._blocks[number][2]) / mean_length
                 scores[number] += rarity * times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * length))
         return scores
+
+
+def _wording(document: Document, number: int) -> tuple[str, ...]:
+    """A block as compared for copies: its words alone."""
+    return tuple(word.strip(".") for word in _words(document.blocks[number].text))
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -1,0 +1,153 @@
+"""What people say counts: a rejection keeps out, an approval stands in for a missing verdict and for nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from castalia.errors import InputError, ReleaseRefused
+from castalia.people import ENOUGH_LABELS, compare, waiting_for_people
+from castalia.quality.funnel import first_stops, funnel
+from castalia.quality.labels import add_label, decisions, read_labels
+from castalia.records import Label, LabelValue, Provenance, Verdict
+from castalia.release import accept
+from castalia.workspace import make_release
+from small_world import passed, sft, trace_example, world
+
+ONE, TWO = sft(1), sft(2, question="And black tea?")
+
+
+def label(value: LabelValue, record: str = ONE.id, reviewer: str = "ana") -> Label:
+    return Label(record=record, reviewer=reviewer, label=value, at="2024-05-01T10:00:00+00:00")
+
+
+def released(verdicts: list[Verdict], *labels: Label) -> set[str]:
+    return {record.id for record in accept({"sft": [ONE, TWO]}, verdicts, labels).records["sft"]}
+
+
+BOTH_PASS = [passed(ONE, "sft"), passed(TWO, "sft")]
+
+
+def test_a_rejection_keeps_a_record_out_and_is_counted_as_layer_6():
+    assert released(BOTH_PASS, label("reject")) == {TWO.id}
+    assert accept({"sft": [ONE, TWO]}, BOTH_PASS, [label("reject")]).kept_out == {("sft", 6, "people", "reject"): 1}
+
+
+@pytest.mark.parametrize(
+    ("layer", "check", "outcome", "let_through"),
+    [
+        (2, "consistency", "abstain", True),
+        (5, "policy", "abstain", True),
+        (2, "consistency", "fail", False),
+        (4, "execution", "fail", False),
+        (5, "policy", "fail", False),
+        (5, "licence", "fail", False),
+    ],
+)
+def test_an_approval_stands_in_for_a_missing_verdict_and_overrides_nothing(layer: int, check: str, outcome: str, let_through: bool):
+    verdicts = [*BOTH_PASS, passed(ONE, "sft", layer=layer, check=check, outcome=outcome)]
+    assert released(verdicts) == {TWO.id}
+    assert (ONE.id in released(verdicts, label("approve"))) == let_through
+
+
+def test_an_approval_does_not_make_a_layer_run():
+    with pytest.raises(ReleaseRefused, match="wait"):
+        released([*BOTH_PASS, passed(ONE, "sft", layer=4, outcome="waiting")], label("approve"))
+
+
+def test_where_people_differ_the_rejection_holds_and_a_flag_decides_nothing():
+    assert decisions([label("approve"), label("reject", reviewer="ben")]) == {ONE.id: "reject"}
+    assert decisions([label("reject", reviewer="ben"), label("approve")]) == {ONE.id: "reject"}
+    assert decisions([label("flag")]) == {}
+
+
+def test_the_funnel_and_the_release_keep_out_the_same_records():
+    verdicts = [*BOTH_PASS, passed(TWO, "sft", layer=4, check="execution", outcome="waiting", reason="no cargo")]
+    labels = [label("reject")]
+    [row] = funnel({"sft": 2}, verdicts, labels)
+    assert row.standing == (2, 2, 2, 1, 1, 0)
+    assert (row.accepted, row.stopped) == (0, (("4 execution waiting", 1), ("6 people reject", 1)))
+    assert row.waiting == (("4 execution: no cargo", 1),)
+    assert set(first_stops(verdicts, labels)) == {ONE.id, TWO.id}
+
+
+# On the disk
+
+
+def test_a_later_label_replaces_the_earlier_and_undoing_takes_it_away(tmp_path: Path):
+    path = tmp_path / "labels.jsonl"
+    for value in ("approve", "reject"):
+        add_label(path, ONE.id, "ana", value)
+    add_label(path, TWO.id, "ana", "approve")
+    add_label(path, TWO.id, "ana", "undone")
+    assert [(one.record, one.label) for one in read_labels(path)] == [(ONE.id, "reject")]
+    assert read_labels(path)[0].provenance == Provenance(parents=(ONE.id,))
+
+
+def test_a_line_that_a_crash_cut_off_costs_only_its_own_label(tmp_path: Path):
+    path = tmp_path / "labels.jsonl"
+    add_label(path, ONE.id, "ana", "approve")
+    path.write_bytes(path.read_bytes() + b'{"record": "sft_1", "revie')
+    assert len(read_labels(path)) == 1
+    add_label(path, TWO.id, "ana", "reject")
+    assert [one.record for one in read_labels(path)] == [ONE.id, TWO.id]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", json.dumps({"record": "a", "reviewer": "b", "label": "maybe", "at": ""})])
+def test_a_line_that_is_no_label_is_named(tmp_path: Path, line: str):
+    (tmp_path / "labels.jsonl").write_text(f"\n{line}\n")
+    with pytest.raises(InputError, match="line 2 is no label"):
+        read_labels(tmp_path / "labels.jsonl")
+
+
+# In a workspace
+
+
+def test_labels_take_records_out_of_the_next_release_and_are_records_of_the_store(tmp_path: Path):
+    workspace = world(tmp_path)
+    add_label(workspace.labels, trace_example().id, "ana", "reject")
+    made = make_release(workspace)
+    assert made.records["sft"] == 1
+    assert [one.label for one in workspace.store.read_dataset("labels", Label)] == ["reject"]
+    locked = json.loads((made.folder / "lock.json").read_text())["datasets"]
+    assert locked["labels"] == workspace.store.manifest("labels").content
+    assert "| sft | 6 | people | reject | 1 |" in (made.folder / "README.md").read_text()
+    add_label(workspace.labels, trace_example().id, "ana", "undone")
+    assert make_release(workspace).records["sft"] == 2
+
+
+def test_decided_records_no_longer_wait(tmp_path: Path):
+    workspace = world(tmp_path)
+    before = {item.record for item in waiting_for_people(workspace)}
+    add_label(workspace.labels, sft().id, "ana", "flag")
+    assert {item.record for item in waiting_for_people(workspace)} == before
+    decided = min(before)
+    add_label(workspace.labels, decided, "ben", "approve")
+    assert {item.record for item in waiting_for_people(workspace)} == before - {decided}
+
+
+# Agreement
+
+
+def judged(number: int, outcome: str) -> Verdict:
+    by_a_model = Provenance(parents=(f"sft_{number}",), calls=("c" * 64,))
+    found = passed(sft(), "sft", layer=2, check="consistency", outcome=outcome, provenance=by_a_model)
+    return found.model_copy(update={"record": f"sft_{number}"})
+
+
+def test_agreement_with_people_is_reported_by_judge_with_kappa():
+    verdicts = [judged(number, "fail" if number < 6 else "flag" if number < 9 else "pass") for number in range(ENOUGH_LABELS)]
+    labels = [label("reject" if number in (0, 1, 2, 3, 12) else "approve", f"sft_{number}") for number in range(ENOUGH_LABELS)]
+    [found] = compare(
+        [*verdicts, passed(sft(), "sft").model_copy(update={"record": "sft_0"})], labels
+    )  # the last was given by a program, not by a judge
+    assert (found.check, found.records, found.same) == ("consistency", 20, 0.85)
+    assert found.kappa == pytest.approx((0.85 - (0.3 * 0.25 + 0.7 * 0.75)) / (1 - (0.3 * 0.25 + 0.7 * 0.75)))
+
+
+def test_too_few_labels_say_nothing_and_one_answer_has_no_kappa():
+    verdicts = [judged(number, "pass") for number in range(ENOUGH_LABELS)]
+    labels = [label("approve", f"sft_{number}") for number in range(ENOUGH_LABELS)]
+    assert compare(verdicts, labels[1:]) == []
+    [found] = compare(verdicts, labels)
+    assert (found.same, found.kappa) == (1.0, None)
