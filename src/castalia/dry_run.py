@@ -82,7 +82,7 @@ def _sums(stage: str, oracle: DryOracle) -> list[Asked]:
     for question in oracle.questions:
         by_role.setdefault((question.role, question.model), []).append(question)
     if not by_role:
-        return [Asked(stage, "", "", 0, oracle.answered, 0.0)]
+        return [Asked(stage, "", "", 0, oracle.answered, 0.0)] if oracle.answered else []
     return [Asked(stage, role, model, len(asked), oracle.answered, _worst(asked)) for (role, model), asked in sorted(by_role.items())]
 
 

@@ -255,12 +255,9 @@ def _verify(sizes: Sizes, params: Mapping[str, Any], seen: Seen) -> Asked:
     parts = len(CATEGORIES)
     capped = (_param(params, "build_preferences", "pairs", 12), _param(params, "build_rewards", "prompts", 8), sizes.failures.calls)
     others = sum(min(parts, most, taught.calls) for most in capped[:2]) + min(parts, capped[2])
-    counts: dict[str, Count] = {}
-    for prompt, typical in (("consistency", 1.0), ("policy", 1.0), ("facts", 0.8)):
-        seen_passages, seen_calls = seen.asked("build_sft", "build_sft"), seen.asked("verify", prompt)
-        per_passage = (max(0.0, seen_calls - others) + PSEUDO_CALLS * typical) / (seen_passages + PSEUDO_CALLS) if seen_calls else typical
-        counts[prompt] = Count(taught.calls * min(1.0, per_passage) + others * typical, _both(taught.error, 0.05 if seen_calls else 0.15))
-    return counts
+    asked = Count(taught.calls + others, _both(taught.error, 0.05))
+    facts = seen.ratio("verify", "facts", ("verify", "consistency"), 0.8)
+    return {"consistency": asked, "policy": asked, "facts": Count(asked.calls * min(1.0, facts.value), _both(asked.error, facts.error))}
 
 
 ASKED: Mapping[str, Callable[[Sizes, Mapping[str, Any], Seen], Asked]] = {
