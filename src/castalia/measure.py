@@ -129,7 +129,7 @@ def decision_fingerprint(number: int, before: Sequence[ItemResult], after: Seque
 
 
 def store_failures(
-    workspace: Workspace, results: Sequence[ItemResult], target: str, *, source: FailureSource = "loop", decided_by: Any = None
+    workspace: Workspace, results: Sequence[ItemResult], target: str, *, source: FailureSource, decided_by: Any = None
 ) -> list[Failure]:
     """The failures among DEV results, stored as the input dataset `failures` of the replay set.
 

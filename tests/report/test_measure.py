@@ -129,10 +129,10 @@ def test_a_folder_without_weights_is_no_model(tmp_path, evaluated):
 
 def test_wrong_answers_on_dev_become_failures_to_practise(tmp_path):
     workspace = world(tmp_path)
-    store_failures(workspace, results([item("dev")]), "round 1")
+    store_failures(workspace, results([item("dev")]), "round 1", source="loop")
     [failure] = workspace.store.read_dataset("failures", Failure)
     assert (failure.item, failure.answer, failure.target) == (item("dev"), "One.", "round 1")
-    store_failures(workspace, results([item("dev")], passed=True), "round 2")
+    store_failures(workspace, results([item("dev")], passed=True), "round 2", source="loop")
     assert len(workspace.store.read_dataset("failures", Failure)) == 0
 
 
@@ -172,7 +172,7 @@ def test_recorded_answers_come_before_a_measurement(tmp_path):
 
 def test_a_round_of_the_loop_comes_before_recorded_answers_and_measurements(tmp_path):
     workspace = recording(tmp_path)
-    store_failures(workspace, results([item("dev")]), "round 1")
+    store_failures(workspace, results([item("dev")]), "round 1", source="loop")
     mine_recorded_failures(workspace, None)  # type: ignore[arg-type]
     assert stored(workspace) == ["One."]
     assert "castalia loop" in str(why_eval_is_not_mined(workspace))
