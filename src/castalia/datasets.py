@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from castalia.engine import Event, RunReport, told
 from castalia.errors import MissingRecording
 from castalia.measure import mine_recorded_failures, suite_items
+from castalia.oracle import role_config
 from castalia.workspace import Services, Workspace, run_stages
 
 _SUITE = "design_suite"
@@ -31,6 +32,9 @@ async def make_datasets(
         async with told(services.oracle, on_event) as listener:
             report = await _run(workspace, services, rebuild, keep, until, listener)
     except MissingRecording as error:
+        roles = workspace.config.oracles
+        if all(role_config(roles, call.role).batch for call in services.oracle.missing):
+            raise  # nobody has to answer them: a batch does
         count = services.oracle.write_pending(workspace.pending)
         error.args = (
             f"{error}\nThe {count} unanswered tasks are in {str(workspace.pending)!r}: `castalia oracle --export FILE`, put the answers in, "

@@ -72,12 +72,11 @@ def facts(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, first: Callable[[], None] | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [sys.executable, "-m", "castalia", *arguments], cwd=folder, env=environment, text=True, stdout=pipe, stderr=pipe
-    )
+    command = [sys.executable, "-m", "castalia", *arguments]
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, stdout=pipe, stderr=pipe, preexec_fn=first)
 
 
 # What was asked
@@ -240,6 +239,26 @@ def test_a_batch_file_goes_out_and_its_results_come_in(here: Path, capsys):
         assert main(["oracle", "--import", "missing.jsonl"]) == 3
 
 
+def test_a_batch_is_sent_when_the_run_ends_shown_while_it_is_under_way_and_taken_in_by_the_next_run(here: Path, capsys):
+    with serving(expert) as server:
+        configure(here, server, role={"batch": True}, budget_usd=5)
+        server.batches.seconds = 3600.0
+        assert main(["run", "--until", "taxonomy"]) == 6
+        told = capsys.readouterr().err
+        assert "submitted" in told
+        assert "--export" not in told
+        assert main(["oracle"]) == 0
+        assert "under way" in capsys.readouterr().out
+        assert main(["oracle", "--json"]) == 0
+        [batch] = [fact["batch"] for fact in facts(capsys) if "batch" in fact]
+        assert (batch["calls"], batch["state"]) == (1, "open")
+        server.batches.seconds = 0.0
+        assert main(["run", "--until", "taxonomy"]) == 0
+        capsys.readouterr()
+        assert main(["oracle", "--json"]) == 0
+        assert [fact for fact in facts(capsys) if "batch" in fact] == []
+
+
 # Looking ahead
 
 
@@ -339,7 +358,7 @@ def test_a_read_only_ledger_stops_before_spending_and_can_still_be_read(here: Pa
         (here / "work" / "ledger.sqlite").chmod(0o444)
         (here / "work").chmod(0o555)
         try:
-            stopped, shown = (start(here, *command, preexec_fn=_bound_by_permissions) for command in (SUITE, ("oracle",)))
+            stopped, shown = (start(here, *command, first=_bound_by_permissions) for command in (SUITE, ("oracle",)))
             (_, told), (usage, _) = stopped.communicate(timeout=60), shown.communicate(timeout=60)
         finally:
             (here / "work").chmod(0o755)

@@ -9,6 +9,7 @@ from typing import Any
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import InputError
+from castalia.oracle import OracleClient
 from castalia.records import Label, Record, Reject, ReviewItem
 from castalia.workspace import Workspace, open_services
 
@@ -23,14 +24,21 @@ def run(options: argparse.Namespace) -> int:
 
     workspace = workspace_of(options)
 
+    asked: list[OracleClient] = []
+
     async def work() -> Any:
         async with open_services(workspace, offline=options.offline) as services:
+            asked.append(services.oracle)
             with show_progress(as_json=options.json) as listener:
                 return await make_datasets(
                     workspace, services, rebuild=options.rebuild, keep=options.keep, until=options.until, on_event=listener
                 )
 
-    report = asyncio.run(work())
+    try:
+        report = asyncio.run(work())
+    finally:
+        for oracle in asked:  # batches are sent when it closes
+            print("".join(f"{note}\n" for note in oracle.batch_notes), end="", file=sys.stderr)
     if options.json:
         print_facts([{"ran": list(report.ran), "seconds": round(report.seconds, 3)}])
     elif report.ran:

@@ -48,8 +48,11 @@ def oracle(options: argparse.Namespace) -> int:
 def _print_usage(ledger: Ledger, workspace: Workspace, options: argparse.Namespace) -> int:
     rows, money, counts = ledger.usage(), ledger.money(), ledger.counts()
     budget = workspace.config.execution.budget_usd
+    batches = ledger.submissions(living=True)
     if options.json:
-        print_facts([*({"usage": row._asdict()} for row in rows), {"money": {**money._asdict(), "budget": budget}}, {"calls": counts}])
+        print_facts({"usage": row._asdict()} for row in rows)
+        print_facts({"batch": batch._asdict()} for batch in batches)
+        print_facts([{"money": {**money._asdict(), "budget": budget}}, {"calls": counts}])
         return 0
     if not rows and not counts:
         print("no calls yet; see what they would cost with: castalia plan")
@@ -67,6 +70,15 @@ def _print_usage(ledger: Ledger, workspace: Workspace, options: argparse.Namespa
     waiting = {state: counts[state] for state in ("planned", "sent", "failed") if counts.get(state)}
     if waiting:
         print("not answered: " + ", ".join(f"{count:,} {state}" for state, count in waiting.items()))
+    if batches:
+        print("\nbatches under way; the next `castalia run` looks for their results")
+        print_table(
+            ("batch", "at", "calls", "state", "since (UTC)"),
+            (
+                (batch.remote or "not sent yet", batch.base_url, f"{batch.calls:,}", batch.state, _moment(batch.prepared_at))
+                for batch in batches
+            ),
+        )
     if money.in_doubt or counts.get("in_doubt"):
         print(f"some calls are in doubt; what to do: {_command(options, '--in-doubt')}")
     return 0
@@ -113,7 +125,7 @@ def _print_doubts(doubts: Sequence[Doubt], options: argparse.Namespace) -> int:
         ("call", "sent (UTC)", "stage", "about", "model", "at most", "request id", "what is known", "what happens"),
         (
             (
-                doubt.key[:SHORT_KEY], datetime.fromtimestamp(doubt.sent_at, UTC).strftime("%Y-%m-%d %H:%M:%S"), doubt.stage,
+                doubt.key[:SHORT_KEY], _moment(doubt.sent_at), doubt.stage,
                 _short(f"{doubt.prompt} {doubt.subject}", 48), doubt.model, usd(doubt.worst_usd), doubt.request_id or "-",
                 _short(doubt.detail or doubt.outcome, 60), _advice(doubt),
             )
@@ -271,6 +283,10 @@ def _record(ledger: Ledger, options: argparse.Namespace) -> int:
     else:
         print(f"wrote {count:,} answers to {file}; a role replays them with: provider: recorded, recordings: {file.parent}")
     return 0
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _short(text: str, width: int) -> str:
