@@ -39,6 +39,16 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
         "bill_mismatch_cents": Aim("==", 0),
         "over_budget_cents": Aim("==", 0),
     },
+    "oracle": {
+        "rate_64": Aim(">=", 0.85),
+        "rate_256": Aim(">=", 0.70),
+        "cpu_ms_per_call": Aim("<=", 1.0),
+        "paid_twice": Aim("<=", 64),
+        "unlisted_duplicates": Aim("==", 0),
+        "rate_under_429": Aim(">=", 0.6),
+        "calls_for_one_row": Aim("==", 1),
+        "million_row_peak_mb": Aim("<=", 300),
+    },
     "harmony": {
         "token_equal": Aim("==", 1.0),
         "emit_coverage": Aim("==", 1.0),

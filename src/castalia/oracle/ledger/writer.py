@@ -173,7 +173,7 @@ class Writer:
     def _together(self, kind: type[Send] | type[Receive] | type[Finish], items: Sequence[_Item], books: Books) -> list[_Result]:
         if not items:
             return []
-        steps: list[Any] = [step for step, _ in items]
+        steps: list[Any] = [step for step, _ in items]  # all of one kind
         values: Sequence[Any] = [None] * len(steps)
         if kind is Send and (full := self._disk_is_full()):
             return [(waiting, None, full) for _, waiting in items]
@@ -190,7 +190,7 @@ class Writer:
             self._connection.execute("ROLLBACK TO together")
             restore(books, saved)
             self._connection.execute("RELEASE together")
-            return [self._alone(self._operation(step), waiting, books) for step, waiting in items]
+            return [self._alone(self._operation(step), waiting, books) for step, (_, waiting) in zip(steps, items, strict=True)]
         self._connection.execute("RELEASE together")
         return [(waiting, value, None) for (_, waiting), value in zip(items, values, strict=True)]
 
