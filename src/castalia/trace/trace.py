@@ -30,7 +30,7 @@ def trace(workspace: Workspace, identity: str, *, down: bool = False) -> Iterato
     if _KEY.fullmatch(identity):
         return _of_call(workspace, identity)
     if workspace.store.find(identity) is None:
-        names = ", ".join(workspace.store.names())
+        names = ", ".join(name for name in workspace.store.names() if not name.endswith(".rejects"))
         raise InputError(
             f"no record {identity!r} in the store, and it is no key of a call; look ids up with `castalia show DATASET` (datasets: {names})"
         )
