@@ -17,7 +17,7 @@ from castalia.datasets import make_datasets
 from castalia.errors import ConfigError, StoreError
 from castalia.evaluation.results import ItemResult
 from castalia.evaluation.stopping import stop_reason
-from castalia.measure import measure, store_failures
+from castalia.measure import failure_origin, measure, store_failures
 from castalia.promotion import Outcome, train_and_decide
 from castalia.records import Failure, Frozen
 from castalia.rounds import candidate_of, decided_rounds
@@ -127,9 +127,14 @@ async def _first_datasets(workspace: Workspace, services: Services, on_event: Li
 
 
 async def _corrected_datasets(workspace: Workspace, services: Services, last: Outcome, on_event: Listener) -> None:
-    """The datasets with the last candidate's failures corrected, too."""
-    results, _ = measure(workspace, services.sandbox, "candidate", last.candidate, "dev")
-    practise(workspace, results, last.decision.round)
+    """The datasets with the last candidate's failures corrected, too.
+
+    Failures that were stored before a kill stay: measured again, a GPU may word an answer otherwise, and the round would not be the same.
+    """
+    origin = failure_origin(workspace)
+    if origin is None or origin.target != _up_to(last.decision.round):
+        results, _ = measure(workspace, services.sandbox, "candidate", last.candidate, "dev")
+        practise(workspace, results, last.decision.round)
     await make_datasets(workspace, services, rebuild=(_REPLAY,), on_event=on_event)
 
 
@@ -142,7 +147,11 @@ def practise(workspace: Workspace, results: Sequence[ItemResult], number: int) -
     mended = {result.item for result in results if result.passed}
     earlier = list(store.read_dataset("results.mined.dev", ItemResult)) if store.has("results.mined.dev") else []
     wrong = [*(result for result in results if not result.passed), *(result for result in earlier if result.item in mended)]
-    return store_failures(workspace, wrong, f"round {number} and before", source="loop")
+    return store_failures(workspace, wrong, _up_to(number), source="loop")
+
+
+def _up_to(number: int) -> str:
+    return f"round {number} and before"
 
 
 def _finished_rounds(workspace: Workspace) -> list[Outcome]:

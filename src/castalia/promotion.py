@@ -19,6 +19,7 @@ from castalia.records import Record
 from castalia.rounds import Round, candidate_of, decided_rounds, note_decision, open_round, promoted_model, round_folder
 from castalia.sandbox import Sandbox
 from castalia.store import folder_hash
+from castalia.store.lock import hold_lock
 from castalia.training.models import prepare_base
 from castalia.training.pipeline import DATASET_OF, StageCheck, best_model, train
 from castalia.training.recipe import Recipe, StageName
@@ -50,8 +51,13 @@ def train_and_decide(workspace: Workspace, sandbox: Sandbox, *, on_event: Listen
     """The round of the present recipe and records, brought to its decision. Finished parts are not done again.
 
     Records and recipe of an earlier round than the last give that round's outcome, as it was. Raises TrainingRefused when training
-    data leaks a GATE or VAULT item, or a stage of the recipe has no data.
+    data leaks a GATE or VAULT item, or a stage of the recipe has no data; StoreError naming the process that trains here already.
     """
+    with hold_lock(workspace.training, "training"):
+        return _train_and_decide(workspace, sandbox, on_event)
+
+
+def _train_and_decide(workspace: Workspace, sandbox: Sandbox, on_event: Listener) -> Outcome:
     data = training_data(workspace)
     recipe = resolved_recipe(workspace, data)
     base = prepare_base(recipe.base, workspace.training / "base")

@@ -132,9 +132,10 @@ def promoted_model(workspace: Workspace, *, before: int | None = None) -> Path |
 def latest_model(workspace: Workspace) -> Path | None:
     """The best model of the newest round that finished a stage, promoted or not."""
     for one in reversed(all_rounds(workspace)):
-        best = _json(round_folder(workspace, one.number) / "best.json")
-        if best:
-            return Path(best["folder"])
+        folder = round_folder(workspace, one.number)
+        stage = _json(folder / "best.json").get("stage")
+        if stage is not None:
+            return workspace.training / "base" if stage == "base" else folder / stage / "model"
     return None
 
 

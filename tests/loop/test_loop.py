@@ -113,6 +113,7 @@ def test_failures_are_corrected_in_the_next_round_and_a_killed_loop_goes_on_with
     assert loop.maker.calls[2:] == [(None, ("build_replay",), 2)]
     assert [one.decision is None for one in all_rounds(loop.workspace)] == [False, True]
     loop.maker.brings_new = False  # what it made before is still there
+    first.outcomes[0].candidate.rename(first.outcomes[0].candidate.with_name("away"))  # what it answered is known, it is not asked again
     steps: list[Any] = []
     end = loop.run(2, lambda event: steps.append(event) if not event.note else None)
     assert steps == []

@@ -15,11 +15,12 @@ from loop_world import examples, recipe, tiny_world, write_recipe
 
 import castalia.promotion
 from castalia.config import load_config
-from castalia.errors import TrainingRefused
+from castalia.errors import StoreError, TrainingRefused
 from castalia.evaluation.gate import Decision
 from castalia.evaluation.statistics import alpha_for_round
 from castalia.promotion import Outcome, train_and_decide
 from castalia.rounds import all_rounds, latest_model, models_trained_on, promoted_model, round_folder
+from castalia.store.lock import hold_lock
 from castalia.summary import summarize
 from castalia.training.job import run_here
 from castalia.workspace import Workspace, open_workspace
@@ -175,6 +176,12 @@ def test_killed_while_training_it_stays_in_its_round(tmp_path, tiny_source):
     with pytest.raises(KilledError):
         run(workspace, kill)
     assert run(workspace).decision.round == 1
+
+
+def test_two_trainings_of_one_workspace_do_not_meet(copy):
+    with hold_lock(copy.training, "training"), pytest.raises(StoreError, match=r"in use by process \d+"):
+        run(copy)
+    assert not run(copy).new
 
 
 def test_data_that_leak_a_gate_item_are_refused_and_take_no_round(tmp_path, tiny_source):

@@ -46,7 +46,7 @@ def export_merged(adapter: Path, out: Path, *, weights: str = "bf16", tolerance:
     before = _log_probabilities(model, tokenizer)
     merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
     difference = max(float((a - b).abs().max()) for a, b in zip(before, _log_probabilities(merged, tokenizer), strict=True))
-    if difference > tolerance:
+    if not difference <= tolerance:  # a NaN is no small difference
         raise TrainingRefused(
             f"merging {str(adapter)!r} moved log-probabilities by {difference:.3g}, more than {tolerance:g}: not exported"
         )
