@@ -44,7 +44,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         asked.append({"items": items, **settings})
         return results(items)
 
-    local = SimpleNamespace(LocalTarget=lambda folder, name: SimpleNamespace(identity=name))
+    local = SimpleNamespace(LocalTarget=lambda folder, name: SimpleNamespace(identity=name), release_memory=lambda: None)
     monkeypatch.setitem(sys.modules, "castalia.evaluation.targets.local", local)
     monkeypatch.setattr(castalia.measure, "evaluate", evaluate)
     return asked
