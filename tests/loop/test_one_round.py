@@ -127,55 +127,39 @@ def test_deciding_again_under_other_conditions_is_a_look_and_the_same_comparison
     assert (first.decision.look, len(looks(copy))) == (1, 2)
 
 
-def test_killed_between_training_and_decision_it_goes_on_with_the_decision(tmp_path, tiny_source, monkeypatch):
+def test_killed_anywhere_it_goes_on_with_its_round_trains_once_and_counts_one_look(tmp_path, tiny_source, monkeypatch):
     workspace = tiny_world(tmp_path, tiny_source, recipe=USELESS)
     measure = castalia.promotion.measure
 
-    def killed(*args: Any, **options: Any) -> Any:
+    def killed_in_a_step(event: Any) -> None:
+        if event.step:
+            raise KilledError
+
+    def killed_at_gate(*args: Any, **options: Any) -> Any:
         if args[4] == "gate":
             raise KilledError
         return measure(*args, **options)
 
-    monkeypatch.setattr(castalia.promotion, "measure", killed)
-    with pytest.raises(KilledError):
-        run(workspace)
-    stage = round_folder(workspace, 1) / "sft" / "stage.json"
-    finished = stage.stat().st_mtime_ns
-    assert all_rounds(workspace)[0].decision is None
-    monkeypatch.setattr(castalia.promotion, "measure", measure)
-    steps: list[Any] = []
-    outcome = run(workspace, lambda event: steps.append(event) if not event.note else None)
-    assert (outcome.new, outcome.decision.round, outcome.decision.look) == (True, 1, 1)
-    assert steps == []
-    assert stage.stat().st_mtime_ns == finished
-
-
-def test_killed_after_the_decision_was_stored_it_is_not_counted_twice(tmp_path, tiny_source, monkeypatch):
-    workspace = tiny_world(tmp_path, tiny_source, recipe=USELESS)
-
     def killed(*args: Any) -> Any:
         raise KilledError
 
-    with monkeypatch.context() as patch:
+    with pytest.raises(KilledError):  # while it trains
+        run(workspace, killed_in_a_step)
+    with monkeypatch.context() as patch, pytest.raises(KilledError):  # between training and decision
+        patch.setattr(castalia.promotion, "measure", killed_at_gate)
+        run(workspace)
+    finished = (round_folder(workspace, 1) / "sft" / "stage.json").stat().st_mtime_ns
+    assert [one.decision for one in all_rounds(workspace)] == [None]
+    with monkeypatch.context() as patch, pytest.raises(KilledError):  # when the decision was stored, but not in the round
         patch.setattr(castalia.promotion, "note_decision", killed)
-        with pytest.raises(KilledError):
-            run(workspace)
+        run(workspace)
     assert looks(workspace) == [(1, 1, False)]
-    assert run(workspace).decision.look == 1
-    assert looks(workspace) == [(1, 1, False)]
+    steps: list[Any] = []
+    outcome = run(workspace, lambda event: steps.append(event) if not event.note else None)
+    assert (outcome.new, outcome.decision.round, outcome.decision.look) == (True, 1, 1)
+    assert (round_folder(workspace, 1) / "sft" / "stage.json").stat().st_mtime_ns == finished
+    assert (steps, len(all_rounds(workspace)), looks(workspace)) == ([], 1, [(1, 1, False)])
     assert not run(workspace).new
-
-
-def test_killed_while_training_it_stays_in_its_round(tmp_path, tiny_source):
-    workspace = tiny_world(tmp_path, tiny_source, recipe=USELESS)
-
-    def kill(event: Any) -> None:
-        if event.step:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        run(workspace, kill)
-    assert run(workspace).decision.round == 1
 
 
 def test_two_trainings_of_one_workspace_do_not_meet(copy):
