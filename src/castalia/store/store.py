@@ -216,12 +216,13 @@ class Store:
         manifest = self.manifest(name)
         return (decode_shard(self.get_object(shard.sha256, manifest.dataset), columns) for shard in manifest.shards)
 
-    def find(self, record_id: str) -> Found | None:
+    def find(self, record_id: str, versions: Sequence[str] | None = None) -> Found | None:
         """The record with this id and its dataset, None where no named dataset has it. Takes milliseconds:
-        the id's prefix names the kind, the manifest the shard, and the shard's statistics the row group."""
+        the id's prefix names the kind, the manifest the shard, and the shard's statistics the row group. Who looks up many gives the
+        hashes of the manifests to search, so that names are not read again for each."""
         prefix = record_id.rpartition("_")[0]
-        for name in self.names():
-            manifest = self.manifest(name)
+        for manifest in map(self.manifest, self.names() if versions is None else versions):
+            name = manifest.dataset
             for shard in manifest.shards if manifest.prefix == prefix else ():
                 if shard.first <= record_id <= shard.last:
                     rows = find_row(self.get_object(shard.sha256, name), record_id).to_pylist()
