@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [--gold DIR] [--quick] [--strict] [--json]`: a readable table, then one line of JSON.
+"""`python -m benchmarks NAME [--gold DIR] [--quick] [--strict] [--json] [--peers]`: a readable table, then one line of JSON.
 
 A benchmark is a module with `run(gold, quick)` that returns `figures`, `peers` (figures of others, measured in the same run) and
 `nulls` (why a figure could not be measured).
@@ -18,12 +18,16 @@ from typing import Any
 from benchmarks.aims import AIMS, judge
 
 GOLD = Path(__file__).parents[2] / "shared" / "gold"
+PEERS_WANTED = "CASTALIA_BENCHMARK_PEERS"
+"""Environment variable that tells a benchmark to install what it compares with."""
 PACKAGES = ("castalia", "daft", "pyarrow", "openai-harmony", "torch", "transformers", "trl")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one benchmark. Exit code 1 with `--strict` when an aim is not met, a figure that could not be measured included."""
     options = _parse(arguments)
+    if options.peers:
+        os.environ[PEERS_WANTED] = "1"
     module = importlib.import_module(f"benchmarks.{options.name}")
     result = report(options.name, module.run(options.gold, options.quick), quick=options.quick)
     if not options.json:
@@ -88,6 +92,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a smoke run with smaller counts")
     parser.add_argument("--strict", action="store_true", help="exit code 1 when an aim is not met")
     parser.add_argument("--json", action="store_true", help="only the line of JSON")
+    parser.add_argument(
+        "--peers", action="store_true", help="install other frameworks to compare with, each in its own environment under the user's cache"
+    )
     options = parser.parse_args(arguments)
     if options.name not in AIMS:
         parser.error(f"there is no benchmark {options.name!r}; there are: {', '.join(AIMS)}")

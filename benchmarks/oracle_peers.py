@@ -1,6 +1,6 @@
 """Other frameworks to measure beside ours, each in its own virtual environment under the user's cache. Never our dependencies.
 
-With `CASTALIA_BENCHMARK_PEERS=1` what is missing is installed by pip; without it only what is there is measured.
+With `--peers` what is missing is installed by pip; without it only what is there is measured.
 """
 
 import os
@@ -48,7 +48,7 @@ def _cache() -> Path:
 
 def _install(package: str, folder: Path) -> str | None:
     if os.environ.get("CASTALIA_BENCHMARK_PEERS") != "1":
-        return "not installed; CASTALIA_BENCHMARK_PEERS=1 installs it into an environment of its own under the user's cache"
+        return "not installed; `--peers` installs it into an environment of its own under the user's cache"
     commands = [[sys.executable, "-m", "venv", str(folder)], [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", package]]
     for command in commands:
         try:

@@ -5,8 +5,13 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
-from collections.abc import Iterable
+import threading
+import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -27,24 +32,78 @@ FIRST_CALL = ("before-intent", "after-intent", "mid-send", "after-headers", "mid
 KILLS = [*(f"{step}:1" for step in FIRST_CALL), *(f"{step}:4" for step in FIRST_CALL), *(f"mid-commit:{commit}" for commit in range(1, 9))]
 
 
+class Nursery:
+    """The process that forks the children of these tests."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen([sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._born: deque[Future[int]] = deque()
+        self._ended: dict[int, Future[int]] = {}
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def bear(self, order: dict[str, object]) -> "Future[int]":
+        """Process id of a new child."""
+        born: Future[int] = Future()
+        self._born.append(born)
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.flush()
+        return born
+
+    def end(self, pid: int) -> "Future[int]":
+        """Exit code of a child, once it has one."""
+        return self._ended[pid]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            told = json.loads(line)
+            if "code" in told:
+                self._ended[told["pid"]].set_result(told["code"])
+            else:
+                self._ended[told["pid"]] = Future()
+                self._born.popleft().set_result(told["pid"])
+
+
+@pytest.fixture(scope="module", name="nursery")
+def _nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
 async def child(
-    folder: Path, server: Server, failpoint: str = "", first: int = 0, last: int = CALLS, kill_after: float | None = None
+    nursery: Nursery,
+    folder: Path,
+    server: Server,
+    failpoint: str = "",
+    first: int = 0,
+    last: int = CALLS,
+    kill_after: float | None = None,
 ) -> tuple[int, dict[str, bytes]]:
     """Exit code and acknowledged answers of one child process."""
-    environment = {**os.environ, "CASTALIA_FAILPOINT": failpoint}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(CHILD), str(folder), server.openai, str(first), str(last), stdout=asyncio.subprocess.PIPE, env=environment
-    )
+    output = folder / f"{uuid.uuid4().hex}.jsonl"
+    arguments = [str(folder), server.openai, str(first), str(last)]
+    seen = server.count
+    pid = await asyncio.wrap_future(nursery.bear({"arguments": arguments, "failpoint": failpoint, "output": str(output)}))
+    ended = nursery.end(pid)
     if kill_after is not None:
-        while server.count == 0:
+        while server.count == seen and not ended.done():
             await asyncio.sleep(0.005)
         await asyncio.sleep(kill_after)
-        process.kill()
-    output, _ = await process.communicate()
-    assert process.returncode is not None
+        if not ended.done():
+            os.kill(pid, signal.SIGKILL)
+    code = await asyncio.wrap_future(ended)
     # A killed process may leave half a line.
-    lines = output.decode().split("\n")[:-1]
-    return process.returncode, {key: raw.encode() for key, raw in map(json.loads, lines)}
+    lines = output.read_text(encoding="utf-8").split("\n")[:-1]
+    return code, {key: raw.encode() for key, raw in map(json.loads, lines)}
 
 
 async def restart(folder: Path, server: Server, calls: int = CALLS, *, offline: bool = False) -> dict[str, bytes]:
@@ -64,10 +123,10 @@ def varied(number: int, _: str) -> Act:
 
 
 @pytest.mark.parametrize("point", KILLS)
-def test_a_kill_loses_no_answer_and_hides_no_possible_duplicate(tmp_path: Path, point: str) -> None:
+def test_a_kill_loses_no_answer_and_hides_no_possible_duplicate(nursery: Nursery, tmp_path: Path, point: str) -> None:
     async def run() -> None:
         async with scripted_server(varied) as server:
-            code, acknowledged = await child(tmp_path, server, point)
+            code, acknowledged = await child(nursery, tmp_path, server, point)
             assert code == -signal.SIGKILL
             replies = await restart(tmp_path, server)
             assert acknowledged.items() <= replies.items()
@@ -82,7 +141,7 @@ def test_a_kill_loses_no_answer_and_hides_no_possible_duplicate(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_kills_at_random_moments_of_the_same_work_end_with_every_answer_once(tmp_path: Path, seed: int) -> None:
+def test_kills_at_random_moments_of_the_same_work_end_with_every_answer_once(nursery: Nursery, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
 
     def script(number: int, user: str) -> Act:
@@ -97,7 +156,7 @@ def test_kills_at_random_moments_of_the_same_work_end_with_every_answer_once(tmp
         async with scripted_server(script) as server:
             told: dict[str, bytes] = {}
             for _ in range(3):
-                code, acknowledged = await child(tmp_path, server, last=40, kill_after=chance.random() * 0.2)
+                code, acknowledged = await child(nursery, tmp_path, server, last=40, kill_after=chance.random() * 0.2)
                 assert code in (-signal.SIGKILL, 0)
                 told |= acknowledged
             told |= await restart(tmp_path, server, calls=40)
@@ -107,10 +166,10 @@ def test_kills_at_random_moments_of_the_same_work_end_with_every_answer_once(tmp
     asyncio.run(run())
 
 
-def test_an_answer_that_was_committed_before_the_kill_is_never_asked_again(tmp_path: Path) -> None:
+def test_an_answer_that_was_committed_before_the_kill_is_never_asked_again(nursery: Nursery, tmp_path: Path) -> None:
     async def run() -> None:
         async with scripted_server(varied) as server:
-            await child(tmp_path, server, "after-commit:1", last=1)
+            await child(nursery, tmp_path, server, "after-commit:1", last=1)
             assert server.count == 1
             assert len(await restart(tmp_path, server, calls=1)) == server.count == 1
             with open_ledger(tmp_path / "ledger.db", readonly=True) as ledger:
@@ -119,10 +178,10 @@ def test_an_answer_that_was_committed_before_the_kill_is_never_asked_again(tmp_p
     asyncio.run(run())
 
 
-def test_eight_processes_on_one_plan_make_exactly_the_unique_calls(tmp_path: Path) -> None:
+def test_eight_processes_on_one_plan_make_exactly_the_unique_calls(nursery: Nursery, tmp_path: Path) -> None:
     async def run() -> None:
         async with scripted_server(lambda number, _: Act(text=json.dumps({"x": number}), delay=0.02)) as server:
-            results = await asyncio.gather(*(child(tmp_path, server, first=5 * n, last=5 * n + 20) for n in range(8)))
+            results = await asyncio.gather(*(child(nursery, tmp_path, server, first=5 * n, last=5 * n + 20) for n in range(8)))
             assert [code for code, _ in results] == [0] * 8
             assert server.count == len({key for _, replies in results for key in replies}) == 55
             told: dict[str, bytes] = {}
@@ -136,13 +195,13 @@ def test_eight_processes_on_one_plan_make_exactly_the_unique_calls(tmp_path: Pat
     asyncio.run(run())
 
 
-def test_a_waiting_process_takes_over_when_the_other_is_killed(tmp_path: Path) -> None:
+def test_a_waiting_process_takes_over_when_the_other_is_killed(nursery: Nursery, tmp_path: Path) -> None:
     async def run() -> None:
         async with scripted_server(lambda number, _: Act(delay=1.0 if number == 0 else 0.0)) as server:
-            first = asyncio.create_task(child(tmp_path, server, last=1, kill_after=0.9))
+            first = asyncio.create_task(child(nursery, tmp_path, server, last=1, kill_after=0.9))
             while not server.flying:
                 await asyncio.sleep(0.01)
-            second = asyncio.create_task(child(tmp_path, server, last=1))
+            second = asyncio.create_task(child(nursery, tmp_path, server, last=1))
             await asyncio.sleep(0.6)
             assert server.count == 1
             await first
