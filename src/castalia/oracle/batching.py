@@ -59,6 +59,18 @@ class Waiting:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
+@dataclass
+class Counts:
+    """What became of the calls of a batch."""
+
+    answered: int = 0
+    refused: int = 0
+    open: int = 0
+    filed: int = 0
+    foreign: int = 0
+    """Results for calls that aren't of this batch."""
+
+
 class BatchDesk:
     """Batches of one client."""
 
@@ -144,7 +156,12 @@ class BatchDesk:
                     return
             if not file:
                 file = await self._ledger.run(lambda db, _: ledger_submissions.rebuild(db, submission, account.api.line))
-            remote = await self._create(account, submission, file)
+            try:
+                remote = await self._create(account, submission, file)
+            except OracleError as error:
+                if not is_repeat and not attempt:  # nothing was made, for certain
+                    await self._give_up(submission, str(error))
+                raise
             if remote is not None:
                 failpoint("batch-created")
                 await self._adopt(account, submission, remote, "submitted")
@@ -172,14 +189,12 @@ class BatchDesk:
         except Lost:
             return None
         except Unsent as error:
-            await self._give_up(submission, str(error))
             raise OracleError(f"{account.provider.base_url} can't be reached: {error}; nothing was submitted, run again later") from error
         if 200 <= reply.status < 300:
             return str(read_object(reply.raw)["id"])
         if reply.status >= 500 or reply.status == 408:
             return None
         words = self._redactor.error(f"HTTP {reply.status}: {reply.raw[:500].decode('utf-8', 'replace')}")
-        await self._give_up(submission, words)
         raise OracleRefused(f"{account.provider.name} at {account.provider.base_url} refused the batch: {words}. Nothing was submitted")
 
     async def _give_up(self, submission: Submission, detail: str) -> None:
@@ -204,40 +219,42 @@ class BatchDesk:
         if not progress.is_ended:
             self.notes.append(f"batch {submission.remote} is under way: {progress.done} of {progress.total} calls")
             return
-        answered, refused, seen, foreign = await self._file(account, submission, progress)
-        if foreign and not seen:
+        counts = await self._file(account, submission, progress)
+        if counts.foreign and not counts.filed:
             token = self._ledger.token
             await self._ledger.run(lambda db, _: ledger_submissions.disown(db, submission, token))
-            self.notes.append(f"batch {submission.remote} is not ours: none of its {foreign} results was asked for")
+            self.notes.append(f"batch {submission.remote} is not ours: none of its {counts.foreign} results was asked for")
             again = next(item for item in self._ledger.submissions(living=True) if item.id == submission.id)
             await self._send(account, again, is_repeat=True)
             return
         still_open = await self._ledger.run(lambda db, books: ledger_submissions.end(db, books, submission, progress.detail))
-        parts = [f"batch {submission.remote} ended: {answered} answered"]
-        parts += [f"{number} {what}" for number, what in ((refused, "refused"), (still_open, "open again"), (foreign, "foreign")) if number]
+        more = ((counts.refused, "refused"), (counts.open + still_open, "open again"), (counts.foreign, "foreign"))
+        parts = [f"batch {submission.remote} ended: {counts.answered} answered", *(f"{number} {what}" for number, what in more if number)]
         self.notes.append(", ".join(parts) + (f" ({progress.detail})" if progress.detail else ""))
 
-    async def _file(self, account: Account, submission: Submission, progress: Progress) -> tuple[int, int, int, int]:
-        answered = refused = seen = strange = 0
+    async def _file(self, account: Account, submission: Submission, progress: Progress) -> "Counts":
+        counts = Counts()
         results: list[Result] = []
 
         async def flush() -> None:
-            nonlocal answered, seen, strange
             batch = list(results)
             results.clear()
-            new, foreign = await self._ledger.run(lambda db, books: ledger_submissions.file_results(db, books, submission, batch))
-            answered, seen, strange = answered + new, seen + len(batch) - foreign, strange + foreign
+            answered, foreign = await self._ledger.run(lambda db, books: ledger_submissions.file_results(db, books, submission, batch))
+            counts.answered += answered
+            counts.foreign += foreign
+            counts.filed += len(batch) - foreign
             failpoint("batch-results")
 
         for path in progress.results:
             async for line in self._lines(account, path):
                 result = await self._result(account, line)
-                refused += result.is_final
+                counts.refused += result.is_final
+                counts.open += result.outcome == "rejected" and not result.is_final
                 results.append(result)
                 if len(results) >= FILED_AT_ONCE:
                     await flush()
         await flush()
-        return answered, refused, seen, strange
+        return counts
 
     async def _result(self, account: Account, line: bytes) -> Result:
         """What becomes of a call. An answer that can't be read may have been billed."""

@@ -160,6 +160,10 @@ class Ledger:
         """Whether the process behind a lease still runs."""
         return is_alive(self.path, owner)
 
+    def has(self, key: str) -> bool:
+        """Whether the ledger knows a call with exactly this key."""
+        return bool(self._look("SELECT 1 FROM calls WHERE key = ?", key))
+
     def price(self, key: str) -> tuple[TokenPrice, int]:
         """What the tokens of a call cost, and its worst case in nano-dollars."""
         *prices, worst = self._look("SELECT price_in, price_out, price_cached, price_written, worst FROM calls WHERE key = ?", key)[0]

@@ -63,6 +63,8 @@ class Imported(NamedTuple):
     answered: int
     already: int
     failed: int
+    foreign: tuple[str, ...] = ()
+    """Custom ids that this ledger never asked for."""
 
 
 def export_pending(ledger: Ledger, path: Path) -> int:
@@ -82,27 +84,31 @@ def export_pending(ledger: Ledger, path: Path) -> int:
 def import_results(ledger: Ledger, path: Path) -> Imported:
     """Files the results of a batch in the ledger. Importing twice changes nothing.
 
-    Raises InputError naming the line that can't be read, and StoreError for a result nobody asked this ledger for.
+    Partial results are welcome: calls without one keep waiting. Raises InputError naming the line that can't be read.
     """
     answered = already = 0
     failed: list[tuple[str, str]] = []
+    foreign: list[str] = []
     for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not raw.strip():
             continue
         try:
             line = strict_json(raw)
-            key, error = line["custom_id"], line.get("error")
+            key, error = str(line["custom_id"]), line.get("error")
+            if not ledger.has(key):
+                foreign.append(key)
+                continue
             response: dict[str, Any] = line.get("response") or {}
             if error or response.get("status_code") != 200:
-                failed.append((str(key), f"batch result: {error or response.get('status_code')}"))
+                failed.append((key, f"batch result: {error or response.get('status_code')}"))
                 continue
             answer = BatchFileProvider.read(raw)
         except (NotJSON, UnreadableAnswer, LookupError, TypeError, AttributeError) as problem:
             raise InputError(
                 f"batch result {path.name}:{number} can't be read: {problem}; repair or remove the line and import again"
             ) from problem
-        known = ledger.call(str(key))
+        known = ledger.call(key)
         new = ledger.import_answer(known.key, raw.strip(), reading_of(answer, known.request, *ledger.price(known.key)))
         answered, already = answered + new, already + (not new)
     ledger.fail(failed)
-    return Imported(answered, already, len(failed))
+    return Imported(answered, already, len(failed), tuple(foreign))

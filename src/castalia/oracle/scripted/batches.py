@@ -52,6 +52,8 @@ class Batches:
     """`failed`: the file is refused; `expired`: the day ends after half of the items."""
     lose_answers: int = 0
     """So many answers to the creation of a batch get lost on their way, after the batch was made."""
+    refuses: int = 0
+    """Status with which every request is refused, e.g. 401; 0 for none."""
     batches: dict[str, Batch] = field(default_factory=dict[str, Batch])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
@@ -60,6 +62,8 @@ class Batches:
         found = BATCH_PATH.search(request.path)
         if found is None:
             return None
+        if self.refuses:
+            return self.refuses, json.dumps({"error": {"message": f"scripted {self.refuses}"}}).encode(), False
         name, action = found.groups()
         is_claude = "/messages/batches" in request.path
         if "/files" in request.path:
