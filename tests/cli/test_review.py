@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from castalia.cli import main
-from castalia.quality.labels import read_labels
+from castalia.quality.labels import add_label, read_labels
 from castalia.workspace import Workspace
-from small_world import configuration
+from small_world import configuration, passed, replay, sft, trace_example, world
 
 
 def review(monkeypatch: pytest.MonkeyPatch, keys: str, *arguments: str) -> int:
@@ -83,3 +83,50 @@ def test_review_before_there_is_a_queue_says_what_fills_it(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert main(["review"]) == 3
     assert "castalia run" in capsys.readouterr().err
+
+
+def test_the_list_holds_what_nobody_decided_yet_and_says_what_it_is_about(made, capsys):
+    add_label(made.labels, sft().id, "ana", "approve")
+    add_label(made.labels, replay().id, "ana", "reject")
+    assert main(["review", "--list"]) == 0
+    shown = capsys.readouterr().out
+    assert sft().id not in shown
+    assert "Count the minutes." in shown
+    assert "3 of 5 records wait; people approved 1 and rejected 1" in shown
+
+
+def test_status_counts_only_records_that_nobody_decided(made, capsys):
+    add_label(made.labels, sft().id, "ana", "reject")
+    assert main(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[-1] == "4 records wait for a person: castalia review"
+    assert "6 people reject: 1" in shown
+
+
+def test_status_says_what_records_of_a_layer_wait_for(tmp_path, monkeypatch, capsys):
+    waiting = passed(trace_example(), "sft", layer=4, check="execution", outcome="waiting", reason="no cargo")
+    world(tmp_path, changes={"verdicts": [passed(sft(), "sft"), waiting]})
+    monkeypatch.chdir(tmp_path)
+    assert main(["status"]) == 0
+    assert "1 sft records wait for layer 4 execution: no cargo" in capsys.readouterr().out
+
+
+def test_after_the_label_the_reviewer_hears_what_checks_said_and_what_no_approval_overrides(tmp_path, monkeypatch, capsys):
+    failed = passed(sft(), "sft", layer=4, check="execution", outcome="fail", reason="test 1: gave 3")
+    world(tmp_path, changes={"sft": [sft()], "preferences": [], "rewards": [], "replay": [], "verdicts": [failed]})
+    monkeypatch.chdir(tmp_path)
+    review(monkeypatch, "a\n")
+    before, _, after = capsys.readouterr().out.partition(" > ")
+    assert "gave 3" not in before
+    assert "Steep green tea for two minutes" in before  # the block that it cites
+    assert "4 execution fail, which no approval overrides: test 1: gave 3" in after
+
+
+def test_what_a_terminal_would_obey_is_not_printed(tmp_path, monkeypatch, capsys):
+    hostile = replay(wrong="before\x1b]0;title\x07\x1b[2Jafter")
+    world(tmp_path, changes={"sft": [], "preferences": [], "rewards": [], "replay": [hostile]})
+    monkeypatch.chdir(tmp_path)
+    review(monkeypatch, "q\n")
+    shown = capsys.readouterr().out
+    assert "after" in shown
+    assert "\x1b" not in shown

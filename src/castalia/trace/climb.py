@@ -11,12 +11,13 @@ from castalia.workspace import Workspace
 def climb(workspace: Workspace, identity: str, ledger: Ledger | None, archive: Archive | None) -> Iterator[Step]:
     """The record at depth 0, then its parents and calls, each shown once where it is met first."""
     seen: set[str] = set()
+    versions = [workspace.store.manifest(name).hash for name in workspace.store.names()]
 
     def up(current: str, depth: int) -> Iterator[Step]:
         if current in seen:
             return
         seen.add(current)
-        found = workspace.store.find(current)
+        found = workspace.store.find(current, versions)
         if found is None:
             yield Step(depth, "missing", current, {"why": "no dataset of the store has it any more"})
             return

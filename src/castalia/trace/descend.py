@@ -12,20 +12,28 @@ from castalia.trace.steps import Step
 _SAID = ("verdict", "review", "label", "leak")
 
 
-def descend(links: Links, labels: Sequence[Label], source: str, depth: int, seen: set[str] | None = None) -> Iterator[Step]:
+def descend(links: Links, labels: Sequence[Label], source: str, depth: int) -> Iterator[Step]:
     """What was made from `source` (a record id or a call's key) at `depth`, what was made from that below it, each record once."""
-    seen = {source} if seen is None else seen
-    for child in links.below(source):
-        if child.identity not in seen and not _is_said(child):
-            seen.add(child.identity)
-            named = {"name": child.name} if child.name else {}
-            yield Step(depth, child.dataset, child.identity, named | said(links, labels, child.identity))
-            yield from descend(links, labels, child.identity, depth + 1, seen)
+    return _below(links, labels, links.below(source), depth, {source})
 
 
 def said(links: Links, labels: Sequence[Label], identity: str) -> dict[str, Any]:
     """What checks and people said of a record: `checks` counts passes and names the others; empty where nothing was."""
-    verdicts = [child.name for child in links.below(identity) if child.identity.startswith("verdict_")]
+    return _said(links.below(identity), labels, identity)
+
+
+def _below(links: Links, labels: Sequence[Label], children: Sequence[Child], depth: int, seen: set[str]) -> Iterator[Step]:
+    for child in children:
+        if child.identity not in seen and not _is_said(child):
+            seen.add(child.identity)
+            named = {"name": child.name} if child.name else {}
+            below = links.below(child.identity)
+            yield Step(depth, child.dataset, child.identity, named | _said(below, labels, child.identity))
+            yield from _below(links, labels, below, depth + 1, seen)
+
+
+def _said(children: Sequence[Child], labels: Sequence[Label], identity: str) -> dict[str, Any]:
+    verdicts = [child.name for child in children if child.identity.startswith("verdict_")]
     outcomes = Counter(name.rpartition(" ")[2] for name in verdicts)
     others = sorted(name for name in verdicts if not name.endswith(" pass"))
     people = sorted(f"{label.reviewer}: {label.label}" for label in labels if label.record == identity)

@@ -38,7 +38,7 @@ class Links:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._datasets = [name for (name,) in database.execute("SELECT dataset FROM manifests ORDER BY dataset")]
+        self._datasets = [name for (name,) in database.execute("SELECT dataset FROM manifests WHERE records ORDER BY dataset")]
 
     def below(self, source: str) -> list[Child]:
         """Records that name `source`, a record id or the key of a call, by dataset and id."""
@@ -93,7 +93,7 @@ def _update(database: sqlite3.Connection, store: Store) -> None:
     database.execute("PRAGMA cache_size = -131072")
     if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         database.execute(f"PRAGMA user_version = {_VERSION}")
-        database.execute("CREATE TABLE manifests (dataset TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID")
+        database.execute("CREATE TABLE manifests (dataset TEXT PRIMARY KEY, hash TEXT NOT NULL, records INTEGER NOT NULL) WITHOUT ROWID")
     elif database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
         raise sqlite3.DatabaseError(f"it was made by another version than {_VERSION}")
     wanted = {name: store.manifest(name) for name in store.names()}
@@ -126,6 +126,9 @@ def _forget(database: sqlite3.Connection, dataset: str) -> None:
 
 def _add(database: sqlite3.Connection, store: Store, manifest: Manifest) -> None:
     name = manifest.dataset
+    database.execute("INSERT INTO manifests VALUES (?, ?, ?)", (name, manifest.hash, manifest.rows))
+    if not manifest.rows:
+        return
     database.execute(f'CREATE TABLE "links:{name}" (source TEXT, child TEXT, PRIMARY KEY (source, child)) WITHOUT ROWID')
     database.execute(f'CREATE TABLE "names:{name}" (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID')
     kinds = dict(column.split(": ", 1) for column in manifest.columns)
@@ -135,7 +138,6 @@ def _add(database: sqlite3.Connection, store: Store, manifest: Manifest) -> None
         ids: list[str] = table.column("id").to_pylist()
         database.executemany(f'INSERT INTO "links:{name}" VALUES (?, ?)', sorted(set(_pairs(table))))
         database.executemany(f'INSERT INTO "names:{name}" VALUES (?, ?)', zip(ids, _titles(table, shown, bool(bank)), strict=True))
-    database.execute("INSERT INTO manifests VALUES (?, ?)", (name, manifest.hash))
 
 
 def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:

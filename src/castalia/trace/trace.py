@@ -45,7 +45,8 @@ def _of_record(workspace: Workspace, identity: str, down: bool) -> Iterator[Step
         if archive is not None:
             stack.callback(archive.close)
         links = stack.enter_context(open_links(workspace.store, _index(workspace)))
-        itself, *behind = climb(workspace, identity, ledger, archive)
+        behind = climb(workspace, identity, ledger, archive)
+        itself = next(behind)
         yield itself._replace(facts={**itself.facts, **said(links, labels, identity), **_training(workspace, identity)})
         yield from descend(links, labels, identity, 1) if down else behind
 
