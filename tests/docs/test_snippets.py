@@ -14,6 +14,7 @@ import yaml
 from castalia import errors
 from castalia.cli.parser import build_parser
 from castalia.config import load_config
+from castalia.oracle.scripted import __main__ as scripted
 from castalia.pipeline import stage_params
 from castalia.training.recipe import STAGES, load_recipe
 
@@ -102,11 +103,14 @@ def test_castalia_command_lines_parse(block, words):
 
 
 @pytest.mark.parametrize(("block", "words"), commands("python"), ids=named(commands("python")))
-def test_benchmarks_that_are_named_exist(block, words, monkeypatch):
+def test_programs_that_are_started_with_python_exist(block, words, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks.aims import AIMS
 
-    assert words[:2] == ["-m", "benchmarks"], "only benchmarks are started with python"
+    if words[:2] == ["-m", "castalia.oracle.scripted"]:
+        scripted.build_parser().parse_args(words[2:])
+        return
+    assert words[:2] == ["-m", "benchmarks"], "only benchmarks and the scripted server are started with python"
     assert words[2] in AIMS
 
 
@@ -185,6 +189,13 @@ def test_the_benchmarks_page_lists_every_aim(monkeypatch):
     page = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
     assert {name: set(re.findall(r"`(\w+)`", rows.get(name, ""))) for name in AIMS} == {name: set(aims) for name, aims in AIMS.items()}
+
+
+def test_the_tree_in_the_readme_has_every_room():
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The house")[2]
+    named = {name.strip("/") for name in re.findall(r"[\w.]+(?:/|\.py)", tree)}
+    rooms = {path.name for path in (ROOT / "src/castalia").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert rooms - named - {"__init__.py", "__main__.py"} == set()
 
 
 def test_the_files_that_pages_name_exist():

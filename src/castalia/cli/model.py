@@ -166,8 +166,8 @@ def serve(options: argparse.Namespace) -> int:
         raise InputError(f"port {options.port} of this machine can't be used: {error}; name another with --port, or none") from error
     with server:
         address = f"http://127.0.0.1:{server.server_address[1]}/"
-        print(json.dumps({"address": address}) if options.json else f"{address} (Ctrl-C ends it)", flush=True)
         try:
+            print(json.dumps({"address": address}) if options.json else f"{address} (Ctrl-C ends it)", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             raise Interrupted("stopped; the page is no longer served") from None

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from castalia.workspace import Workspace
 
 TEMPLATE = """\
-# What Castalia should teach your target. Everything left out has a default: `castalia plan --json` shows the consequences.
+# What Castalia should teach your target. Everything left out has a default; `castalia plan` shows what would run and cost.
 name: "{name}"
 domain: ""                # in words for the oracle, e.g. "the Rust borrow checker"
 target: {{model: openai/gpt-oss-20b}}
@@ -46,7 +47,10 @@ def init(options: argparse.Namespace) -> int:
         path.write_text(TEMPLATE.format(name=name), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{str(path)!r} can't be written: {error.strerror}; name a folder you may write to") from error
-    print(json.dumps({"wrote": str(path)}) if options.json else f"wrote {path}; fill in domain, model and sites, then: castalia plan")
+    where = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))}, "
+    print(
+        json.dumps({"wrote": str(path)}) if options.json else f"wrote {path}; fill in domain, model and sites, then: {where}castalia plan"
+    )
     return 0
 
 
