@@ -199,6 +199,10 @@ class Exchange:
         return error
 
     def key(self, call: Call) -> str | None:
+        """The API key, once the way to the provider is known to be open. Raises ConfigError or OracleRefused."""
+        if isinstance(call.provider, HttpProvider):
+            # A bundle of certificates that can't be used is an error now, not after the intent.
+            self.transport.session(direct=call.provider.is_loopback)
         variable = call.provider.config.key_variable()
         if variable is None:
             return None

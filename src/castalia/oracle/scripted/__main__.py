@@ -18,7 +18,8 @@ from castalia.oracle.scripted.acts import Act, RateLimit, Rule, script_of
 from castalia.oracle.scripted.server import scripted_server
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser(
         "python -m castalia.oracle.scripted", description="A model server on loopback that misbehaves on command."
     )
@@ -73,7 +74,7 @@ def main() -> int:
     """The command line."""
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(_parser().parse_args()))
+            asyncio.run(serve(build_parser().parse_args()))
     except CastaliaError as error:
         print(f"error: {error}")
         return error.exit_code
