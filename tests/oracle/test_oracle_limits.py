@@ -120,7 +120,8 @@ def test_after_a_cut_the_window_grows_by_one_call_per_round_of_answers_and_never
         started = time.monotonic()
         for _ in range(99):
             assert limiter.try_start(1)
-        limiter.overloaded(started, None)
+        for _ in range(30):
+            limiter.overloaded(started, None)
         for _ in range(100):
             limiter.end()
         for window in (80, 81, 82):
@@ -138,5 +139,23 @@ def test_after_a_cut_the_window_grows_by_one_call_per_round_of_answers_and_never
         while limiter.try_start(1):
             room += 1
         assert room == 100
+
+    asyncio.run(run())
+
+
+def test_one_refusal_in_twenty_is_noise_that_cuts_nothing() -> None:
+    async def run() -> None:
+        limiter = Limiter(64, None, None)
+        for number in range(4000):
+            assert limiter.try_start(1)
+            if number % 20 == 19:
+                limiter.overloaded(time.monotonic(), 1.0)
+            else:
+                limiter.accepted()
+            limiter.end()
+        room = 0
+        while limiter.try_start(1):
+            room += 1
+        assert room == 64
 
     asyncio.run(run())

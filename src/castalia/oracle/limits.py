@@ -3,7 +3,7 @@
 The limits per minute are those of the configuration and those that the provider's headers tell, whichever bind first.
 
 Additive increase, multiplicative decrease, as TCP does (Chiu and Jain 1989), with one cut per burst: when 40 calls in flight are refused
-together, that is one signal. The first call to a model flies alone, so that a wrong key costs one call and not a thousand.
+together, that is one signal, and when one in twenty is refused at random, that is none. The first call to a model flies alone, so that a wrong key costs one call and not a thousand.
 """
 
 import asyncio
@@ -19,6 +19,9 @@ PROBE_SECONDS = 10.0
 """How long the first call flies alone: refusals come at once, long answers don't."""
 CUT = 0.8
 BURST_SECONDS = 1.0
+NOISE = 0.15
+"""Share of refused answers up to which the window stays: single refusals delay their own call, a cut is for a server that is full.
+Otherwise slow calls, whose window grows slowly, would shrink to one at a time under a few random refusals."""
 PAUSE_STREAK = 4
 """So many refusals in a row mean that the quota is used up; fewer are noise and delay only their own call."""
 
@@ -57,6 +60,7 @@ class Limiter:
         self._paused_until = 0.0
         self._last_cut = 0.0
         self._streak = 0
+        self._share = 0.0
         self._refused: OracleError | None = None
         self.reason = ""
 
@@ -119,13 +123,15 @@ class Limiter:
         """The server did the work: credentials and model are right, and the window grows by one call per round."""
         self._proved = True
         self._streak = 0
+        self._share -= self._share / max(10.0, self._window)
         self._window = min(self._most, self._window + 1 / self._window)
 
     def overloaded(self, started: float, wait: float | None) -> None:
         """The server said it is too much, of a call that started at `started` (monotonic seconds)."""
         now = time.monotonic()
         self._streak += 1
-        if started > self._last_cut and now - self._last_cut > BURST_SECONDS:
+        self._share += (1 - self._share) / max(10.0, self._window)
+        if self._share > NOISE and started > self._last_cut and now - self._last_cut > BURST_SECONDS:
             self._window = max(1.0, min(self._window, max(self._flying, 1.0)) * CUT)
             self._last_cut = now
         if wait is not None and self._streak >= PAUSE_STREAK:
