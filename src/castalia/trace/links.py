@@ -20,7 +20,7 @@ from castalia.store import Manifest, Store
 KEY_DIGITS = 20
 """Digits of a call's key that the index keeps: as many as a record id has."""
 
-_VERSION = 1
+_VERSION = 2
 _NAMES = ("url", "subject", "key", "text")
 _SHOWN = {"verdict": ("layer", "check", "outcome"), "label": ("reviewer", "label")}
 
