@@ -23,7 +23,7 @@ def of_kind(steps: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def test_before_the_first_run_the_plan_prices_what_it_can_and_says_what_the_rest_waits_for(finished: Finished):
-    plan = {step["stage"]: step for step in finished.plan.facts}
+    plan = {step["stage"]: step for step in finished.plan.facts if "stage" in step}
     assert list(plan) == [stage.name for stage in STAGES]
     assert (plan["taxonomy"]["state"], plan["taxonomy"]["calls"], plan["taxonomy"]["usd"]) == ("missing", 1, 0.0)
     assert (plan["extract"]["state"], plan["extract"]["calls"]) == ("blocked", None)
@@ -93,7 +93,7 @@ def test_a_second_run_does_nothing_and_says_so(finished: Finished):
 
 
 def test_afterwards_the_plan_is_all_fresh_and_everything_stored_is_as_written(finished: Finished):
-    steps = finished.world.run("plan", "--json").facts
+    steps = [fact for fact in finished.world.run("plan", "--json").facts if "stage" in fact]
     assert {(step["state"], step["calls"], step["usd"]) for step in steps} == {("fresh", 0, 0.0)}
     [verified] = finished.world.run("verify", "--json").facts
     assert (verified["problems"], verified["releases"]) == ([], 1)
