@@ -1,6 +1,5 @@
 """The documentation does what it says: snippets run, configurations parse, command lines exist, links lead somewhere."""
 
-import importlib.util
 import inspect
 import re
 import shlex
