@@ -3,7 +3,8 @@
 The limits per minute are those of the configuration and those that the provider's headers tell, whichever bind first.
 
 Additive increase, multiplicative decrease, as TCP does (Chiu and Jain 1989), with one cut per burst: when 40 calls in flight are refused
-together, that is one signal, and when one in twenty is refused at random, that is none. The first call to a model flies alone, so that a wrong key costs one call and not a thousand.
+together, that is one signal, and when one in twenty is refused at random, that is none. The first call to a model flies alone, so that a
+wrong key costs one call and not a thousand.
 """
 
 import asyncio
