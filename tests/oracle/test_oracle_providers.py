@@ -143,6 +143,9 @@ def test_a_server_without_a_schema_mode_is_asked_by_prompt_and_the_mode_is_tried
             assert server.count == 7
             assert "additionalProperties" in json.dumps(server.requests[-1])
             assert oracle.ledger.verify().problems == ()
+            await oracle.__aexit__(None, None, None)
+            async with client(tmp_path, config(api, server), offline=True) as later:
+                assert (await later.ask("writer", "S", "U3", Point, task=task("3"))).value == Point(x=1)
 
     asyncio.run(run())
 

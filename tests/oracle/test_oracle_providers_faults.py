@@ -111,7 +111,10 @@ def test_a_gzip_bomb_is_cut_off_without_filling_the_memory(tmp_path: Path, monke
     monkeypatch.setattr("castalia.oracle.scripted.server.BOMB_BYTES", 32 * 2**20)
 
     async def run() -> None:
-        async with scripted_server(first(FAULTS["gzip-bomb"])) as server, client(tmp_path, config("chat", server), budget_usd=1.0) as oracle:
+        async with (
+            scripted_server(first(FAULTS["gzip-bomb"])) as server,
+            client(tmp_path, config("chat", server), budget_usd=1.0) as oracle,
+        ):
             await ask(oracle)
             [doubt] = oracle.ledger.in_doubt()
             assert "larger than 1 MiB" in doubt.detail
@@ -133,7 +136,10 @@ def test_a_slow_drip_arrives_whole(tmp_path: Path, api: str) -> None:
 @every_api
 def test_missing_usage_costs_the_worst_case_and_says_so(tmp_path: Path, api: str) -> None:
     async def run() -> None:
-        async with scripted_server(lambda *_: FAULTS["no-usage"]) as server, client(tmp_path, config(api, server), budget_usd=1.0) as oracle:
+        async with (
+            scripted_server(lambda *_: FAULTS["no-usage"]) as server,
+            client(tmp_path, config(api, server), budget_usd=1.0) as oracle,
+        ):
             call = oracle.ledger.call((await ask(oracle)).key)
             assert call.usd == oracle.worst_case("writer", "You extract.", "Extract s.", Point)
             assert "no usage" in call.note

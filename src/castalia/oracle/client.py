@@ -104,6 +104,8 @@ class OracleClient:
         ledger = Ledger(self._path)
         ledger.recover(read_committed)
         self._ledger = ledger
+        for provider in self._providers.values():
+            self._recall(provider)
         self._dispatch = Dispatch(
             ledger, budget=self._budget, concurrency=self._concurrency, offline=self._offline, redactor=self._redactor, keys=keys
         )
@@ -248,7 +250,14 @@ class OracleClient:
     def _provider(self, config: RoleConfig) -> Provider:
         if config not in self._providers:
             self._providers[config] = open_provider(config)
+            self._recall(self._providers[config])
         return self._providers[config]
+
+    def _recall(self, provider: Provider) -> None:
+        """What an earlier run found out about the provider's server, which decides how, and under which key, it is asked."""
+        if isinstance(provider, HttpProvider) and self._ledger is not None:
+            config = provider.config
+            provider.asks_by_prompt = self._ledger.lacks_schema_mode(config.provider, provider.base_url, config.model)
 
     def _part(self, role: str) -> Part:
         if role not in self._parts:

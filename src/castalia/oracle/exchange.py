@@ -176,6 +176,7 @@ class Exchange:
         refusal = provider.refusal(reply.status, reply.raw, call.ask)
         if refusal is not None and refusal.kind == "schema mode" and call.is_native:
             provider.asks_by_prompt = True
+            await self._ledger.forgo_schema_mode(call.intent.provider, call.intent.base_url, call.intent.model, words)
             return NoSchemaMode(refusal.words)
         if refusal is not None and refusal.kind == "this request":
             error = RequestRejected(

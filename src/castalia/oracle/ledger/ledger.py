@@ -164,6 +164,11 @@ class Ledger:
         """Whether the ledger knows a call with exactly this key."""
         return bool(self._look("SELECT 1 FROM calls WHERE key = ?", key))
 
+    def lacks_schema_mode(self, provider: str, base_url: str, model: str) -> bool:
+        """Whether the model's server once refused the JSON-schema mode."""
+        query = "SELECT 1 FROM schemaless WHERE provider = ? AND base_url = ? AND model = ?"
+        return bool(self._look(query, provider, base_url, model))
+
     def price(self, key: str) -> tuple[TokenPrice, int]:
         """What the tokens of a call cost, and its worst case in nano-dollars."""
         *prices, worst = self._look("SELECT price_in, price_out, price_cached, price_written, worst FROM calls WHERE key = ?", key)[0]
@@ -238,6 +243,11 @@ class Ledger:
     def token(self) -> str:
         """What marks this process's leases."""
         return self._token()
+
+    async def forgo_schema_mode(self, provider: str, base_url: str, model: str, words: str) -> None:
+        """Remembers that the model's server refused the JSON-schema mode."""
+        row = (provider, base_url, model, words, time.time())
+        await self._writing().run(lambda db, books: db.execute("INSERT OR IGNORE INTO schemaless VALUES (?, ?, ?, ?, ?)", row))
 
     def hit(self, stage: str, role: str, provider: str, model: str) -> None:
         """Counts an answer that came from the ledger."""

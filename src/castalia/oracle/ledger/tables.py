@@ -6,6 +6,7 @@ attempts  one row per request that may have reached a provider, with its reserve
 answers   the raw bytes that came back to an attempt, written once, before anything parses them
 submissions  batches at a provider, written down before the provider hears of them; submission_calls: their calls
 totals    sums over done calls by stage, role, provider, model and prompt, kept by a trigger: usage never reads every call
+schemaless  models whose server refused the JSON-schema mode, with its words: they are asked by prompt
 hits      how often a done call was answered again for nothing
 owners    processes that hold leases; each also holds a lock on a file, so that its death shows at once
 meta      version, money in nano-dollars (`written_off`: of doubts that a person settled as billed), head of the hash chain
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from castalia.errors import StorageFull, StoreError
 
-VERSION = 5
+VERSION = 6
 CHECKPOINT_PAGES = 8192
 """Of 4 KiB: copying the log into the file stops all writers for a moment, so it is done seldom."""
 CACHE_KIB = 16384
@@ -72,6 +73,9 @@ CREATE TABLE totals (
   free_in INTEGER NOT NULL, free_out INTEGER NOT NULL, squares_in REAL NOT NULL, squares_out REAL NOT NULL,
   PRIMARY KEY (stage, role, provider, model, prompt)
 ) WITHOUT ROWID;
+CREATE TABLE schemaless (
+  provider TEXT, base_url TEXT, model TEXT, words TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (provider, base_url, model)
+) WITHOUT ROWID;
 CREATE TABLE hits (
   stage TEXT, role TEXT, provider TEXT, model TEXT, n INTEGER NOT NULL,
   PRIMARY KEY (stage, role, provider, model)
@@ -104,7 +108,7 @@ CREATE TRIGGER attempts_are_kept BEFORE DELETE ON attempts
 CREATE TRIGGER nothing_after_done BEFORE INSERT ON attempts
   WHEN (SELECT state FROM calls WHERE id = NEW.call) = 'done'
   BEGIN SELECT RAISE(ABORT, 'no attempt follows a done call'); END;
-INSERT INTO meta VALUES ('version', 5), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
+INSERT INTO meta VALUES ('version', 6), ('spent', 0), ('in_flight', 0), ('in_doubt', 0), ('written_off', 0), ('seq', 0), ('chain', '');
 """
 
 
