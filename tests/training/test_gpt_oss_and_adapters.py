@@ -5,7 +5,7 @@ pytest.importorskip("trl")
 
 from castalia.training import LoraSettings  # noqa: E402
 from castalia.training.lora import adapter_config, export_merged  # noqa: E402
-from castalia.training.models import count_trainable, load_model, load_tokenizer, prepare_base, save_model  # noqa: E402
+from castalia.training.models import added_rows, count_trainable, load_model, load_tokenizer, prepare_base, save_model  # noqa: E402
 
 EXPERTS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
 
@@ -86,6 +86,28 @@ def test_packed_samples_do_not_see_each_other_through_sinks_and_sliding_windows(
         together = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], attention_mask=masks, use_cache=False).logits
         alone = torch.cat([model(input_ids=torch.tensor([one]), use_cache=False).logits[0] for one in ids])
     assert torch.allclose(together.flatten(0, 1), alone, atol=1e-5)
+
+
+def test_new_rows_of_an_untied_output_layer_are_trained_and_saved_where_they_belong(gpt_oss, tmp_path):
+    from castalia.training.added import merged_state, train_rows, trained_rows
+
+    model, rows = load_model(gpt_oss), added_rows(gpt_oss)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    ids = torch.tensor([[1, rows[0], 2, rows[3]]])
+    plain = model(input_ids=ids).logits
+    train_rows(model, rows)
+    assert torch.equal(model(input_ids=ids).logits, plain)
+    assert len(trained_rows(model)) == 2
+    model(input_ids=ids).logits[..., rows].sum().backward()
+    with torch.no_grad():
+        for parameter in trained_rows(model):
+            assert parameter.grad.abs().max() > 0
+            parameter += 1.0
+    after = merged_state(model)
+    assert after.keys() == before.keys()
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        assert torch.equal(after[name][rows], before[name][rows] + 1.0)
+        assert torch.equal(after[name][: min(rows)], before[name][: min(rows)])
 
 
 def test_the_router_s_balancing_loss_is_trl_s_own(gpt_oss, tmp_path):

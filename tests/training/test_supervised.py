@@ -8,6 +8,7 @@ pytest.importorskip("trl")
 from castalia.harmony import PartWeights, Style, foreign_vocabulary  # noqa: E402
 from castalia.records import Conversation, Message, SFTExample, ask_user  # noqa: E402
 from castalia.training import Recipe, SftSettings, sft  # noqa: E402
+from castalia.training.added import merged_state, trained_rows  # noqa: E402
 from castalia.training.data import sft_examples  # noqa: E402
 from castalia.training.models import added_rows, load_model, load_tokenizer  # noqa: E402
 from castalia.training.sft import Collator, make_trainer  # noqa: E402
@@ -141,10 +142,22 @@ def test_new_rows_learn_at_their_own_rate_and_old_rows_stay(base, tmp_path):
     for rate in (1e-4, 1e-2):
         trainer = trainer_of(base, tmp_path / str(rate), recipe(epochs=1, batch_size=6, learning_rate=1e-4, new_token_learning_rate=rate))
         trainer.train()
-        weight = trainer.model.get_input_embeddings().weight.detach()
+        weight = merged_state(trainer.model)["model.embed_tokens.weight"]
         moved[rate] = (weight[rows] - start[rows]).abs().max().item()
         assert torch.equal(weight[: min(rows)], start[: min(rows)])
     assert moved[1e-2] == pytest.approx(100 * moved[1e-4], rel=0.05)
+
+
+def test_the_gradient_of_new_rows_is_theirs_in_the_whole_embedding(base, tmp_path):
+    rows = [e.row() for e in examples_of(base)]
+    whole = trainer_of(base, tmp_path / "all", recipe(embeddings="all"))
+    whole_loss, _ = gradients(whole, rows)
+    alone = trainer_of(base, tmp_path / "added")
+    loss, _ = gradients(alone, rows)
+    (trained,) = trained_rows(alone.model)
+    assert loss == pytest.approx(whole_loss, abs=1e-6)
+    assert torch.allclose(trained.grad, whole.model.get_input_embeddings().weight.grad[added_rows(base)], atol=1e-6)
+    assert trained.grad.norm() > 1e-3
 
 
 def test_frozen_layers_stay_as_they_are(base, tmp_path):

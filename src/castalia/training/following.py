@@ -32,11 +32,10 @@ class ScheduleSampler(torch.utils.data.Sampler[int]):
 
 
 class Scheduled:
-    """Mixin for a TRL trainer; set `schedule`, `settings` and `added` before training."""
+    """Mixin for a TRL trainer; set `schedule` and `settings` before training."""
 
     schedule: Schedule
     settings: StageSettings
-    added: Sequence[int] = ()
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         return ScheduleSampler(self.schedule, self.schedule.steps)
@@ -44,7 +43,7 @@ class Scheduled:
     def create_optimizer(self, model: Any = None) -> Any:
         trainer: Any = self
         if trainer.optimizer is None:
-            trainer.optimizer = build_optimizer(trainer.model if model is None else model, self.settings, self.added)
+            trainer.optimizer = build_optimizer(trainer.model if model is None else model, self.settings)
         return trainer.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:

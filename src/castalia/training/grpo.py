@@ -120,7 +120,7 @@ def make_trainer(
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.lora, added) if recipe.lora and not hasattr(model, "peft_config") else None,
     )
-    trainer.schedule, trainer.settings, trainer.added = schedule, settings, added
+    trainer.schedule, trainer.settings = schedule, settings
     trainer.prompt_ids = {key: prompt.ids for key, prompt in by_id.items()}
     return trainer
 

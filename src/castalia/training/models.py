@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from castalia.errors import InputError, TrainingRefused
 from castalia.harmony import HARMONY_TOKENS
+from castalia.training.added import merged_state, trained_rows
 
 SMOLLM2 = "smollm2-135m-instruct"
 _ADDED = "castalia-base.json"
@@ -90,7 +91,7 @@ def load_model(folder: Path, *, weights: str = "fp32", attention: str = "eager")
 
 def save_model(model: Any, tokenizer: Any, start: Path, folder: Path) -> None:
     """Writes a trained model beside its tokenizer. What was added to the base is copied on from `start`."""
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, state_dict=merged_state(model) if trained_rows(model) else None)
     tokenizer.save_pretrained(folder)
     if (start / _ADDED).exists():
         shutil.copyfile(start / _ADDED, folder / _ADDED)
@@ -112,7 +113,8 @@ def count_trainable(model: Any) -> dict[str, tuple[int, int]]:
         part = _part(name)
         trainable, total = table.get(part, (0, 0))
         size = parameter.numel()
-        table[part] = (trainable + size * parameter.requires_grad, total + size)
+        again = name.endswith(".rows")  # trained rows stand in their embedding, too
+        table[part] = (trainable + size * parameter.requires_grad, total + size * (not again))
     return table
 
 

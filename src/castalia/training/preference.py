@@ -94,7 +94,7 @@ def make_trainer(
         processing_class=tokenizer,
         peft_config=adapter_config(recipe.lora, added) if recipe.lora and not hasattr(model, "peft_config") else None,
     )
-    trainer.schedule, trainer.settings, trainer.added = schedule, settings, added
+    trainer.schedule, trainer.settings = schedule, settings
     return trainer
 
 
