@@ -29,6 +29,9 @@ def peers(nulls: dict[str, str]) -> list[Peer]:
     for package, script in PACKAGES.items():
         file = Path(__file__).with_name("peers") / f"{script}.py"
         python = _cache() / script / "bin" / "python"
+        if not file.is_file():
+            nulls[package] = f"there is no benchmarks/peers/{script}.py that calls it"
+            continue
         reason = None if python.is_file() else _install(package, python.parents[1])
         if reason is None:
             version = subprocess.run(

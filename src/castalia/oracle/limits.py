@@ -24,7 +24,7 @@ NOISE = 0.15
 """Share of refused answers up to which the window stays: single refusals delay their own call, a cut is for a server that is full.
 Otherwise slow calls, whose window grows slowly, would shrink to one at a time under a few random refusals."""
 PAUSE_STREAK = 4
-"""So many refusals in a row mean that the quota is used up; fewer are noise and delay only their own call."""
+"""So many refusals in a row, when they are more than noise, mean that the quota is used up: then all calls of the model wait."""
 
 
 @dataclass
@@ -135,7 +135,7 @@ class Limiter:
         if self._share > NOISE and started > self._last_cut and now - self._last_cut > BURST_SECONDS:
             self._window = max(1.0, min(self._window, max(self._flying, 1.0)) * CUT)
             self._last_cut = now
-        if wait is not None and self._streak >= PAUSE_STREAK:
+        if wait is not None and self._streak >= PAUSE_STREAK and self._share > NOISE:
             self._paused_until = max(self._paused_until, now + wait)
 
     def refuse(self, error: OracleError) -> None:
