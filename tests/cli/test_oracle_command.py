@@ -234,7 +234,7 @@ def test_a_batch_file_goes_out_and_its_results_come_in(here: Path, capsys):
         result = {"custom_id": line["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
         Path("in.jsonl").write_text(json.dumps(result) + "\n")
         assert main(["oracle", "--import", "in.jsonl", "--json"]) == 0
-        assert facts(capsys)[-1] == {"answered": 1, "already": 0, "failed": 0}
+        assert facts(capsys)[-1] == {"answered": 1, "already": 0, "failed": 0, "foreign": []}
         assert main(["run", "--until", "taxonomy"]) == 0
         assert main(["oracle", "--import", "missing.jsonl"]) == 3
 

@@ -244,9 +244,15 @@ def _import_answers(workspace: Workspace, options: argparse.Namespace) -> int:
         if options.json:
             print_facts([done._asdict()])
         else:
-            print(f"{done.answered:,} answers filed, {done.already:,} were there already, {done.failed:,} failed; go on with: castalia run")
+            foreign = f", {len(done.foreign):,} belong to calls that this ledger never made" if done.foreign else ""
+            print(
+                f"{done.answered:,} answers filed, {done.already:,} were there already, {done.failed:,} failed{foreign}; "
+                f"go on with: castalia run"
+            )
             if done.foreign:
-                print(f"{len(done.foreign):,} results are for calls this ledger never asked for, e.g. {done.foreign[0]!r}; they were left out")
+                print(
+                    f"{len(done.foreign):,} results are for calls this ledger never asked for, e.g. {done.foreign[0]!r}; they were left out"
+                )
         return 0
     folders = sorted({role.recordings for role in workspace.config.oracles.values() if role.provider == "recorded" and role.recordings})
     if len(folders) != 1:
