@@ -38,7 +38,7 @@ def measure(folder: Path, server: ModelServer, rows: int) -> dict[str, Any]:
     server.script(delay=0.001)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.oracle_large", server.base_url, str(folder)],
-        capture_output=True, text=True, timeout=LIMIT_SECONDS, cwd=Path(__file__).parents[1], check=True,
+        stdout=subprocess.PIPE, text=True, timeout=LIMIT_SECONDS, cwd=Path(__file__).parents[1], check=True,
     )  # fmt: skip
     return {
         "large_rows": rows,
