@@ -17,9 +17,9 @@ from castalia.config import load_config
 from castalia.evaluation.suites import bank
 from castalia.evaluation.targets.local import LocalTarget, own_stops
 from castalia.harmony import parse_completion, render_prompt
-from castalia.measure import suite_items, target_style
 from castalia.records import SFTExample
 from castalia.records.selection import spread
+from castalia.rounds.measure import suite_items, target_style
 from castalia.training.models import prepare_base
 from castalia.workspace import Workspace, open_workspace
 

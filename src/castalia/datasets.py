@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 
 from castalia.engine import Event, RunReport, told
 from castalia.errors import MissingRecording
-from castalia.measure import mine_recorded_failures, suite_items
 from castalia.oracle import role_config
+from castalia.rounds.measure import mine_recorded_failures, suite_items
 from castalia.workspace import Services, Workspace, run_stages
 
 _SUITE = "design_suite"

@@ -1,6 +1,6 @@
 """The closed loop: failures of round N become input of round N+1, until it no longer pays.
 
-A round makes data, trains on everything accepted, and lets the gate decide (castalia.promotion). The corrections of earlier rounds stay
+A round makes data, trains on everything accepted, and lets the gate decide (castalia.rounds.promotion). The corrections of earlier rounds stay
 in the data, so that a later candidate does not forget what an earlier one practised. Rounds made by `castalia train` count like those made
 here. What a round cost is read from the ledger, which knows it whatever was killed in between.
 
@@ -17,13 +17,13 @@ from castalia.datasets import make_datasets
 from castalia.errors import ConfigError, StoreError
 from castalia.evaluation.results import ItemResult
 from castalia.evaluation.stopping import stop_reason
-from castalia.measure import failure_origin, measure, store_failures
-from castalia.promotion import Outcome, train_and_decide
 from castalia.records import Failure, Frozen
-from castalia.rounds import candidate_of, decided_rounds
+from castalia.rounds.inputs import recipe_of
+from castalia.rounds.measure import failure_origin, measure, store_failures
+from castalia.rounds.promotion import Outcome, train_and_decide
+from castalia.rounds.record import candidate_of, decided_rounds
 from castalia.training.models import prepare_base
 from castalia.training.stage import write_atomically
-from castalia.training_input import recipe_of
 from castalia.workspace import Services, Workspace, make_release
 
 Listener = Callable[[Any], None]

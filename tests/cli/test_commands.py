@@ -47,7 +47,7 @@ def test_help_is_instant_because_it_imports_nothing_heavy():
 
 
 def test_the_data_half_imports_no_torch():
-    program = "import sys, castalia.demo, castalia.workspace, castalia.cli.data\nprint('torch' in sys.modules)"
+    program = "import sys, castalia.demo.run, castalia.workspace, castalia.cli.data\nprint('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-import castalia.demo
+import castalia.demo.run
 from castalia.cli import main
 from castalia.cli.start import examples_folder
-from castalia.demo import open_demo, run_data_half
+from castalia.demo.run import open_demo, run_data_half
 from castalia.errors import SandboxUnavailable
 
 MAKO = examples_folder() / "mako"
@@ -30,7 +30,7 @@ def test_foreign_code_is_run_only_under_the_isolation_that_was_asked_for(tmp_pat
         asked.append(tier)
         raise SandboxUnavailable("none")
 
-    monkeypatch.setattr(castalia.demo, "open_sandbox", open_sandbox)
+    monkeypatch.setattr(castalia.demo.run, "open_sandbox", open_sandbox)
     workspace = open_demo(MAKO, tmp_path, ["sandbox.tier=A"])
     with pytest.raises(SandboxUnavailable):
         run_data_half(workspace, tmp_path, [], [], print, print)

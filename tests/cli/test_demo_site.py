@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import castalia.demo_site as demo_site
+import castalia.demo.site as demo_site
 from castalia.errors import InputError
 from castalia.sandbox import Sandbox, open_sandbox
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from castalia.evaluation.gate import Decision
 from castalia.records import Record, SFTExample, SuiteItem
-from castalia.rounds import note_decision, open_round, round_folder
+from castalia.rounds.record import note_decision, open_round, round_folder
 from castalia.training.recipe import Recipe, SftSettings
 from castalia.workspace import Workspace
 from small_world import item, replay, sft, world

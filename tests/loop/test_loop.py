@@ -16,13 +16,13 @@ pytest.importorskip("trl")
 from loop_world import examples, fake_round, recipe, tiny_world, write_recipe
 
 import castalia.loop
-import castalia.promotion
+import castalia.rounds.promotion
 from castalia.config import load_config
 from castalia.errors import ConfigError, StoreError
 from castalia.evaluation.results import ItemResult
 from castalia.loop import LoopEnd, LoopState, RoundCost, loop_state, practise, run_loop
 from castalia.records import Failure, SFTExample, SuiteItem, Verdict
-from castalia.rounds import all_rounds
+from castalia.rounds.record import all_rounds
 from castalia.training.job import run_here
 from castalia.workspace import Workspace, open_workspace
 from small_world import configuration, item, passed, put, world
@@ -91,7 +91,7 @@ def loop_of(tmp_path: Path, tiny_source: Path, monkeypatch: pytest.MonkeyPatch) 
         loop = Loop(tiny_world(tmp_path, tiny_source, recipe=the_recipe))
         monkeypatch.setattr(castalia.loop, "make_datasets", loop.maker)
         monkeypatch.setattr(castalia.loop, "make_release", lambda workspace: None)
-        monkeypatch.setattr(castalia.promotion, "train", functools.partial(castalia.promotion.train, run_stage=run_here))
+        monkeypatch.setattr(castalia.rounds.promotion, "train", functools.partial(castalia.rounds.promotion.train, run_stage=run_here))
         return loop
 
     return made
@@ -107,7 +107,7 @@ def test_failures_are_corrected_in_the_next_round_and_a_killed_loop_goes_on_with
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(castalia.promotion, "judge", killed)
+        patch.setattr(castalia.rounds.promotion, "judge", killed)
         with pytest.raises(KilledError):
             loop.run(2)
     assert loop.maker.calls[2:] == [(None, ("build_replay",), 2)]

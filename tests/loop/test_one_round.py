@@ -13,13 +13,13 @@ pytest.importorskip("trl")
 
 from loop_world import examples, recipe, tiny_world, write_recipe
 
-import castalia.promotion
+import castalia.rounds.promotion
 from castalia.config import load_config
 from castalia.errors import StoreError, TrainingRefused
 from castalia.evaluation.gate import Decision
 from castalia.evaluation.statistics import alpha_for_round
-from castalia.promotion import Outcome, train_and_decide
-from castalia.rounds import all_rounds, latest_model, models_trained_on, promoted_model, round_folder
+from castalia.rounds.promotion import Outcome, train_and_decide
+from castalia.rounds.record import all_rounds, latest_model, models_trained_on, promoted_model, round_folder
 from castalia.store.lock import hold_lock
 from castalia.summary import summarize
 from castalia.training.job import run_here
@@ -37,7 +37,7 @@ class KilledError(RuntimeError):
 def here() -> Any:
     """Stages run in this process: a child would import torch once more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(castalia.promotion, "train", functools.partial(castalia.promotion.train, run_stage=run_here))
+        patch.setattr(castalia.rounds.promotion, "train", functools.partial(castalia.rounds.promotion.train, run_stage=run_here))
         yield
 
 
@@ -129,7 +129,7 @@ def test_deciding_again_under_other_conditions_is_a_look_and_the_same_comparison
 
 def test_killed_anywhere_it_goes_on_with_its_round_trains_once_and_counts_one_look(tmp_path, tiny_source, monkeypatch):
     workspace = tiny_world(tmp_path, tiny_source, recipe=USELESS)
-    measure = castalia.promotion.measure
+    measure = castalia.rounds.promotion.measure
 
     def killed_in_a_step(event: Any) -> None:
         if event.step:
@@ -146,12 +146,12 @@ def test_killed_anywhere_it_goes_on_with_its_round_trains_once_and_counts_one_lo
     with pytest.raises(KilledError):  # while it trains
         run(workspace, killed_in_a_step)
     with monkeypatch.context() as patch, pytest.raises(KilledError):  # between training and decision
-        patch.setattr(castalia.promotion, "measure", killed_at_gate)
+        patch.setattr(castalia.rounds.promotion, "measure", killed_at_gate)
         run(workspace)
     finished = (round_folder(workspace, 1) / "sft" / "stage.json").stat().st_mtime_ns
     assert [one.decision for one in all_rounds(workspace)] == [None]
     with monkeypatch.context() as patch, pytest.raises(KilledError):  # when the decision was stored, but not in the round
-        patch.setattr(castalia.promotion, "note_decision", killed)
+        patch.setattr(castalia.rounds.promotion, "note_decision", killed)
         run(workspace)
     assert looks(workspace) == [(1, 1, False)]
     steps: list[Any] = []

@@ -9,7 +9,7 @@ import pytest
 from castalia.config import load_config
 from castalia.errors import StoreError
 from castalia.evaluation.gate import Decision
-from castalia.rounds import (
+from castalia.rounds.record import (
     Round,
     all_rounds,
     decided_rounds,

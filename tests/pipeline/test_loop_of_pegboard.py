@@ -13,11 +13,11 @@ pytest.importorskip("trl")
 
 from pegboard_world import Site, World, make_world
 
-import castalia.promotion
+import castalia.rounds.promotion
 from castalia.config import load_config
 from castalia.errors import MissingRecording
 from castalia.loop import LoopEnd, run_loop
-from castalia.rounds import all_rounds
+from castalia.rounds.record import all_rounds
 from castalia.training.job import run_here
 from castalia.workspace import Workspace, open_services, open_workspace
 
@@ -43,7 +43,7 @@ def loop(world: World, rounds: int) -> tuple[Workspace, LoopEnd]:
 
 
 def test_a_later_round_without_recorded_corrections_leaves_its_tasks_and_goes_on_once_they_are_answered(world: World, monkeypatch):
-    monkeypatch.setattr(castalia.promotion, "train", functools.partial(castalia.promotion.train, run_stage=run_here))
+    monkeypatch.setattr(castalia.rounds.promotion, "train", functools.partial(castalia.rounds.promotion.train, run_stage=run_here))
     workspace, end = loop(world, 1)
     assert [outcome.decision.promote for outcome in end.outcomes] == [False]
     with pytest.raises(MissingRecording, match="castalia oracle --export"):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from castalia.errors import InputError, ReleaseRefused
-from castalia.people import ENOUGH_LABELS, compare, waiting_for_people
 from castalia.quality.funnel import first_stops, funnel
 from castalia.quality.labels import add_label, decisions, read_labels
 from castalia.records import Label, LabelValue, Provenance, Verdict
 from castalia.release import accept
+from castalia.summary.people import ENOUGH_LABELS, compare, waiting_for_people
 from castalia.workspace import make_release
 from small_world import passed, sft, trace_example, world
 

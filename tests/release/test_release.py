@@ -15,11 +15,11 @@ from castalia.config import load_config
 from castalia.engine import stage_state
 from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary, parse_completion, render_prompt, render_samples
-from castalia.measure import store_failures
 from castalia.records import Leak, Provenance, Query, ReplayItem, TaxonomyNode
 from castalia.release import all_releases, publish, released_versions, verify_release
 from castalia.release.columns import COLUMNS
 from castalia.release.export import export_release
+from castalia.rounds.measure import store_failures
 from castalia.workspace import Workspace, make_release, open_workspace, role_identity, save_resolved
 from small_world import SITE, configuration, document, item, page, pair, passed, put, reward, settle, sft, trace_example, world
 

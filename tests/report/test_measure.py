@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-import castalia.measure
+import castalia.rounds.measure
 from castalia.config import load_config
 from castalia.errors import CastaliaError, InputError
 from castalia.evaluation.results import ItemResult
-from castalia.measure import (
+from castalia.records import Failure, SuiteItem
+from castalia.rounds.measure import (
     failures_in_words,
     measure,
     mine_recorded_failures,
@@ -20,7 +21,6 @@ from castalia.measure import (
     suite_items,
     why_eval_is_not_mined,
 )
-from castalia.records import Failure, SuiteItem
 from castalia.workspace import Workspace, open_workspace
 from small_world import ask_user, configuration, item, put, world
 
@@ -46,7 +46,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     local = SimpleNamespace(LocalTarget=lambda folder, name: SimpleNamespace(identity=name), release_memory=lambda: None)
     monkeypatch.setitem(sys.modules, "castalia.evaluation.targets.local", local)
-    monkeypatch.setattr(castalia.measure, "evaluate", evaluate)
+    monkeypatch.setattr(castalia.rounds.measure, "evaluate", evaluate)
     return asked
 
 
@@ -157,7 +157,7 @@ def test_recorded_answers_are_mined_once_and_again_when_the_file_changed(tmp_pat
     workspace = recording(tmp_path, ANSWER.replace("Four", "Five"))
     mine_recorded_failures(workspace, None)  # type: ignore[arg-type]
     assert stored(workspace) == ["Five minutes."]
-    monkeypatch.setattr(castalia.measure, "RecordedTarget", None)
+    monkeypatch.setattr(castalia.rounds.measure, "RecordedTarget", None)
     mine_recorded_failures(workspace, None)  # type: ignore[arg-type]
 
 

@@ -11,8 +11,8 @@ from castalia.config import load_config
 from castalia.errors import StoreError
 from castalia.evaluation.gate import Decision, GuardVerdict
 from castalia.evaluation.results import ItemResult
-from castalia.measure import decision_fingerprint
 from castalia.records import CATEGORIES, Page, SuiteItem, TaxonomyNode
+from castalia.rounds.measure import decision_fingerprint
 from castalia.summary import Curve, Example, ScoreRow, Summary, summarize
 from castalia.summary.comparison import CHANGES, choose_examples
 from castalia.ui.charts import curve_chart, score_chart, yield_chart

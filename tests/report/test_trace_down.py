@@ -13,7 +13,7 @@ from castalia.oracle import Prices, RoleConfig, Task, open_oracle
 from castalia.oracle.scripted import Act, scripted_server
 from castalia.quality.labels import add_label
 from castalia.records import Atom, Evidence, KnowledgeBody, Provenance
-from castalia.rounds import open_round
+from castalia.rounds.record import open_round
 from castalia.trace import Step, trace
 from castalia.trace.links import open_links
 from castalia.training.recipe import Recipe, SftSettings

@@ -51,10 +51,10 @@ def run(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Prints the quality funnel first, then datasets, money and what waits."""
-    from castalia.measure import failures_in_words
-    from castalia.people import agreement, waiting_for_people
+    from castalia.rounds.measure import failures_in_words
     from castalia.summary.data import funnel as quality_funnel
     from castalia.summary.data import usage as oracle_usage
+    from castalia.summary.people import agreement, waiting_for_people
 
     workspace = workspace_of(options)
     store = workspace.store

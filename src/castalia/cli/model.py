@@ -29,7 +29,7 @@ def train(options: argparse.Namespace) -> int:
     require_training()
     if options.export is not None:
         return _export(workspace, options)
-    from castalia.promotion import train_and_decide
+    from castalia.rounds.promotion import train_and_decide
     from castalia.sandbox import open_sandbox
 
     sandbox_config = workspace.config.sandbox
@@ -44,8 +44,8 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _print_plan(workspace: Workspace, options: argparse.Namespace) -> int:
+    from castalia.rounds.inputs import recipe_of, training_counts
     from castalia.training.plan import find_hardware, plan_training
-    from castalia.training_input import recipe_of, training_counts
 
     plan = plan_training(recipe_of(workspace), training_counts(workspace), find_hardware(options.gpus))
     print_facts([plan.model_dump(mode="json")]) if options.json else print(plan)
@@ -53,7 +53,7 @@ def _print_plan(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _export(workspace: Workspace, options: argparse.Namespace) -> int:
-    from castalia.rounds import latest_model, promoted_model
+    from castalia.rounds.record import latest_model, promoted_model
 
     folder = options.model or promoted_model(workspace)
     if folder is None:
@@ -73,7 +73,7 @@ def _export(workspace: Workspace, options: argparse.Namespace) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """Measures one model on one bank; DEV failures become the input of the next replay set, where nothing comes before them."""
     from castalia.evaluation.results import summarize
-    from castalia.measure import store_failures, why_eval_is_not_mined
+    from castalia.rounds.measure import store_failures, why_eval_is_not_mined
 
     workspace = workspace_of(options)
     which: Bank = options.bank
@@ -97,11 +97,11 @@ def _measured_here(workspace: Workspace, options: argparse.Namespace) -> tuple[s
     if options.served_model or options.api_key_env:
         raise ConfigError("--model and --api-key-env say what a server serves; name it with --server URL, or give a model folder alone")
     require_training()
-    from castalia.measure import measure
-    from castalia.rounds import latest_model
+    from castalia.rounds.inputs import recipe_of
+    from castalia.rounds.measure import measure
+    from castalia.rounds.record import latest_model
     from castalia.sandbox import open_sandbox
     from castalia.training.models import prepare_base
-    from castalia.training_input import recipe_of
 
     folder: Path | None = options.model or latest_model(workspace)
     folder = folder or prepare_base(recipe_of(workspace).base, workspace.training / "base")
@@ -118,8 +118,8 @@ def _measured_on_server(workspace: Workspace, options: argparse.Namespace) -> tu
     key = os.environ.get(options.api_key_env, "") if options.api_key_env else ""
     if options.api_key_env and not key:
         raise ConfigError(f"environment variable {options.api_key_env!r} is empty or not set; put the server's key in it")
+    from castalia.rounds.served import measure_served
     from castalia.sandbox import open_sandbox
-    from castalia.served import measure_served
 
     config = workspace.config.sandbox
     with open_sandbox(config.runners, tier=config.tier) as sandbox:

@@ -12,9 +12,9 @@ from castalia.cli.oracle import usd
 from castalia.engine import PlannedStage
 from castalia.engine import plan as plan_stages
 from castalia.estimate import StageEstimate, estimate
-from castalia.measure import failures_in_words
 from castalia.oracle import REFERENCE_PRICE, judge_is_writer
 from castalia.oracle.providers import provider_class
+from castalia.rounds.measure import failures_in_words
 from castalia.workspace import Workspace, in_ledger, price, role_identity
 
 

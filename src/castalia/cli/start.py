@@ -57,7 +57,7 @@ def init(options: argparse.Namespace) -> int:
 def demo(options: argparse.Namespace) -> int:
     """The main job on embedded defaults."""
     from castalia.cli.progress import show_progress
-    from castalia.demo import run_demo
+    from castalia.demo.run import run_demo
     from castalia.summary import summarize
     from castalia.ui.report import write_report
 
@@ -80,7 +80,7 @@ def demo(options: argparse.Namespace) -> int:
 
 def demo_workspace(options: argparse.Namespace) -> "Workspace":
     """The workspace that the options of `castalia demo` name."""
-    from castalia.demo import open_demo
+    from castalia.demo.run import open_demo
 
     return open_demo(examples_folder() / "mako", options.folder, options.set)
 

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from castalia.people import Agreement, agreement, waiting_for_people
 from castalia.release import released_versions
 from castalia.summary.comparison import Comparison, Round, compare, rounds, stopped
 from castalia.summary.data import CoverageRow, FunnelRow, LicenceRow, StageRow, Usage, coverage, funnel, licences, stage_rows, usage, yields
+from castalia.summary.people import Agreement, agreement, waiting_for_people
 from castalia.summary.training import Curve, TrainingRow, curves, latest_round, training_rows
 from castalia.workspace import Workspace
 

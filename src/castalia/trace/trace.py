@@ -8,7 +8,7 @@ from pathlib import Path
 from castalia.errors import InputError
 from castalia.oracle import open_ledger
 from castalia.quality.labels import read_labels
-from castalia.rounds import models_trained_on
+from castalia.rounds.record import models_trained_on
 from castalia.trace.calls import call_chain
 from castalia.trace.climb import climb
 from castalia.trace.descend import descend, said

@@ -12,7 +12,7 @@ from typing import Any
 
 from castalia.config import load_config
 from castalia.datasets import make_datasets
-from castalia.demo_site import HOST, prepare_site, serve_site
+from castalia.demo.site import HOST, prepare_site, serve_site
 from castalia.errors import InputError
 from castalia.sandbox import open_sandbox
 from castalia.training.installed import require_training
@@ -83,7 +83,7 @@ def run_demo(
         require_training()
     new = run_data_half(workspace, folder, rebuild, keep, listener, say, offline=offline)
     if not data_only:
-        from castalia.promotion import train_and_decide
+        from castalia.rounds.promotion import train_and_decide
 
         sandbox_config = workspace.config.sandbox
         with open_sandbox(sandbox_config.runners, tier=sandbox_config.tier) as sandbox:

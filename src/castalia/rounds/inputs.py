@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 
 from castalia.errors import InputError
 from castalia.evaluation.decontaminate import training_text
-from castalia.measure import target_style
 from castalia.quality.labels import read_labels
 from castalia.records import DATASETS, Record, Verdict
 from castalia.release import accept, released_versions
+from castalia.rounds.measure import target_style
 from castalia.training.plan import Counts
 from castalia.training.recipe import Recipe, load_recipe
 from castalia.workspace import CHARACTERS_PER_TOKEN, Workspace

@@ -14,16 +14,16 @@ from castalia.evaluation.contamination import find_leaks
 from castalia.evaluation.decontaminate import training_text
 from castalia.evaluation.gate import Decision, comparison, decide, standard_guards
 from castalia.evaluation.results import ItemResult
-from castalia.measure import decision_fingerprint, measure, measure_native, suite_items
 from castalia.records import Record
-from castalia.rounds import Round, candidate_of, decided_rounds, note_decision, open_round, promoted_model, round_folder
+from castalia.rounds.inputs import release_of, resolved_recipe, training_data
+from castalia.rounds.measure import decision_fingerprint, measure, measure_native, suite_items
+from castalia.rounds.record import Round, candidate_of, decided_rounds, note_decision, open_round, promoted_model, round_folder
 from castalia.sandbox import Sandbox
 from castalia.store import folder_hash
 from castalia.store.lock import hold_lock
 from castalia.training.models import prepare_base
 from castalia.training.pipeline import DATASET_OF, StageCheck, best_model, train
 from castalia.training.recipe import Recipe, StageName
-from castalia.training_input import release_of, resolved_recipe, training_data
 from castalia.workspace import Workspace
 
 Listener = Callable[[Any], None]

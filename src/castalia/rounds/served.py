@@ -11,8 +11,8 @@ from castalia.evaluation.run import evaluate, score_key
 from castalia.evaluation.suites import bank
 from castalia.evaluation.targets.server import ServerTarget, check_served
 from castalia.harmony import Vocabulary, foreign_vocabulary, gpt_oss_vocabulary
-from castalia.measure import suite_items, target_style
 from castalia.records import Bank
+from castalia.rounds.measure import suite_items, target_style
 from castalia.sandbox import Sandbox
 from castalia.training.installed import require_training
 from castalia.workspace import Workspace
