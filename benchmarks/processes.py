@@ -1,7 +1,8 @@
 """A child process watched from outside: how long it and its descendants ran, how much memory they held, and a SIGKILL on time.
 
 Memory is the sum over the process tree of the proportional set size (pages shared by n processes count 1/n to each), read from
-`/proc` a few times per second; where the kernel hides it, the resident set. So the peak is a lower bound between two looks.
+`/proc` a few times per second; where the kernel hides it, the resident set. The kernel counts a large process's pages for each look and
+holds it up meanwhile, so looks are far enough apart to cost little: the peak is a lower bound between two of them.
 """
 
 import os
@@ -12,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-LOOKS_EVERY = 0.25  # seconds
+LOOKS_EVERY = 0.25  # seconds at least
+MOST_LOOKING = 0.03
+"""Share of the time that looking may take."""
 _PROC = Path("/proc")
 
 
@@ -49,6 +52,7 @@ def watch(command: Sequence[str], log: Path, *, kill_after: float | None = None,
         family: set[Process] = set()
         try:
             while child.poll() is None:
+                looked = time.monotonic()
                 members = descendants(child.pid)
                 family |= set(members)
                 held = [_memory(member.pid) for member in members]
@@ -58,7 +62,7 @@ def watch(command: Sequence[str], log: Path, *, kill_after: float | None = None,
                 if left <= 0:
                     break
                 try:
-                    child.wait(min(LOOKS_EVERY, left))
+                    child.wait(min(max(LOOKS_EVERY, (time.monotonic() - looked) / MOST_LOOKING), left))
                 except subprocess.TimeoutExpired:
                     continue
         finally:
