@@ -10,9 +10,9 @@ import yaml
 
 from castalia.config import load_config
 from castalia.engine import plan
-from castalia.estimate import StageEstimate, estimate
 from castalia.oracle import open_ledger
 from castalia.oracle.scripted import Server, scripted_server
+from castalia.preview.estimate import StageEstimate, estimate
 from castalia.records import Document
 from castalia.workspace import Workspace, open_services, open_workspace, role_identity, run_stages
 from scripted_expert import documents, expert

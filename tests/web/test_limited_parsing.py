@@ -2,6 +2,7 @@ import time
 
 import pytest
 
+from castalia.web import worker
 from castalia.web.facts import read_facts
 from castalia.web.prescan import prescan
 from castalia.web.worker import call_limited
@@ -62,3 +63,11 @@ def test_a_call_that_raises_says_so():
 def test_facts_hold_links_metas_and_the_canonical_url():
     facts = read_facts('<title>T</title><link rel="canonical" href="/c"><meta name="Robots" content="noai"><a href="x.html">x</a><p>words')
     assert (facts["title"], facts["canonical"], facts["metas"]["robots"], facts["links"]) == ("T", "/c", "noai", ["x.html"])
+
+
+def test_a_worker_that_ended_while_idle_costs_no_page():
+    assert call_limited("json:loads", "[1]").value == [1]
+    first = worker._local.child.process
+    first.kill()
+    assert call_limited("json:loads", "[2]").value == [2]
+    assert worker._local.child.process.pid != first.pid

@@ -11,9 +11,9 @@ from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.cli.oracle import usd
 from castalia.engine import PlannedStage
 from castalia.engine import plan as plan_stages
-from castalia.estimate import StageEstimate, estimate
 from castalia.oracle import REFERENCE_PRICE, judge_is_writer
 from castalia.oracle.providers import provider_class
+from castalia.preview.estimate import StageEstimate, estimate
 from castalia.rounds.measure import failures_in_words
 from castalia.workspace import Workspace, in_ledger, price, role_identity
 
@@ -110,7 +110,7 @@ def _print_total(workspace: Workspace, steps: Sequence[PlannedStage], found: Seq
 
 def dry_run(options: argparse.Namespace) -> int:
     """Renders every prompt that can be asked now into a file, with its worst-case price. Sends nothing, publishes nothing."""
-    from castalia.dry_run import render_questions
+    from castalia.preview.dry_run import render_questions
 
     workspace = workspace_of(options)
     steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from castalia.errors import OracleError, OracleRefused, RequestRejected
 from castalia.oracle.calls import Ask
+from castalia.oracle.failpoints import failpoint
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import reading_of
 from castalia.oracle.ledger.rows import Done, Intent, Outcome, Reading, Sent
@@ -117,10 +118,13 @@ class Exchange:
         if 200 <= reply.status < 300:
             raw = self._redactor.raw(reply.raw)
             request_id = _request_id(reply)
-            await self._ledger.receive(sent, raw, reply.status, request_id)
+            committed = self._ledger.receive(sent, raw, reply.status, request_id)
             limiter.accepted()
-            # The provider is done with it: the next call may start while this one is read and booked.
+            # The provider is done with it, so the next call may start. Its intent is queued behind these bytes and can't be committed before
+            # them: never are more calls in doubt than may fly.
             flight.land()
+            await committed
+            failpoint("after-commit")
             try:
                 answer = provider.read(raw)
             except UnreadableAnswer as error:

@@ -1,7 +1,7 @@
 """Runs a parsing function in a child process that can be killed: limits on memory and time hold for C code too.
 
-One child per thread is kept and reused, because starting Python costs more than parsing a page. The child gets the name
-of a function and JSON-able arguments, and answers with JSON; whatever goes wrong inside it is data here.
+One child per thread is kept and reused, because starting Python costs more than parsing a page; an idle one ends by itself. The child
+gets the name of a function and JSON-able arguments, and answers with JSON; whatever goes wrong inside it is data here.
 """
 
 import importlib
@@ -17,6 +17,7 @@ import weakref
 from typing import Any, NamedTuple
 
 MEMORY_BYTES = 1 << 30
+IDLE_SECONDS = 10.0
 RECURSION = 20_000  # frames of Python code; they live on the heap
 _LENGTH = struct.Struct(">I")
 
@@ -62,14 +63,16 @@ def call_limited(function: str, *arguments: object, seconds: float = 4.0) -> Out
     Problems: `parse-timeout` after `seconds`, `parser-died` when memory ran out or the parser crashed, `parse-failed`
     when the function raised.
     """
-    child: _Child | None = getattr(_local, "child", None)
-    if child is None or child.process.poll() is not None:
-        child = _local.child = _Child()
-    # The first call of a child pays for the imports, so the clock starts when the child says it is ready to work.
     request = json.dumps([function, *arguments]).encode("utf-8", "surrogatepass")
+    child = _kept_child()
+    # The first call of a child pays for the imports, so the clock starts when the child says it is ready to work.
     try:
-        _write(child, request, time.monotonic() + 30)
-        ready = _read(child, time.monotonic() + 30)
+        try:
+            ready = _begin(child, request)
+        except (EOFError, BrokenPipeError):
+            child.end()  # it was idle too long and ended just now, before it began with this
+            child = _local.child = _Child()
+            ready = _begin(child, request)
         answer = _read(child, time.monotonic() + seconds)
     except TimeoutError:
         child.end()
@@ -83,6 +86,19 @@ def call_limited(function: str, *arguments: object, seconds: float = 4.0) -> Out
         return Outcome(None, "parse-failed", ready.decode("utf-8", "replace")[:300])
     reply = json.loads(answer)
     return Outcome(reply.get("value"), reply.get("problem", ""), reply.get("detail", ""))
+
+
+def _kept_child() -> _Child:
+    child: _Child | None = getattr(_local, "child", None)
+    if child is None or child.process.poll() is not None:
+        child = _local.child = _Child()
+    return child
+
+
+def _begin(child: _Child, request: bytes) -> bytes:
+    """Gives the child its work; returns what it says when it has everything that it needs for it."""
+    _write(child, request, time.monotonic() + 30)
+    return _read(child, time.monotonic() + 30)
 
 
 def _write(child: _Child, data: bytes, deadline: float) -> None:
@@ -126,7 +142,7 @@ def serve() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.setrecursionlimit(RECURSION)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    while len(head := source.read(_LENGTH.size)) == _LENGTH.size:
+    while select.select([source], [], [], IDLE_SECONDS)[0] and len(head := source.read(_LENGTH.size)) == _LENGTH.size:
         name, *arguments = json.loads(source.read(_LENGTH.unpack(head)[0]))
         module, _, attribute = name.partition(":")
         function = getattr(importlib.import_module(module), attribute)

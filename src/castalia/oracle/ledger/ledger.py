@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -179,12 +179,12 @@ class Ledger:
     async def plan(self, intent: Intent) -> None:
         """Writes a call down that isn't sent now, and takes its lease when nobody has it."""
         token = self._token()
-        await self._writing().run(lambda db, books: operations.plan(db, books, intent, token))
+        await self._writing().queue(lambda db, books: operations.plan(db, books, intent, token))
 
     async def release(self, key: str) -> None:
         """Gives back the lease of a call that won't be sent by this process now."""
         token = self._token()
-        await self._writing().run(lambda db, books: operations.release(db, key, token))
+        await self._writing().queue(lambda db, books: operations.release(db, key, token))
 
     async def send(self, intent: Intent, budget: int | None) -> Sent | Done | Theirs | NoMoney:
         """Commits the intent to send, with its worst case reserved inside the budget. Only after `Sent` may the socket open.
@@ -192,15 +192,17 @@ class Ledger:
         Raises StorageFull when the disk has no room for the answer, StoreError when it can't be written to.
         """
         failpoint("before-intent")
-        result = await self._writing().run(Send(intent, budget))
+        result = await self._writing().queue(Send(intent, budget))
         failpoint("after-intent")
         return result
 
-    async def receive(self, sent: Sent, raw: bytes, status: int, request_id: str) -> None:
-        """Commits the raw bytes of an answer, before anything parses them."""
+    def receive(self, sent: Sent, raw: bytes, status: int, request_id: str) -> Awaitable[None]:
+        """Commits the raw bytes of an answer, before anything parses them.
+
+        They are queued by the call and committed when the result has been awaited. What is queued later commits no earlier.
+        """
         failpoint("before-commit")
-        await self._writing().run(Receive(sent, raw, status, request_id))
-        failpoint("after-commit")
+        return self._writing().queue(Receive(sent, raw, status, request_id))
 
     def finish(self, intent: Intent, sent: Sent, raw: bytes, status: int, request_id: str, reading: Reading) -> None:
         """Makes a call done: its committed answer could be read. Happens soon; after a crash the next process does it."""
@@ -208,14 +210,14 @@ class Ledger:
 
     async def miss(self, sent: Sent, outcome: Outcome, *, status: int | None, request_id: str, detail: str, failed: bool) -> None:
         """Ends an attempt without an answer. `unknown` keeps its worst case reserved, because it may have been billed."""
-        await self._writing().run(
+        await self._writing().queue(
             lambda db, books: operations.miss(db, books, sent, outcome, status=status, request_id=request_id, detail=detail, failed=failed)
         )
 
     async def answer_locally(self, intent: Intent, raw: bytes, reading: Reading) -> Done | Theirs:
         """Writes a free answer from this machine down in one step."""
         token = self._token()
-        return await self._writing().run(lambda db, books: operations.answer_locally(db, books, intent, token, raw, reading))
+        return await self._writing().queue(lambda db, books: operations.answer_locally(db, books, intent, token, raw, reading))
 
     def import_answer(self, key: str, raw: bytes, reading: Reading) -> bool:
         """Files an answer that came by another way; False when the call is done already. Raises StoreError for an unknown key."""
@@ -233,7 +235,7 @@ class Ledger:
 
     async def run(self, operation: Callable[[sqlite3.Connection, Books], R]) -> R:
         """One step of another module, in a transaction of its own."""
-        return await self._writing().run(operation)
+        return await self._writing().queue(operation)
 
     def submissions(self, *, living: bool = False) -> list[Submission]:
         """Batches at providers; `living` are those that haven't ended."""
@@ -247,7 +249,7 @@ class Ledger:
     async def forgo_schema_mode(self, provider: str, base_url: str, model: str, words: str) -> None:
         """Remembers that the model's server refused the JSON-schema mode."""
         row = (provider, base_url, model, words, time.time())
-        await self._writing().run(lambda db, books: db.execute("INSERT OR IGNORE INTO schemaless VALUES (?, ?, ?, ?, ?)", row))
+        await self._writing().queue(lambda db, books: db.execute("INSERT OR IGNORE INTO schemaless VALUES (?, ?, ?, ?, ?)", row))
 
     def hit(self, stage: str, role: str, provider: str, model: str) -> None:
         """Counts an answer that came from the ledger."""

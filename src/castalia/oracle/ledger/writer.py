@@ -61,11 +61,11 @@ class Writer:
         self._put((operation, future))
         return future
 
-    async def run(self, step: Send | Receive | Operation[Any]) -> Any:
-        """Waits for the commit of a step. Once queued it happens, also when the waiting task is cancelled."""
+    def queue(self, step: Send | Receive | Operation[Any]) -> "asyncio.Future[Any]":
+        """Queues a step; the future ends with its commit. It happens, also when nobody waits for it."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._put((step, future))
-        return await future
+        return future
 
     def finish(self, finish: Finish) -> None:
         """Queues the end of a call, for which nobody waits: its bytes are committed, so a crash now can't lose them."""

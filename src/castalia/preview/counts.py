@@ -1,0 +1,159 @@
+"""How many calls a stage will make: counted where its input exists, else following from what is upstream."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from castalia.preview.seen import UNSURE, Seen
+from castalia.records import CATEGORIES, Document
+from castalia.records.sections import blocks_of, sections, show_blocks
+from castalia.workspace import CHARACTERS_PER_TOKEN, Workspace
+
+PASSAGES_OF_A_PAGE = 2.5
+WORDS_OF_A_PAGE = 2500
+TOKENS_OF_A_WORD = 1.6
+"""With block numbers and code, as shown in a prompt."""
+
+
+class Count(NamedTuple):
+    """Expected calls."""
+
+    calls: float
+    error: float = 0.0
+    """Relative."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the numbers of calls follow from."""
+
+    nodes: Count
+    pages: Count
+    passages: Count
+    passage_tokens: float
+    dev_items: float
+    failures: Count
+    is_bounded: bool
+    """Whether `pages` is only the upper bound of the configuration."""
+
+
+Asked = Mapping[str, Count]
+
+
+def sizes_of(workspace: Workspace, seen: Seen) -> Sizes:
+    """Counts what is in the store, and bounds or expects what isn't there yet."""
+    store, params = workspace.store, workspace.params
+    nodes = (
+        Count(store.manifest("taxonomy").rows)
+        if store.has("taxonomy")
+        else Count(len(CATEGORIES) * _param(params, "taxonomy", "nodes_per_category", 4), 0.1)
+    )
+    max_words = _param(params, "extract", "max_words", 1200)
+    has_documents = store.has("documents")
+    passages, tokens, bounded = Count(0), max_words * TOKENS_OF_A_WORD * 0.7, False
+    if has_documents:
+        documents = list(store.read_dataset("documents", Document))
+        pages = Count(len(documents))
+        passages, tokens = _passages(documents, max_words)
+    else:
+        known = store.manifest("pages").rows if store.has("pages") else None
+        bounded = known is None
+        pages = Count(workspace.config.sources.max_pages if known is None else known, UNSURE if bounded else 0.1)
+        passages = Count(pages.calls * max(PASSAGES_OF_A_PAGE, WORDS_OF_A_PAGE / max_words), UNSURE)
+    dev_items = nodes.calls * _param(params, "design_suite", "dev", 1)
+    if store.has("failures"):
+        failures = Count(store.manifest("failures").rows)
+    elif workspace.config.evaluation.recorded_answers is not None:
+        failures = Count(dev_items * 0.8, UNSURE)  # an untrained target fails most of them
+    else:
+        failures = Count(0)
+    return Sizes(nodes, pages, passages, tokens, dev_items, failures, bounded)
+
+
+def _passages(documents: Sequence[Document], max_words: int) -> tuple[Count, float]:
+    """How many passages there are, and the mean length of one in tokens as a prompt shows it."""
+    count = characters = 0
+    for document in documents:
+        for section in sections(document, max_words):
+            count += 1
+            characters += len(show_blocks(blocks_of(document, section)))
+    return Count(count), characters / max(count, 1) / CHARACTERS_PER_TOKEN
+
+
+def _param(params: Mapping[str, Any], stage: str, name: str, default: int) -> int:
+    return int(getattr(params.get(stage), name, default))
+
+
+def _taught(sizes: Sizes, seen: Seen) -> Count:
+    """Passages that atoms were found in."""
+    share = seen.ratio("build_sft", "build_sft", ("extract", "extract"), 0.95)
+    return Count(sizes.passages.calls * min(1.0, share.value), both(sizes.passages.error, share.error * 0.2))
+
+
+def both(*errors: float) -> float:
+    """The error of a product of independent factors."""
+    return math.sqrt(sum(error * error for error in errors))
+
+
+def _suite(sizes: Sizes, _: Mapping[str, Any], __: Seen) -> Asked:
+    return {"design_suite": sizes.nodes}
+
+
+def _queries(_: Sizes, params: Mapping[str, Any], seen: Seen) -> Asked:
+    reviews = _param(params, "plan_queries", "max_reviews", 2)
+    return {**{f"plan_queries_{category}": Count(1) for category in CATEGORIES}, "review_coverage": Count(reviews, 0.25 if reviews else 0)}
+
+
+def _extract(sizes: Sizes, _: Mapping[str, Any], __: Seen) -> Asked:
+    return {"extract": sizes.passages}
+
+
+def _sft(sizes: Sizes, params: Mapping[str, Any], seen: Seen) -> Asked:
+    taught = _taught(sizes, seen)
+    turns = seen.ratio("build_sft", "trace_turn", ("build_sft", "build_sft"), 0.85 * _param(params, "build_sft", "max_traces", 1))
+    return {"build_sft": taught, "trace_turn": Count(taught.calls * turns.value, both(taught.error, turns.error))}
+
+
+def _preferences(sizes: Sizes, params: Mapping[str, Any], seen: Seen) -> Asked:
+    pairs = min(_param(params, "build_preferences", "pairs", 12), _taught(sizes, seen).calls)
+    judged = seen.ratio("build_preferences", "judge_candidates", ("build_preferences", "write_candidates"), 1.5)
+    return {"write_candidates": Count(pairs), "judge_candidates": Count(pairs * judged.value, judged.error)}
+
+
+def _rewards(sizes: Sizes, params: Mapping[str, Any], seen: Seen) -> Asked:
+    prompts = min(_param(params, "build_rewards", "prompts", 8), _taught(sizes, seen).calls)
+    return {"target_answer": Count(prompts * _param(params, "build_rewards", "answers", 4)), "judge_rewards": Count(prompts)}
+
+
+def _replay(sizes: Sizes, _: Mapping[str, Any], seen: Seen) -> Asked:
+    turns = seen.ratio("build_replay", "trace_turn", ("build_replay", "correct_failure"), 0.125)
+    return {"correct_failure": sizes.failures, "trace_turn": Count(sizes.failures.calls * turns.value, turns.error)}
+
+
+def _verify(sizes: Sizes, params: Mapping[str, Any], seen: Seen) -> Asked:
+    """Records are judged by passage; preferences, rewards and replay by category."""
+    taught = _taught(sizes, seen)
+    parts = len(CATEGORIES)
+    capped = (_param(params, "build_preferences", "pairs", 12), _param(params, "build_rewards", "prompts", 8), sizes.failures.calls)
+    others = sum(min(parts, most, taught.calls) for most in capped[:2]) + min(parts, capped[2])
+    asked = Count(taught.calls + others, both(taught.error, 0.05))
+    facts = seen.ratio("verify", "facts", ("verify", "consistency"), 0.8)
+    return {"consistency": asked, "policy": asked, "facts": Count(asked.calls * min(1.0, facts.value), both(asked.error, facts.error))}
+
+
+ASKED: Mapping[str, Callable[[Sizes, Mapping[str, Any], Seen], Asked]] = {
+    "taxonomy": lambda _, __, ___: {"taxonomy": Count(1)},
+    "design_suite": _suite,
+    "plan_queries": _queries,
+    "extract": _extract,
+    "build_sft": _sft,
+    "build_preferences": _preferences,
+    "build_rewards": _rewards,
+    "build_replay": _replay,
+    "verify": _verify,
+}
+"""Calls by prompt of every shipped stage that asks. Stages of plug-ins say theirs by `Stage.estimate`."""
+
+KEPT = frozenset({"taxonomy", "design_suite", "plan_queries", "extract", "build_sft"})
+"""Stages whose questions don't change when pages are added: what the ledger answered of them stays answered."""
