@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from castalia.oracle import ChatMessage, OracleClient, RoleConfig, Task, limits, open_oracle, transport
+from castalia.oracle import ChatMessage, OracleClient, RoleConfig, Task, open_oracle, quotas, transport
 from castalia.oracle.ledger import writer
 from castalia.oracle.scripted import Act, Server, scripted_server
 
@@ -225,7 +225,7 @@ DOES_NOT: dict[str, tuple[Question, Change]] = {
     "hash of the prompt file": (ASKED, task(prompt_sha256="1" * 64)),
     "timeout, of an answer": (ASKED, asked(constants=((transport, "TOTAL_SECONDS", 1.0),))),
     "timeout, of a connection": (ASKED, asked(constants=((transport, "CONNECT_SECONDS", 1.0),))),
-    "longest pause": (ASKED, asked(constants=((limits, "RETRY_AFTER_CAP", 1.0),))),
+    "longest pause": (ASKED, asked(constants=((quotas, "RETRY_AFTER_CAP", 1.0),))),
     "operations in a commit": (ASKED, asked(constants=((writer, "GROUP", 1),))),
     "proxy": (ASKED, asked(environment={"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost"})),
     "language of the machine": (ASKED, asked(environment={"LANG": "de_DE.UTF-8", "LC_ALL": "C"})),

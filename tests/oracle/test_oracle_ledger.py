@@ -212,7 +212,7 @@ def test_a_disk_that_is_nearly_full_stops_before_spending(tmp_path: Path, monkey
 def test_a_file_that_can_not_grow_stops_before_spending(tmp_path: Path) -> None:
     async def run() -> None:
         async with scripted_server(lambda *_: Act()) as server, client(tmp_path, role(server.openai)) as oracle:
-            await oracle.ledger._writing().run(lambda db, books: db.execute("PRAGMA max_page_count = 1"))
+            await oracle.ledger._writing().queue(lambda db, books: db.execute("PRAGMA max_page_count = 1"))
             with pytest.raises(StorageFull, match="Free some space"):
                 await oracle.ask("writer", "S", "U" * 100_000, Point, task=task("s"))
             assert server.requests == []
