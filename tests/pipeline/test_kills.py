@@ -28,7 +28,7 @@ def test_a_run_killed_again_and_again_ends_with_the_bytes_of_an_uninterrupted_on
         assert world.lock() == finished.world.lock()
         assert {path: site.asked[path] for path in answered} == answered, "a page that had come was asked for again"
         assert set(site.asked) == set(finished.asked)
-        assert world.run("oracle", "--verify").out.endswith("the chain is whole\n")
+        assert "the chain is whole" in world.run("oracle", "--verify").out
 
 
 def test_a_killed_release_leaves_none_and_the_next_is_the_same(finished: Finished, copy_of: Callable[[World], World]):
