@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from castalia.oracle.calls import ModelAnswer, Stop
-from castalia.oracle.providers.base import UnreadableAnswer, whole_number
+from castalia.oracle.providers.base import UnreadableAnswer
 from castalia.oracle.providers.event_stream import json_events
+from castalia.oracle.providers.openai_usage import read_usage
 from castalia.records import canonical_json
 
 STOPS: dict[str, Stop] = {"stop": "end", "length": "length", "content_filter": "refusal", "tool_calls": "tools", "function_call": "tools"}
@@ -25,19 +26,17 @@ def read_completion(envelope: Mapping[str, Any]) -> ModelAnswer:
     refusal = message.get("refusal")
     calls = [{"name": call["function"]["name"], "arguments": call["function"]["arguments"]} for call in message.get("tool_calls") or ()]
     stop: Stop = "refusal" if refusal else STOPS.get(str(choice.get("finish_reason")), "end")
-    usage: dict[str, Any] = envelope.get("usage") or {}
-    details_in: dict[str, Any] = usage.get("prompt_tokens_details") or {}
-    details_out: dict[str, Any] = usage.get("completion_tokens_details") or {}
+    usage = read_usage(envelope, "prompt", "completion")
     return ModelAnswer(
         text or str(refusal or ""),
-        whole_number(usage.get("prompt_tokens")),
-        whole_number(usage.get("completion_tokens")),
+        usage.tokens_in,
+        usage.tokens_out,
         stop,
         str(envelope.get("model") or ""),
         canonical_json(calls) if calls else "",
-        tokens_cached=whole_number(details_in.get("cached_tokens")) or 0,
-        tokens_reasoning=whole_number(details_out.get("reasoning_tokens")) or 0,
-        tokens_written=whole_number(details_in.get("cache_write_tokens")) or 0,
+        tokens_cached=usage.cached,
+        tokens_reasoning=usage.reasoning,
+        tokens_written=usage.written,
     )
 
 

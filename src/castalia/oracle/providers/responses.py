@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from castalia.oracle.calls import Ask, ModelAnswer, Schema, Stop
-from castalia.oracle.providers.base import UnreadableAnswer, whole_number
+from castalia.oracle.providers.base import UnreadableAnswer
 from castalia.oracle.providers.event_stream import json_events
+from castalia.oracle.providers.openai_usage import read_usage
 from castalia.oracle.roles import RoleConfig
 from castalia.records import canonical_json
 
@@ -57,19 +58,17 @@ def read_response(envelope: Mapping[str, Any]) -> ModelAnswer:
     elif status == "incomplete":
         details: dict[str, Any] = envelope.get("incomplete_details") or {}
         stop = INCOMPLETE.get(str(details.get("reason")), "length")
-    usage: dict[str, Any] = envelope.get("usage") or {}
-    details_in: dict[str, Any] = usage.get("input_tokens_details") or {}
-    details_out: dict[str, Any] = usage.get("output_tokens_details") or {}
+    usage = read_usage(envelope, "input", "output")
     return ModelAnswer(
         "".join(texts) or "".join(refusals),
-        whole_number(usage.get("input_tokens")),
-        whole_number(usage.get("output_tokens")),
+        usage.tokens_in,
+        usage.tokens_out,
         stop,
         str(envelope.get("model") or ""),
         canonical_json(calls) if calls else "",
-        tokens_cached=whole_number(details_in.get("cached_tokens")) or 0,
-        tokens_reasoning=whole_number(details_out.get("reasoning_tokens")) or 0,
-        tokens_written=whole_number(details_in.get("cache_write_tokens")) or 0,
+        tokens_cached=usage.cached,
+        tokens_reasoning=usage.reasoning,
+        tokens_written=usage.written,
     )
 
 
