@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from castalia.web.prescan import word_set
@@ -26,23 +26,33 @@ class PageText(NamedTuple):
 
 
 class Ranking:
-    """An index of pages, by URL."""
+    """An index of pages, by URL. Who knows beforehand what will be asked gives the `words`: only they are remembered of each page."""
 
-    def __init__(self, pages: Mapping[str, PageText]) -> None:
-        self._counts = {url: _count(page) for url, page in pages.items()}
-        self._lengths = {url: sum(counts.values()) for url, counts in self._counts.items()}
-        self._mean = max(1.0, sum(self._lengths.values()) / max(1, len(pages)))
-        self._documents = Counter(word for counts in self._counts.values() for word in counts)
+    def __init__(self, pages: Mapping[str, PageText] | None = None, *, words: Collection[str] | None = None) -> None:
+        self._wanted = None if words is None else frozenset(words)
+        self._counts: dict[str, Mapping[str, int]] = {}
+        self._lengths: dict[str, int] = {}
+        self._documents: Counter[str] = Counter()
+        for url, page in (pages or {}).items():
+            self.add(url, page)
+
+    def add(self, url: str, page: PageText) -> None:
+        """One more page; a URL is added once."""
+        counts = _count(page)
+        self._lengths[url] = sum(counts.values())
+        self._counts[url] = counts if self._wanted is None else {word: counts[word] for word in self._wanted & counts.keys()}
+        self._documents.update(self._counts[url].keys())
 
     def rank(self, query: str) -> list[tuple[str, float]]:
         """URLs with a positive score, best first; equal scores by URL."""
         words = list(dict.fromkeys(terms(query)))
-        scored = [(url, self._score(url, words)) for url in self._counts]
+        mean = max(1.0, sum(self._lengths.values()) / max(1, len(self._lengths)))
+        scored = [(url, self._score(url, words, mean)) for url in self._counts]
         return sorted(((url, score) for url, score in scored if score > 0), key=lambda item: (-item[1], item[0]))
 
-    def _score(self, url: str, words: Sequence[str]) -> float:
+    def _score(self, url: str, words: Sequence[str], mean: float) -> float:
         counts = self._counts[url]
-        norm = _K1 * (1 - _B + _B * self._lengths[url] / self._mean)
+        norm = _K1 * (1 - _B + _B * self._lengths[url] / mean)
         total = 0.0
         for word in words:
             count = counts.get(word, 0)

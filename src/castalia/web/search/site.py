@@ -6,7 +6,8 @@ not on which answer came first.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from castalia.web.archive import Fetched
@@ -15,6 +16,7 @@ from castalia.web.robots import Robots
 from castalia.web.urls import canonical_url, folder_of, site_root, url_key
 
 _MAX_SITEMAPS = 20
+_AHEAD = 32
 _LOCATION = re.compile(r"<loc>\s*([^<\s]+)\s*</loc>", re.IGNORECASE)
 
 
@@ -55,10 +57,9 @@ async def discover(door: Door, site: str, wanted: Callable[[str], bool], limit: 
     while wave and asked < limit:
         wave = wave[: limit - asked]
         asked += len(wave)
-        results = await asyncio.gather(*(door.fetch(url) for url in wave))
         following: set[str] = set(waiting)
         waiting = []
-        for fetched in results:
+        async for fetched in _fetch_in_order(door, wave):
             facts: dict[str, Any] = {}
             if fetched.media_type == "text/html" and not fetched.problem:
                 seen.add(url_key(fetched.final_url))
@@ -71,6 +72,24 @@ async def discover(door: Door, site: str, wanted: Callable[[str], bool], limit: 
             if url.startswith(prefix) and wanted(url) and url_key(url) not in seen:
                 seen.add(url_key(url))
                 wave.append(url)
+
+
+async def _fetch_in_order(door: Door, urls: Sequence[str]) -> AsyncIterator[Fetched]:
+    """The outcomes in the order of the URLs. A few are asked for ahead of the one that is read, so that a wave of any size is never
+    held in memory as a whole, and pages are read while others travel."""
+    ahead: deque[asyncio.Task[Fetched]] = deque()
+    rest = iter(urls)
+    try:
+        while True:
+            while len(ahead) < _AHEAD and (url := next(rest, None)) is not None:
+                ahead.append(asyncio.ensure_future(door.fetch(url)))
+            if not ahead:
+                return
+            yield await ahead.popleft()
+    finally:
+        for task in ahead:
+            task.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
 
 
 async def _from_sitemaps(door: Door, site: str, prefix: str) -> list[str]:
