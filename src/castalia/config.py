@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from castalia.errors import ConfigError, InputError
 from castalia.oracle import RoleConfig
+from castalia.records import StatedLicence
 from castalia.sandbox import RunnerConfig
 from castalia.web.urls import canonical_url
 
@@ -42,6 +43,9 @@ class SourcesConfig(_Section):
     sites: tuple[str, ...] = Field(default=(), description="URL prefixes to collect from.")
     licences: str | tuple[str, ...] = Field(default="permissive", description="A policy name, or the SPDX ids that are allowed.")
     licence_files: tuple[str, ...] = Field(default=(), description="Paths or URLs to look for licence texts, beside the conventional ones.")
+    stated_licences: tuple[StatedLicence, ...] = Field(
+        default=(), description="Licences of sites that say nothing a program can read: `{url, spdx, reason}`; recorded as your evidence."
+    )
     include: tuple[str, ...] = Field(default=(), description="Regular expressions; a URL must match one, where any is given.")
     exclude: tuple[str, ...] = Field(default=(), description="Regular expressions of URLs to leave out.")
     search: tuple[str, ...] = Field(default=("site",), description="Search providers, in order.")
@@ -68,6 +72,15 @@ class SourcesConfig(_Section):
             except ConfigError as error:
                 raise ValueError(str(error)) from error
         return licences
+
+    @field_validator("stated_licences")
+    @classmethod
+    def _statements(cls, stated: tuple[StatedLicence, ...]) -> tuple[StatedLicence, ...]:
+        for statement in stated:
+            if canonical_url(statement.url) is None:
+                raise ValueError(f"{statement.url!r} is no address; write a URL prefix in full, e.g. https://docs.example.org/")
+            cls._policy((statement.spdx,))
+        return stated
 
     @field_validator("include", "exclude")
     @classmethod
@@ -130,14 +143,21 @@ class Config(_Section):
     execution: ExecutionConfig = ExecutionConfig()
 
 
-def load_config(files: Sequence[Path], assignments: Sequence[str] = (), *, beneath: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    files: Sequence[Path],
+    assignments: Sequence[str] = (),
+    *,
+    beneath: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Config:
     """The configuration of `files` and `--set` assignments such as `stages.extract.max_atoms=8`.
 
-    `beneath` are values of the caller, laid over the files and under the assignments; paths in it are absolute. Relative paths inside a
+    `beneath` are values of the caller, laid over the files and under the assignments, `defaults` lie under the files; paths in both are
+    absolute. Relative paths inside a
     file are taken from that file's folder. Raises InputError for a file that can't be read, ConfigError for everything wrong inside,
     naming the key and the nearest known one.
     """
-    merged: dict[str, Any] = {}
+    merged: dict[str, Any] = dict(defaults or {})
     for path in files:
         try:
             merged = _merge(merged, _resolve_paths(_read_yaml(path), path.parent))

@@ -82,6 +82,7 @@ def _shared_settings(config: Config) -> Mapping[str, Any]:
         "sites": config.sources.sites,
         "licences": config.sources.licences,
         "licence_files": config.sources.licence_files,
+        "stated_licences": config.sources.stated_licences,
         "include": config.sources.include,
         "exclude": config.sources.exclude,
         "search": config.sources.search,

@@ -10,7 +10,7 @@ from castalia.records.conversation import Channel, Conversation, Effort, Message
 from castalia.records.datasets import DATASETS
 from castalia.records.document import Block, Document
 from castalia.records.leak import Leak
-from castalia.records.licence import LicenceDecision, LicenceEvidence
+from castalia.records.licence import LicenceDecision, LicenceEvidence, StatedLicence
 from castalia.records.preference import Candidate, FailureMode, PreferencePair
 from castalia.records.replay import ReplayItem
 from castalia.records.reward import RewardRecord, Rubric, ScoredAnswer
@@ -65,6 +65,7 @@ __all__ = [
     "SFTExample",
     "ScoredAnswer",
     "SftKind",
+    "StatedLicence",
     "SkillBody",
     "SuiteItem",
     "TaxonomyNode",

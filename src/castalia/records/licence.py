@@ -31,3 +31,11 @@ class LicenceDecision(Frozen):
     reason: str = Field(description="Why, in one sentence.")
     evidence: tuple[LicenceEvidence, ...] = Field(default=(), description="Everything that was seen.")
     attribution: str = Field(default="", description="The notice that an export must carry.")
+
+
+class StatedLicence(Frozen):
+    """What the user says about a site, as the user's own evidence: it is recorded as `configuration`, with the reason."""
+
+    url: str = Field(description="URL prefix that it covers.")
+    spdx: str = Field(description="SPDX id or expression.")
+    reason: str = Field(min_length=1, description="Where it was read or who said so, in one sentence.")

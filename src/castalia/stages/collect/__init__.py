@@ -6,10 +6,11 @@ from castalia.stages.collect.collect import CollectParams, collect_pages
 
 STAGE = Stage(
     name="collect",
-    version=1,
+    version=2,
     run=collect_pages,
     params=CollectParams,
     reads={"queries": Query},
     writes={"pages": Page},
+    optional=frozenset({"queries"}),  # a corpus can be collected from sites alone
     shape="whole",
 )
