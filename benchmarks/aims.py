@@ -49,6 +49,14 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
         "calls_for_one_row": Aim("==", 1),
         "million_row_peak_mb": Aim("<=", 300),
     },
+    "extraction": {
+        "f1": Aim(">=", 0.88),
+        "f1_forum": Aim(">=", 0.80),
+        "code_verbatim": Aim(">=", 0.98),
+        "table_rows": Aim(">=", 0.85),
+        "headings": Aim(">=", 0.95),
+        "docs_per_s_core": Aim(">=", 100),
+    },
     "harmony": {
         "token_equal": Aim("==", 1.0),
         "emit_coverage": Aim("==", 1.0),

@@ -1,10 +1,11 @@
 """Pages that are no content: search forms, alphabetical indexes, release notes."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from castalia.stages.normalize.segment import Draft
+from castalia.records import Block
 
 _SEARCH = re.compile(r"\bsearch\b|\bfind results\b", re.IGNORECASE)
 _SEARCH_FORM = re.compile(
@@ -27,23 +28,25 @@ class Refusal(NamedTuple):
     detail: str
 
 
-def refuse(url: str, title: str, drafts: list[Draft], html: str) -> Refusal | None:
-    """The reason why the page is no content, or None. `html` is only looked at for a search form."""
-    words = sum(len(draft.text.split()) for draft in drafts)
-    headings = [draft.text for draft in drafts if draft.kind == "heading"]
-    named = [title, *(draft.text for draft in drafts if draft.kind == "heading" and draft.level == 1)]
+def refuse(url: str, title: str, blocks: Sequence[Block], links: Sequence[int], lengths: Sequence[int], html: str) -> Refusal | None:
+    """The reason why the page is no content, or None.
+
+    `links` and `lengths` are characters in links and in all of each block; `html` is only looked at for a search form.
+    """
+    words = sum(len(block.text.split()) for block in blocks)
+    headings = [block.text for block in blocks if block.kind == "heading"]
+    named = [title, *(block.text for block in blocks if block.kind == "heading" and block.level == 1)]
     last = urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
     if words < 60 and (_SEARCH.search(last) or any(_SEARCH.search(name) for name in named)) and _SEARCH_FORM.search(html):
         return Refusal("search-page", f"{words} words beside a search form")
     if not words:
         return Refusal("no-content", "no visible text in the main content")
-    length = sum(draft.length for draft in drafts)
-    links = sum(draft.links for draft in drafts)
     letters = sum(1 for heading in headings if len(heading.strip()) == 1) + sum(
         heading.strip().lower() == "symbols" for heading in headings
     )
-    density = links / max(1, length)
-    if density > 0.7 and (letters >= 5 or links > 12_000):
+    linked = sum(links)
+    density = linked / max(1, sum(lengths))
+    if density > 0.7 and (letters >= 5 or linked > 12_000):
         return Refusal("index-page", f"{density:.0%} of the text are links, {letters} headings are single letters")
     versions = sum(1 for heading in headings if _VERSION.match(heading))
     if versions >= 5 and versions >= 0.25 * len(headings) and (_CHANGES.search(last) or any(_CHANGES.search(name) for name in named)):

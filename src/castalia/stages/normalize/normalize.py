@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from castalia.engine.stage import Params
 from castalia.records import Block, Document, Page, Provenance, Reject
-from castalia.web.prescan import prescan
+from castalia.stages.normalize.kinds import refuse
 from castalia.web.worker import call_limited
 
 PARSE_SECONDS = 4.0
@@ -21,23 +21,22 @@ def normalize_page(page: Page, params: NormalizeParams) -> Iterator[Document | R
     `too-large`, `too-deep`, `too-many-tags`, `attribute-flood`; and `parse-timeout`, `parser-died`, `parse-failed`.
     """
     del params
-    scan = prescan(page.html)
-    if scan.problem:
-        yield _reject(page, scan.problem, scan.detail)
-        return
-    outcome = call_limited("castalia.stages.normalize.extract:extract", page.html, page.url, seconds=PARSE_SECONDS)
-    if outcome.problem:
-        yield _reject(page, outcome.problem, outcome.detail)
-        return
+    outcome = call_limited("castalia.web.extract.page:extract_json", page.html, page.url, seconds=PARSE_SECONDS)
     found = outcome.value
-    if "reason" in found:
-        yield _reject(page, found["reason"], found["detail"])
+    if outcome.problem or found["problem"]:
+        problem, detail = (outcome.problem, outcome.detail) if outcome.problem else (found["problem"], found["detail"])
+        yield _reject(page, problem, detail)
+        return
+    blocks = tuple(Block.model_validate(block) for block in found["blocks"])
+    refusal = refuse(page.url, found["head_title"], blocks, found["links"], found["lengths"], page.html)
+    if refusal is not None:
+        yield _reject(page, refusal.reason, refusal.detail)
         return
     yield Document(
         url=page.url,
         title=found["title"],
         language=found["language"],
-        blocks=tuple(Block.model_validate(block) for block in found["blocks"]),
+        blocks=blocks,
         licence=page.licence,
         topic=page.topic,
         provenance=Provenance(parents=(page.id,)),

@@ -5,7 +5,7 @@ the page's text: a wrapper named `has-sidebar` is no sidebar. In what is left, t
 holds nearly everything and no sibling carries a heading, code or a table.
 """
 
-from castalia.stages.normalize.tree import Element, class_words
+from castalia.web.extract.tree import Element, class_words
 from castalia.web.prescan import word_set
 
 _TAGS = word_set("nav footer aside form header")

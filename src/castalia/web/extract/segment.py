@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from castalia.stages.normalize.code import code_language, code_text, is_code_block, is_gutter
-from castalia.stages.normalize.inline import inline_text, join_inline, pieces_of, plain_text, raw_text
-from castalia.stages.normalize.main_content import is_admonition
-from castalia.stages.normalize.table import is_layout, read_table, table_markdown
-from castalia.stages.normalize.tree import Element
+from castalia.web.extract.code import code_language, code_text, is_code_block, is_gutter
+from castalia.web.extract.inline import inline_text, join_inline, pieces_of, plain_text, raw_text
+from castalia.web.extract.main_content import is_admonition
+from castalia.web.extract.table import is_layout, read_table, table_markdown
+from castalia.web.extract.tree import Element
 from castalia.web.prescan import word_set
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from castalia.stages.normalize.tree import Element
+from castalia.web.extract.tree import Element
 from castalia.web.prescan import word_set
 
 CODE_TAGS = word_set("pre xmp listing")

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from castalia.stages.normalize.code import CODE_TAGS, is_gutter
-from castalia.stages.normalize.inline import inline_text
-from castalia.stages.normalize.tree import Element
+from castalia.web.extract.code import CODE_TAGS, is_gutter
+from castalia.web.extract.inline import inline_text
+from castalia.web.extract.tree import Element
 
 _MAX_SPAN = 100
 _MAX_COLUMNS = 200

@@ -1,0 +1,78 @@
+# pyright: basic
+"""What is counted: words, code blocks, table rows, headings."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from benchmarks.extraction_gold import Pair, unmarked
+
+_WORD = re.compile(r"\w+")
+
+
+class Structure(NamedTuple):
+    """How many of a kind were wanted and found."""
+
+    wanted: int = 0
+    found: int = 0
+
+    def __add__(self, other: "Structure") -> "Structure":  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Structure(self.wanted + other.wanted, self.found + other.found)
+
+    @property
+    def share(self) -> float | None:
+        """Found of wanted; None where nothing was wanted."""
+        return self.found / self.wanted if self.wanted else None
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words."""
+    return _WORD.findall(text.lower())
+
+
+def word_f1(text: str, gold: str) -> float:
+    """F1 of the bags of words; 1 when both are empty."""
+    ours, wanted = Counter(words(text)), Counter(words(gold))
+    common = (ours & wanted).total()
+    return 2 * common / (ours.total() + wanted.total()) if ours or wanted else 1.0
+
+
+def code_found(wanted: Sequence[str], blocks: Sequence[str]) -> Structure:
+    """Gold code that stands byte for byte inside a block, a no-break space being a space."""
+    held = [block.replace("\xa0", " ") for block in blocks]
+    return Structure(len(wanted), sum(any(code.replace("\xa0", " ") in block for block in held) for code in wanted))
+
+
+def rows_found(wanted: Sequence[tuple[str, ...]], rows: Sequence[Sequence[str]]) -> Structure:
+    """Gold rows whose cells all stand in one row, in order; cells are compared as words."""
+    left = Counter(tuple(cell for cell in (" ".join(words(unmarked(cell))) for cell in row) if cell) for row in rows)
+    found = 0
+    for row in wanted:
+        key = tuple(cell for cell in row if cell)
+        if left[key]:
+            left[key] -= 1
+            found += 1
+    return Structure(len(wanted), found)
+
+
+def headings_kept(pair: Pair, headings: Sequence[tuple[int, str]]) -> Structure:
+    """Length of the longest common sequence of headings against the longer of both lists.
+
+    The gold leaves out the page's title and moves the rest one level down when it was level 1, so the title is taken out of ours
+    and levels are compared relative to the first heading.
+    """
+    title = words(pair.title)
+    gold = [(level, words(unmarked(text))) for level, text in pair.headings]
+    ours = [(level, words(text)) for level, text in headings]
+    if ours and ours[0][1] != (gold[0][1] if gold else None) and (not title or ours[0][1] == title or ours[0][0] == 1):
+        ours = ours[1:]
+    matcher = difflib.SequenceMatcher(None, _relative(gold), _relative(ours), autojunk=False)
+    common = sum(block.size for block in matcher.get_matching_blocks())
+    return Structure(max(len(gold), len(ours)), common)
+
+
+def _relative(headings: Sequence[tuple[int, list[str]]]) -> list[tuple[int, str]]:
+    top = min((level for level, _ in headings), default=0)
+    return [(level - top, " ".join(text)) for level, text in headings]

@@ -1,0 +1,38 @@
+"""Virtual environments of the software that benchmarks compare with: one per peer, under the user's cache, never our dependency.
+
+With `--peers` what is missing is installed by pip; without it only what is there is measured.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+INSTALL_SECONDS = 600.0
+WANTED = "CASTALIA_BENCHMARK_PEERS"
+"""Environment variable that `--peers` sets."""
+
+
+def environment(name: str, requirements: Sequence[str]) -> Path | None:
+    """The Python of an environment that holds `requirements`; None, with the reason printed to stderr, where it can't be had."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "castalia" / "peers" / name
+    python = folder / "bin" / "python"
+    complete = folder / "complete"
+    if complete.is_file() and complete.read_text(encoding="utf-8") == "\n".join(requirements):
+        return python
+    if os.environ.get(WANTED) != "1":
+        return _no(name, "not installed; `--peers` installs it into an environment of its own under the user's cache")
+    for command in ([sys.executable, "-m", "venv", str(folder)], [str(python), "-m", "pip", "install", "-q", *requirements]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return _no(name, f"did not install within {INSTALL_SECONDS:.0f} s")
+        if done.returncode:
+            return _no(name, f"does not install: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}")
+    complete.write_text("\n".join(requirements), encoding="utf-8")  # last, so that its existence means that the install completed
+    return python
+
+
+def _no(name: str, reason: str) -> None:
+    print(f"{name}: {reason}", file=sys.stderr)
