@@ -62,7 +62,8 @@ _RESTRICTING = word_set(
 _SAMPLED = ("GPL", "LGPL", "AGPL", "MPL", "EPL", "EUPL", "GFDL", "ODbL")
 
 _COPYRIGHT = re.compile(
-    r"^\W*(?:copyright\s*(?:\(c\)|©|[<\[{(]|\d{4}|by\b|the\b)|©|\(c\)\s*(?:\d{4}|copyright)|all rights reserved\b).*$", re.IGNORECASE
+    r"^\W*(?:portions\s+)?(?:copyright\s*(?:\(c\)|©|[<\[{(]|\d{4}|by\b|the\b)|©|\(c\)\s*(?:\d{4}|copyright)|all rights reserved\b).*$",
+    re.IGNORECASE,
 )
 _CONTINUED = re.compile(r"^\s*(?:and|by|\d{4})\b.{0,60}$", re.IGNORECASE)
 _TITLE = re.compile(r"^\W*(?:the\s+)?[\w .,\"'()/:-]{0,60}\blicen[cs]e\b[\w .,\"'()/:-]{0,30}$", re.IGNORECASE)
@@ -140,7 +141,9 @@ def _runs(words: list[str]) -> list[int]:
 
 def copyright_lines(text: str) -> str:
     """The copyright notices of a licence file in one line, at most 300 characters."""
-    lines = [" ".join(line.split()) for line in text.splitlines()[:60] if re.match(r"^\W*(?:copyright\b|©)", line, re.IGNORECASE)]
+    lines = [
+        " ".join(line.split()) for line in text.splitlines()[:60] if re.match(r"^\W*(?:portions\s+)?(?:copyright\b|©)", line, re.IGNORECASE)
+    ]
     return "; ".join(line for line in lines if re.search(r"\d{4}", line))[:300]
 
 
