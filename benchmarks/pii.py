@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.pii_gold import STRUCTURED, Case, Label, cases, code_blocks, texts
-from castalia.web.pii import find_personal_data
+from castalia.web.pii import PERSONAL, find_personal_data
 
 KINDS = frozenset(STRUCTURED.values())
+ALL = (*PERSONAL, "URL")
 
 
 class Score(NamedTuple):
@@ -58,7 +59,7 @@ def run(gold: Path | None, quick: bool) -> dict[str, Any]:
 
 def ours(text: str) -> Iterable[Label]:
     """What our detector finds in a text, documentation values and web addresses included."""
-    return [Label(span.start, span.end, span.kind) for span in find_personal_data(text)]
+    return [Label(span.start, span.end, span.kind) for span in find_personal_data(text, kinds=ALL, reserved=True)]
 
 
 def score(labelled: Sequence[Case], find: Callable[[str], Iterable[Label]]) -> dict[str, Score]:
