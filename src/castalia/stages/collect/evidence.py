@@ -1,11 +1,13 @@
 """Licence evidence that holds for a whole site: files at its root and in its folder, files that the user names, what the user states."""
 
+import asyncio
 from collections.abc import Sequence
 
 from castalia.records import LicenceEvidence, StatedLicence
 from castalia.web.licences import file_evidence
 from castalia.web.service import Web
 from castalia.web.urls import canonical_url, folder_of, site_root
+from castalia.web.worker import call_limited
 
 _LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "COPYING")
 
@@ -38,7 +40,7 @@ class SiteEvidence:
                 continue
             text = self._web.text(fetched)
             if fetched.media_type == "text/html":
-                text = (await self._web.facts(fetched)).get("text", "")
+                text = (await asyncio.to_thread(call_limited, "castalia.stages.collect.lines:visible_lines", text)).value or ""
             item = file_evidence(fetched.final_url, text)
             if item is not None and not any(item.sha256 == other.sha256 for other in evidence):
                 evidence.append(item)
