@@ -17,7 +17,7 @@ from castalia.records import Label, content_hash
 from castalia.release import Release, publish
 from castalia.sandbox import Sandbox, open_sandbox
 from castalia.store import Store, open_store, write_file
-from castalia.web import open_web
+from castalia.web import Web, open_web
 
 CHARACTERS_PER_TOKEN = 4  # of English and code, for estimates only
 EXPECTED_ANSWER_TOKENS = 800
@@ -108,15 +108,21 @@ async def open_services(workspace: Workspace, *, offline: bool = False) -> Async
                     config.oracles, workspace.ledger, budget_usd=execution.budget_usd, concurrency=execution.concurrency, offline=offline
                 )
             )
-            web = open_web(
-                workspace.archive,
-                user_agent=execution.user_agent,
-                connect_to=execution.connect_to,
-                allow_private=execution.allow_private,
-                rate_per_host=execution.pages_per_second,
-            )
+            web = open_web_of(workspace)
             stack.push_async_callback(web.close)
             yield Services(oracle, sandbox, {"web": web, "sandbox": sandbox})
+
+
+def open_web_of(workspace: Workspace) -> Web:
+    """The web as the configuration allows it, over the workspace's archive; the caller closes it. Nothing is fetched yet."""
+    execution = workspace.config.execution
+    return open_web(
+        workspace.archive,
+        user_agent=execution.user_agent,
+        connect_to=execution.connect_to,
+        allow_private=execution.allow_private,
+        rate_per_host=execution.pages_per_second,
+    )
 
 
 def role_identity(workspace: Workspace) -> RoleIdentity:

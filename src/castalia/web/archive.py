@@ -50,6 +50,19 @@ class Fetched(NamedTuple):
     detail: str = ""
 
 
+class Place(NamedTuple):
+    """Where a response lies in the archive: a gzip member of `file`, `length` bytes from byte `offset`."""
+
+    file: str
+    offset: int
+    length: int
+    record_id: str
+    """The WARC-Record-ID."""
+    url: str
+    """The URL that was asked for."""
+    fetched_at: str
+
+
 class Archive:
     """An archive folder: `pages.warc.gz` and `index.sqlite`. One process writes at a time; `read_only` ones look on.
 
@@ -85,6 +98,13 @@ class Archive:
     def lookup(self, body_sha256: str) -> Fetched | None:
         """The response whose body has this hash, with the time it was fetched."""
         return self._one("body_sha256", body_sha256)
+
+    def place(self, body_sha256: str) -> Place | None:
+        """Where the response lies whose body has this hash; nothing is read but the index."""
+        row = self._index.execute(
+            "SELECT offset, length, url, fetched_at FROM fetches WHERE body_sha256 = ? ORDER BY offset LIMIT 1", (body_sha256,)
+        ).fetchone()
+        return None if row is None else Place(_NAME, row[0], row[1], _record_id(row[2], body_sha256), row[2], row[3])
 
     def put(self, fetched: Fetched) -> None:
         """Writes an outcome: the record first, then the index. Raises StorageFull when there is no room."""
@@ -181,11 +201,15 @@ def _record(fetched: Fetched) -> bytes:
     block = http.encode("utf-8", "replace") + f"content-length: {len(fetched.body)}\r\n\r\n".encode() + fetched.body
     head = (
         "WARC/1.1\r\nWARC-Type: response\r\n"
-        f"WARC-Record-ID: <urn:uuid:{uuid5(NAMESPACE_URL, fetched.url + ' ' + fetched.body_sha256)}>\r\n"
+        f"WARC-Record-ID: {_record_id(fetched.url, fetched.body_sha256)}\r\n"
         f"WARC-Date: {fetched.fetched_at.replace('+00:00', 'Z')}\r\nWARC-Target-URI: {fetched.final_url}\r\n"
         f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(block)}\r\n\r\n"
     )
     return gzip.compress(head.encode() + block + b"\r\n\r\n", mtime=0)
+
+
+def _record_id(url: str, body_sha256: str) -> str:
+    return f"<urn:uuid:{uuid5(NAMESPACE_URL, url + ' ' + body_sha256)}>"
 
 
 def _line(text: str) -> str:
