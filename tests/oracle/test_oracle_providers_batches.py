@@ -23,7 +23,7 @@ both = pytest.mark.parametrize("provider", ["openai", "anthropic"])
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("castalia.oracle.batching.SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr("castalia.oracle.batching.BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr("castalia.oracle.batch_wire.BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr("castalia.oracle.exchange.BACKOFF_SECONDS", 0.001)
 
 

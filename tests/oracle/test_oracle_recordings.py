@@ -180,8 +180,8 @@ def test_a_batch_file_goes_out_and_its_results_come_back(tmp_path: Path) -> None
         failed = {"custom_id": lines[2]["custom_id"], "response": {"status_code": 500, "body": {}}, "error": None}
         record(tmp_path / "in", *answered, failed, file="results.jsonl")
         with open_ledger(tmp_path / "ledger.db") as ledger:
-            assert import_results(ledger, tmp_path / "in" / "results.jsonl") == (2, 0, 1, ())
-            assert import_results(ledger, tmp_path / "in" / "results.jsonl") == (0, 2, 1, ())
+            assert import_results(ledger, tmp_path / "in" / "results.jsonl") == (2, 0, 1, (), (), (), 1)
+            assert import_results(ledger, tmp_path / "in" / "results.jsonl") == (0, 2, 1, (), (), (), 1)
             assert ledger.verify().problems == ()
         async with client(tmp_path, config) as oracle:
             again = await asyncio.gather(*(ask(oracle, subject, user=subject) for subject in ("a", "b", "c")), return_exceptions=True)

@@ -1,17 +1,21 @@
 """`castalia oracle`: what the answers cost, what is in doubt, whether anything was edited, and answers in and out by file."""
 
 import argparse
+import codecs
 import json
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from castalia.cli.common import print_facts, print_table, workspace_of
 from castalia.errors import InputError, StoreError
 from castalia.oracle import Doubt, Ledger, Money, UsageRow, open_ledger
 from castalia.workspace import Workspace
+
+if TYPE_CHECKING:
+    from castalia.oracle.providers.batch_file import Imported
 
 ALL = "all"
 SHOWN_DOUBTS = 20
@@ -241,19 +245,7 @@ def _import_answers(workspace: Workspace, options: argparse.Namespace) -> int:
             raise InputError(f"{str(file)!r} holds batch results, and there is no ledger at {str(workspace.ledger)!r} that asked for them")
         with open_ledger(workspace.ledger) as ledger:
             done = import_results(ledger, file)
-        if options.json:
-            print_facts([done._asdict()])
-        else:
-            foreign = f", {len(done.foreign):,} belong to calls that this ledger never made" if done.foreign else ""
-            print(
-                f"{done.answered:,} answers filed, {done.already:,} were there already, {done.failed:,} failed{foreign}; "
-                f"go on with: castalia run"
-            )
-            if done.foreign:
-                print(
-                    f"{len(done.foreign):,} results are for calls this ledger never asked for, e.g. {done.foreign[0]!r}; they were left out"
-                )
-        return 0
+        return _tell_import(done, file, options)
     folders = sorted({role.recordings for role in workspace.config.oracles.values() if role.provider == "recorded" and role.recordings})
     if len(folders) != 1:
         raise InputError(
@@ -267,17 +259,49 @@ def _import_answers(workspace: Workspace, options: argparse.Namespace) -> int:
     return 0
 
 
+def _tell_import(done: "Imported", file: Path, options: argparse.Namespace) -> int:
+    """What became of the results. Lines that can't be used end the command with an error, once the others are filed."""
+    if options.json:
+        print_facts([done._asdict()])
+    else:
+        print(
+            f"{done.answered:,} answers filed, {done.already:,} were there already, {done.failed:,} failed, {done.waiting:,} calls still wait; "
+            f"{_go_on(done, options)}"
+        )
+        for names, words in (
+            (done.foreign, "are for calls that this ledger never asked by file, and were left out"),
+            (done.repeated, "are second answers to the same call; the first ones count"),
+        ):
+            if names:
+                print(f"{len(names):,} results {words}, e.g. {names[0]!r}")
+    if done.unreadable:
+        more = f" (and {len(done.unreadable) - 5} more lines)" if len(done.unreadable) > 5 else ""
+        raise InputError(
+            f"{len(done.unreadable):,} lines of {str(file)!r} can't be used: {'; '.join(done.unreadable[:5])}{more}. All others were taken in; "
+            f"repair or remove these lines and import the file again"
+        )
+    return 0
+
+
+def _go_on(done: "Imported", options: argparse.Namespace) -> str:
+    if not done.waiting:
+        return "go on with: castalia run"
+    return f"import the rest when it is there, write the open ones again with {_command(options, '--export FILE')}, or go on: castalia run"
+
+
 def _is_batch(file: Path) -> bool:
-    """Whether the first line is a result of an OpenAI batch."""
+    """Whether the first line that can be read is a result of an OpenAI batch, or names a call as one would."""
     try:
-        with file.open(encoding="utf-8") as lines:
-            first = next((line for line in lines if line.strip()), "")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(file)!r} can't be read: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        return "custom_id" in json.loads(first)
-    except (ValueError, TypeError):
-        return False  # the import of recordings names the line and what is wrong with it
+        with file.open("rb") as lines:
+            for line in lines:
+                try:
+                    return "custom_id" in json.loads(line.removeprefix(codecs.BOM_UTF8))
+                except (ValueError, TypeError):
+                    if b'"custom_id"' in line:
+                        return True
+            return False  # the import of recordings names the line and what is wrong with it
+    except OSError as error:
+        raise InputError(f"{str(file)!r} can't be read: {error.strerror}") from error
 
 
 def _record(ledger: Ledger, options: argparse.Namespace) -> int:

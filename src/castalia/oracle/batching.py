@@ -2,51 +2,31 @@
 
 While a run asks, its calls are only written down. When it ends, they are submitted; a later run looks once for results before it asks.
 A submission is committed to the ledger before the provider hears of it, and after a crash, or a lost answer to its creation, it is looked
-for at the provider before it may be sent again: so none is sent twice.
+for at the provider before it may be sent again: so none is sent twice. No clock decides about that: ours may jump, and isn't theirs.
 """
 
 import asyncio
-import hashlib
-import random
-import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from castalia.errors import BudgetReached, MissingRecording, OracleError, OracleRefused
+from castalia.errors import BudgetReached, MissingRecording, OracleError, OracleRefused, RequestRejected
+from castalia.oracle.batch_results import Counts, take_in
+from castalia.oracle.batch_wire import MOST_TRIES, Account, BatchWire, Gone
 from castalia.oracle.failpoints import failpoint
 from castalia.oracle.ledger import submissions as ledger_submissions
 from castalia.oracle.ledger.ledger import Ledger
-from castalia.oracle.ledger.reading import reading_of
 from castalia.oracle.ledger.rows import Done, Intent
-from castalia.oracle.ledger.submissions import Result, Submission
-from castalia.oracle.providers.base import HttpProvider, UnreadableAnswer
-from castalia.oracle.providers.batch_apis import BatchApi, OpenAIBatches, Progress, batch_api, form, read_object
+from castalia.oracle.ledger.submissions import Submission
+from castalia.oracle.providers.base import HttpProvider
+from castalia.oracle.providers.batch_apis import OpenAIBatches, batch_api, form, read_object
 from castalia.oracle.redact import Redactor
-from castalia.oracle.transport import BODY_LIMIT, HttpReply, Lost, Transport, Unsent
+from castalia.oracle.transport import Lost, Transport, Unsent
 
 MOST_CALLS = 10_000
 MOST_BYTES = 64 * 2**20
 """Of one file; the providers take more, but it has to fit into memory."""
 SETTLE_SECONDS = 10.0
-"""After a lost creation: how long until the provider's list is trusted to show it."""
-MOST_TRIES = 5
-BACKOFF_SECONDS = 0.5
-FILED_AT_ONCE = 500
-
-
-@dataclass(frozen=True)
-class Account:
-    """Where batches go, and with which key."""
-
-    provider: HttpProvider
-    key: str | None
-    api: BatchApi = field(compare=False)
-
-    @property
-    def names(self) -> tuple[str, str, str]:
-        """(provider, address, fingerprint of the key), as the ledger has them."""
-        return self.provider.name, self.provider.base_url, hashlib.sha256((self.key or "").encode()).hexdigest()[:16]
+"""After a lost creation: how long until the provider's list is trusted to show it. Always waited in full."""
 
 
 @dataclass
@@ -56,19 +36,9 @@ class Waiting:
     account: Account
     keys: set[str] = field(default_factory=set[str])
     is_looked_up: bool = False
+    problem: OracleError | None = None
+    """Why the account could not be looked at: told to every call, and found out once."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-@dataclass
-class Counts:
-    """What became of the calls of a batch."""
-
-    answered: int = 0
-    refused: int = 0
-    open: int = 0
-    filed: int = 0
-    foreign: int = 0
-    """Results for calls that aren't of this batch."""
 
 
 class BatchDesk:
@@ -76,7 +46,7 @@ class BatchDesk:
 
     def __init__(self, ledger: Ledger, transport: Transport, redactor: Redactor, budget: int | None):
         self._ledger = ledger
-        self._transport = transport
+        self._wire = BatchWire(transport, redactor)
         self._redactor = redactor
         self._budget = budget
         self._waiting: dict[tuple[str, str, str], Waiting] = {}
@@ -85,11 +55,22 @@ class BatchDesk:
 
     async def answer(self, intent: Intent, provider: HttpProvider, key: str | None) -> Done:
         """The answer, where it is in. Raises MissingRecording, which says when to come again."""
+        if intent.redacted:
+            raise RequestRejected(
+                f"prompt {intent.prompt!r} for {intent.subject!r} holds a key from the environment, which the ledger masks, so no batch can "
+                f"carry it; take it out of what is asked, or ask without `batch: true`"
+            )
         account = Account(provider, key, batch_api(provider))
         waiting = self._waiting.setdefault(account.names, Waiting(account))
         async with waiting.lock:
+            if waiting.problem is not None:
+                raise waiting.problem
             if not waiting.is_looked_up:
-                await self.look(account)
+                try:
+                    await self.look(account)
+                except OracleError as error:
+                    waiting.problem = error
+                    raise
                 waiting.is_looked_up = True
         done = self._ledger.lookup(intent.key)
         if done is not None:
@@ -111,6 +92,7 @@ class BatchDesk:
                 if submission.owner != self._ledger.token and self._ledger.is_alive(submission.owner):
                     continue
                 if await self._claim(submission):
+                    failpoint("batch-claimed")
                     await self._send(account, submission, is_repeat=True)
             else:
                 await self._collect(account, submission)
@@ -131,8 +113,14 @@ class BatchDesk:
     async def _submit_file(self, account: Account, keys: list[str]) -> bool:
         """Sends one file with as many of the calls as fit into it; False when none was left."""
         token, budget, line = self._ledger.token, self._budget, account.api.line
+        keys = await self._ledger.run(lambda db, _: ledger_submissions.unsent(db, keys))
+        if not keys:
+            return False
+        self._ledger.require_room()
+        newest = (await self._wire.call(account, "GET", f"{account.api.path}?limit=1", has="data"))["data"]
+        others = [str(batch["id"]) for batch in newest[:1]]
         prepared = await self._ledger.run(
-            lambda db, books: ledger_submissions.prepare(db, books, keys, account.names, token, budget, line, MOST_BYTES)
+            lambda db, books: ledger_submissions.prepare(db, books, keys, account.names, token, budget, line, MOST_BYTES, others)
         )
         if prepared is None:
             return False
@@ -149,9 +137,10 @@ class BatchDesk:
         """Makes the batch at the provider, once. A repeat looks for it first."""
         for attempt in range(MOST_TRIES):
             if is_repeat or attempt:
-                await asyncio.sleep(max(0.0, submission.prepared_at + SETTLE_SECONDS - time.time()) if not attempt else SETTLE_SECONDS)
+                await asyncio.sleep(SETTLE_SECONDS)
                 remote = await self._find(account, submission)
                 if remote is not None:
+                    failpoint("batch-found")
                     await self._adopt(account, submission, remote, "found again")
                     return
             if not file:
@@ -181,139 +170,94 @@ class BatchDesk:
         file_id = ""
         if isinstance(account.api, OpenAIBatches):
             body, kind = form(file, submission.digest[:32])
-            file_id = str((await self._call(account, "POST", "/files", body, kind))["id"])
+            file_id = str((await self._wire.call(account, "POST", "/files", body, kind, has="id"))["id"])
             failpoint("batch-uploaded")
         body = account.api.creation(submission, file, file_id)
         try:
-            reply = await self._request(account, "POST", account.api.path, body, "application/json")
+            reply = await self._wire.send(account, "POST", account.api.path, body, "application/json")
         except Lost:
             return None
         except Unsent as error:
             raise OracleError(f"{account.provider.base_url} can't be reached: {error}; nothing was submitted, run again later") from error
         if 200 <= reply.status < 300:
-            return str(read_object(reply.raw)["id"])
+            try:
+                return str(read_object(reply.raw, "id")["id"])
+            except ValueError:
+                return None  # a proxy's page: what the provider did isn't known
         if reply.status >= 500 or reply.status == 408:
             return None
-        words = self._redactor.error(f"HTTP {reply.status}: {reply.raw[:500].decode('utf-8', 'replace')}")
-        raise OracleRefused(f"{account.provider.name} at {account.provider.base_url} refused the batch: {words}. Nothing was submitted")
+        raise OracleRefused(
+            f"{account.provider.name} at {account.provider.base_url} refused the batch: {self._wire.words(reply)}. Nothing was submitted"
+        )
 
     async def _give_up(self, submission: Submission, detail: str) -> None:
         await self._ledger.run(lambda db, books: ledger_submissions.end(db, books, submission, detail))
 
     async def _find(self, account: Account, submission: Submission) -> str | None:
-        """Looks through the provider's list, back to when the submission was prepared."""
+        """Looks through the provider's list, which begins with the newest, down to the one that was the newest before the submission."""
         known = {other.remote for other in self._ledger.submissions() if other.remote}
         place = ""
         found: list[str] = []
         while True:
-            page = await self._call(account, "GET", f"{account.api.path}?limit=100{place}")
+            page = await self._wire.call(account, "GET", f"{account.api.path}?limit=100{place}", has="data")
             batches: list[dict[str, Any]] = page["data"]
-            found += [str(batch["id"]) for batch in batches if str(batch["id"]) not in known and account.api.may_be(batch, submission)]
-            if not batches or not page.get("has_more") or account.api.created_at(batches[-1]) < submission.prepared_at - 3600:
+            older = account.api.is_newest_first and any(str(batch["id"]) == submission.newest_before for batch in batches)
+            for batch in batches:
+                if older and str(batch["id"]) == submission.newest_before:
+                    break
+                if str(batch["id"]) not in known and account.api.may_be(batch, submission):
+                    found.append(str(batch["id"]))
+            if not batches or not page.get("has_more") or older:
                 return found[-1] if found else None
             place = f"&{account.api.after}={page.get('last_id') or batches[-1]['id']}"
 
     async def _collect(self, account: Account, submission: Submission) -> None:
         """Takes in the results of a batch that ended."""
-        progress = account.api.progress(await self._call(account, "GET", f"{account.api.path}/{submission.remote}"))
+        try:
+            view = await self._wire.look(account, "GET", f"{account.api.path}/{submission.remote}", has=account.api.state)
+        except Gone as error:
+            await self._lose(submission, f"the provider doesn't have the batch any more ({error})")
+            return
+        progress = account.api.progress(view)
+        failpoint("batch-polled")
         if not progress.is_ended:
             self.notes.append(f"batch {submission.remote} is under way: {progress.done} of {progress.total} calls")
             return
-        counts = await self._file(account, submission, progress)
-        if counts.foreign and not counts.filed:
-            token = self._ledger.token
-            await self._ledger.run(lambda db, _: ledger_submissions.disown(db, submission, token))
-            self.notes.append(f"batch {submission.remote} is not ours: none of its {counts.foreign} results was asked for")
-            again = next(item for item in self._ledger.submissions(living=True) if item.id == submission.id)
-            await self._send(account, again, is_repeat=True)
+        try:
+            counts = await take_in(self._wire, self._ledger, self._redactor, account, submission, progress.results)
+        except Gone as error:
+            await self._lose(submission, f"the provider doesn't have its results any more ({error})")
             return
-        still_open = await self._ledger.run(lambda db, books: ledger_submissions.end(db, books, submission, progress.detail))
-        more = ((counts.refused, "refused"), (counts.open + still_open, "open again"), (counts.foreign, "foreign"))
+        if counts.foreign and not counts.filed:
+            await self._disown(account, submission, counts)
+            return
+        # The calls of a batch that was completed were made, also where their answers can't be found.
+        may_be_billed = counts.unreadable > 0 or not progress.detail
+        missing = await self._ledger.run(
+            lambda db, books: ledger_submissions.end(db, books, submission, progress.detail, may_be_billed=may_be_billed)
+        )
+        failpoint("batch-ended")
+        more = (
+            (counts.refused, "refused"), (counts.open + (0 if may_be_billed else missing), "open again"),
+            (missing if may_be_billed else 0, "without a result, in doubt now"), (counts.unreadable, "results can't be read"),
+            (counts.twice, "more results of calls that have one"), (counts.foreign, "results of calls that aren't in it"),
+        )  # fmt: skip
         parts = [f"batch {submission.remote} ended: {counts.answered} answered", *(f"{number} {what}" for number, what in more if number)]
         self.notes.append(", ".join(parts) + (f" ({progress.detail})" if progress.detail else ""))
 
-    async def _file(self, account: Account, submission: Submission, progress: Progress) -> "Counts":
-        counts = Counts()
-        results: list[Result] = []
-
-        async def flush() -> None:
-            batch = list(results)
-            results.clear()
-            answered, foreign = await self._ledger.run(lambda db, books: ledger_submissions.file_results(db, books, submission, batch))
-            counts.answered += answered
-            counts.foreign += foreign
-            counts.filed += len(batch) - foreign
-            failpoint("batch-results")
-
-        for path in progress.results:
-            async for line in self._lines(account, path):
-                result = await self._result(account, line)
-                counts.refused += result.is_final
-                counts.open += result.outcome == "rejected" and not result.is_final
-                results.append(result)
-                if len(results) >= FILED_AT_ONCE:
-                    await flush()
-        await flush()
-        return counts
-
-    async def _result(self, account: Account, line: bytes) -> Result:
-        """What becomes of a call. An answer that can't be read may have been billed."""
-        fate = account.api.fate(line)
-        if fate.kind != "answered":
-            return Result(fate.key, None, None, "rejected", self._redactor.error(fate.detail), fate.kind == "refused")
-        raw = self._redactor.raw(line)
-        known = await self._ledger.run(lambda db, _: ledger_submissions.prices_of(db, fate.key))
-        try:
-            answer = account.provider.read(raw)
-        except UnreadableAnswer as error:
-            return Result(fate.key, raw, None, "unknown", str(error), is_final=False)
-        if known is None:
-            return Result(fate.key, raw, None, "unknown", "not in this ledger", is_final=False)
-        request, price, worst = known
-        return Result(fate.key, raw, reading_of(answer, request, price, worst), "answered", "", is_final=False)
-
-    # The wire
-
-    async def _call(self, account: Account, method: str, path: str, body: bytes | None = None, kind: str = "") -> dict[str, Any]:
-        """A request that may be repeated freely."""
-        words = ""
-        for attempt in range(MOST_TRIES):
-            try:
-                reply = await self._request(account, method, path, body, kind)
-                if 200 <= reply.status < 300:
-                    return read_object(reply.raw)
-                words = f"HTTP {reply.status}: {reply.raw[:500].decode('utf-8', 'replace')}"
-                if reply.status != 429 and reply.status < 500 and reply.status != 408:
-                    raise OracleRefused(
-                        f"{account.provider.name} at {account.provider.base_url} refused {method} {path.partition('?')[0]}: "
-                        f"{self._redactor.error(words)}. Check the key and `base_url`, then run again"
-                    )
-            except (Lost, Unsent, ValueError) as error:
-                words = f"{type(error).__name__}: {error}"
-            if attempt < MOST_TRIES - 1:
-                await asyncio.sleep(random.uniform(0, BACKOFF_SECONDS * 2**attempt))
-        raise OracleError(
-            f"{account.provider.base_url}{path.partition('?')[0]} did not answer after {MOST_TRIES} tries; last: "
-            f"{self._redactor.error(words)}. Run the same command again later"
+    async def _lose(self, submission: Submission, words: str) -> None:
+        """Nobody can tell what became of its calls: they are in doubt, and asked again when they are needed."""
+        missing = await self._ledger.run(lambda db, books: ledger_submissions.end(db, books, submission, words, may_be_billed=True))
+        self.notes.append(
+            f"batch {submission.remote} with {submission.calls} calls: {words}. Of them {missing} may have been billed and are in doubt now; "
+            f"`castalia oracle --in-doubt` lists them"
         )
 
-    async def _request(self, account: Account, method: str, path: str, body: bytes | None, kind: str) -> HttpReply:
-        headers = {**account.provider.headers(account.key), **({"Content-Type": kind} if kind else {})}
-        return await self._transport.request(account.provider, method, path, body, headers)
-
-    async def _lines(self, account: Account, path: str) -> AsyncIterator[bytes]:
-        rest = b""
-        try:
-            async for part in self._transport.download(account.provider, path, account.provider.headers(account.key)):
-                *lines, rest = (rest + part).split(b"\n")
-                if len(rest) > BODY_LIMIT:
-                    raise OracleError(f"a line of {path} is longer than {BODY_LIMIT // 2**20} MiB; these are no batch results")
-                for line in lines:
-                    if line.strip():
-                        yield line
-        except (Lost, Unsent) as error:
-            raise OracleError(
-                f"the results at {account.provider.base_url}{path} did not arrive whole: {error}. What came is in the ledger; run again"
-            ) from error
-        if rest.strip():
-            yield rest
+    async def _disown(self, account: Account, submission: Submission, counts: Counts) -> None:
+        """Looks anew for a batch that was taken for this one."""
+        token = self._ledger.token
+        if not await self._ledger.run(lambda db, _: ledger_submissions.disown(db, submission, token)):
+            return  # another process was faster
+        self.notes.append(f"batch {submission.remote} is not ours: none of its {counts.foreign} results was asked for")
+        again = next(item for item in self._ledger.submissions(living=True) if item.id == submission.id)
+        await self._send(account, again, is_repeat=True)

@@ -5,14 +5,17 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
+import msgspec
 from pydantic import BaseModel
 
 from castalia.errors import AnswerUnusable, ConfigError, MissingRecording, UnknownPrice
 from castalia.oracle.answers import Problem, repair_request, validate, wire_schema
 from castalia.oracle.calls import Ask, ChatMessage, MissingCall, ModelAnswer, Reply, Task, TextReply
+from castalia.oracle.compact import compact_json
 from castalia.oracle.dispatch import Dispatch, read_committed
 from castalia.oracle.exchange import Call, NoSchemaMode
 from castalia.oracle.ledger import Ledger
@@ -128,7 +131,8 @@ class OracleClient:
             if any(config.provider == "batch_file" for config in self._roles.values()):
                 from castalia.oracle.providers.batch_file import PENDING, export_pending
 
-                export_pending(self._ledger, self._path.with_name(PENDING))
+                if not export_pending(self._ledger, self._path.with_name(PENDING)):
+                    self._path.with_name(PENDING).unlink(missing_ok=True)  # else somebody may answer it once more
         finally:
             self._ledger.close()
             self._dispatch = self._ledger = None
@@ -285,7 +289,16 @@ class OracleClient:
     def _call(self, part: Part, ask: Ask, repair_of: str | None = None, reason: str | None = None) -> Call:
         provider, config, task = part.provider, part.provider.config, ask.task
         identity = provider.identity(ask)
-        request = canonical_json(identity)
+        wire = b""
+        if isinstance(provider, HttpProvider):
+            # The body is written once: what is hashed holds what is sent.
+            body = identity["body"]
+            spelled = compact_json(body)
+            identity["body"] = msgspec.Raw(spelled)
+            sent = provider.wire(body)
+            wire = spelled if sent is body else compact_json(sent)
+        named = compact_json(identity)
+        request = named.decode()
         kept = self._redactor.text(request)
         most_in = most_tokens(request)
         price = config.price(most_in)
@@ -293,7 +306,7 @@ class OracleClient:
             raise self._unknown_price(part.role, config, most_in)
         known = price or FREE
         intent = Intent(
-            key=hashlib.sha256(request.encode()).hexdigest(),
+            key=hashlib.sha256(named).hexdigest(),
             request=kept,
             redacted=kept != request,
             stage=task.stage,
@@ -306,7 +319,7 @@ class OracleClient:
             base_url=part.base_url,
             model=config.model or config.provider,
             sampling=part.sampling,
-            system_sha256=hashlib.sha256(_system_text(ask).encode()).hexdigest(),
+            system_sha256=_sha256(_system_text(ask)),
             price_in=known.input,
             price_out=known.output,
             price_cached=known.cached,
@@ -317,7 +330,7 @@ class OracleClient:
             note="" if price else "price unknown, counted as 0",
         )
         is_native = isinstance(provider, HttpProvider) and provider.native_schema(ask) is not None
-        return Call(intent, ask, provider, identity.get("body", {}), is_native)
+        return Call(intent, ask, provider, wire, is_native)
 
     def _unusable(self, call: Call, problem: Problem, said: ModelAnswer, repairs: int) -> AnswerUnusable:
         intent = call.intent
@@ -336,6 +349,11 @@ def _explain(problem: Problem, said: ModelAnswer, config: RoleConfig) -> Problem
     if said.stop == "length":
         return Problem(f"it was cut off at {config.max_tokens} tokens; answer more briefly, or raise max_tokens")
     return problem
+
+
+@lru_cache(maxsize=256)
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _system_text(ask: Ask) -> str:

@@ -10,9 +10,14 @@ from typing import Literal
 
 Failpoint = Literal[
     "before-intent", "after-intent", "mid-send", "after-headers", "mid-body", "before-commit", "mid-commit", "after-commit",
-    "batch-prepared", "batch-uploaded", "batch-created", "batch-adopted", "batch-results",
+    "batch-prepared", "batch-uploaded", "batch-created", "batch-adopted", "batch-claimed", "batch-found",
+    "batch-polled", "batch-line", "batch-results", "batch-ended",
 ]  # fmt: skip
-"""In the order in which a call, or a batch, passes them; `mid-commit` lies in every commit."""
+"""In the order in which a call, or a batch, passes them; `mid-commit` lies in every commit.
+
+`batch-claimed` and `batch-found` are passed by a process that goes on where another one was killed; `batch-line` by every line of results,
+`batch-results` after every commit of some of them.
+"""
 
 _wanted, _, _number = os.environ.get("CASTALIA_FAILPOINT", "").partition(":")
 _passages = count(1)

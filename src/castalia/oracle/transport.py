@@ -1,10 +1,9 @@
 """One POST over aiohttp, and the two ways it can fail: nothing left this machine, or something did and its fate is unknown."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from castalia.oracle.failpoints import failpoint, is_armed
 from castalia.oracle.providers.base import HttpProvider
@@ -18,7 +17,6 @@ TOTAL_SECONDS = 900.0
 """Long reasoning answers take minutes without a byte."""
 BODY_LIMIT = 64 * 2**20
 """Bytes of one answer after decompression."""
-_wire_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class HttpReply(NamedTuple):
@@ -35,6 +33,10 @@ class Unsent(Exception):
 
 class Lost(Exception):
     """The request left this machine, the answer didn't arrive whole: it may have been billed."""
+
+
+class NoSuchFile(Lost):
+    """The provider doesn't have the file, or not any more."""
 
 
 class Transport:
@@ -55,12 +57,11 @@ class Transport:
             )
         return self._sessions[direct]
 
-    async def post(self, provider: HttpProvider, body: dict[str, Any], key: str | None) -> HttpReply:
-        """Sends the body of one call. Raises Unsent or Lost; any HTTP status is a reply."""
+    async def post(self, provider: HttpProvider, data: bytes, key: str | None) -> HttpReply:
+        """Sends the JSON of one call. Raises Unsent or Lost; any HTTP status is a reply."""
         import aiohttp
 
         session = self.session(direct=provider.is_loopback)
-        data = _wire_json(provider.wire(body)).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **provider.headers(key)}
         try:
             # Redirects would carry the credentials elsewhere.
@@ -98,7 +99,7 @@ class Transport:
         """The parts of a large answer as they come. Raises Unsent or Lost, also for any status but 200."""
         async with self._opened(provider, "GET", path, None, headers) as response:
             if response.status != 200:
-                raise Lost(f"HTTP {response.status} for {path}")
+                raise (NoSuchFile if response.status in (404, 410) else Lost)(f"HTTP {response.status} for {path}")
             async for part in response.content.iter_any():
                 yield part
 

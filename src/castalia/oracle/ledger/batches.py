@@ -140,8 +140,8 @@ _ANSWERED = (
 )
 
 
-def _intent_values(intent: Intent) -> list[Any]:
-    return [getattr(intent, name) for name in operations.INTENT]
+def _intent_values(intent: Intent) -> tuple[Any, ...]:
+    return (intent[0], *intent[2:])  # as operations.INTENT: all but the request
 
 
 def _known(db: sqlite3.Connection, keys: list[str]) -> set[str]:

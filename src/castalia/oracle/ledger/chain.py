@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from castalia.records import content_hash
+from castalia.oracle.compact import compact_json
 
 
 class Verification(NamedTuple):
@@ -27,7 +27,7 @@ _LINKED = ", ".join(f"calls.{name}" if name == "attempt" else name for name in L
 
 def link(previous: str, values: Sequence[Any]) -> str:
     """The chain value of a done call after `previous`, from its values in the order of LINKED."""
-    return content_hash([previous, *values])
+    return hashlib.sha256(compact_json([previous, *values])).hexdigest()
 
 
 def verify_chain(connection: sqlite3.Connection) -> Verification:

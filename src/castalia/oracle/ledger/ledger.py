@@ -133,11 +133,17 @@ class Ledger:
         """Keys of the calls that asked again because the answer to this one could not be used, in the order they were planned."""
         return [row[0] for row in self._read("SELECT key FROM calls WHERE repair_of = ? ORDER BY planned_at, key", key)]
 
-    def planned(self, provider: str) -> list[tuple[str, str]]:
-        """(key, request) of calls that wait for an answer from `provider`, in a stable order."""
-        return self._read(
-            "SELECT key, request FROM calls JOIN requests ON call = id WHERE provider = ? AND state = 'planned' ORDER BY key", provider
+    def planned(self, provider: str) -> Iterator[tuple[str, str]]:
+        """(key, request) of calls that wait for an answer from `provider`, those that failed included, in a stable order."""
+        self._flush()
+        yield from self._reader.execute(
+            "SELECT key, request FROM calls JOIN requests ON call = id WHERE state IN ('planned', 'failed') AND provider = ? ORDER BY key",
+            (provider,),
         )
+
+    def count_planned(self, provider: str) -> int:
+        """How many they are."""
+        return self._read("SELECT count(*) FROM calls WHERE state IN ('planned', 'failed') AND provider = ?", provider)[0][0]
 
     def verify(self) -> Verification:
         """Recomputes the hash chain and the accounts."""
@@ -160,19 +166,21 @@ class Ledger:
         """Whether the process behind a lease still runs."""
         return is_alive(self.path, owner)
 
-    def has(self, key: str) -> bool:
-        """Whether the ledger knows a call with exactly this key."""
-        return bool(self._look("SELECT 1 FROM calls WHERE key = ?", key))
-
     def lacks_schema_mode(self, provider: str, base_url: str, model: str) -> bool:
         """Whether the model's server once refused the JSON-schema mode."""
         query = "SELECT 1 FROM schemaless WHERE provider = ? AND base_url = ? AND model = ?"
         return bool(self._look(query, provider, base_url, model))
 
-    def price(self, key: str) -> tuple[TokenPrice, int]:
-        """What the tokens of a call cost, and its worst case in nano-dollars."""
-        *prices, worst = self._look("SELECT price_in, price_out, price_cached, price_written, worst FROM calls WHERE key = ?", key)[0]
-        return TokenPrice("", *prices), worst
+    def priced(self, key: str, provider: str | None = None) -> tuple[str, TokenPrice, int] | None:
+        """(request, price of its tokens, worst case in nano-dollars) of a call; None when there is none with exactly this key.
+
+        `provider` leaves out calls to others.
+        """
+        return reports.priced(self._look, key, provider)
+
+    def require_room(self) -> None:
+        """Raises StorageFull when the disk has no room for answers."""
+        self._writing().require_room()
 
     # Writing
 
@@ -219,10 +227,15 @@ class Ledger:
         token = self._token()
         return await self._writing().queue(lambda db, books: operations.answer_locally(db, books, intent, token, raw, reading))
 
-    def import_answer(self, key: str, raw: bytes, reading: Reading) -> bool:
-        """Files an answer that came by another way; False when the call is done already. Raises StoreError for an unknown key."""
-        token = self._token()
-        return self._write(lambda db, books: operations.import_answer(db, books, key, token, raw, reading))
+    def import_answers(self, answers: Iterable[tuple[str, bytes, Reading]]) -> int:
+        """Files answers that came by another way, in one commit; those of done calls are left out. Returns how many were new.
+
+        Raises StoreError for an unknown key.
+        """
+        token, given = self._token(), list(answers)
+        return self._write(
+            lambda db, books: sum(operations.import_answer(db, books, key, token, raw, reading) for key, raw, reading in given)
+        )
 
     def fail(self, keys: Iterable[tuple[str, str]]) -> None:
         """Marks planned calls as failed, by (key, reason)."""

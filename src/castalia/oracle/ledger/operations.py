@@ -7,7 +7,6 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 from castalia.errors import StoreError
@@ -16,7 +15,7 @@ from castalia.oracle.ledger.chain import LINKED, link
 from castalia.oracle.ledger.rows import Done, Intent, NoMoney, Outcome, Reading, Sent, Theirs
 from castalia.oracle.prices import TokenPrice
 
-INTENT = tuple(field.name for field in fields(Intent) if field.name != "request")
+INTENT = tuple(name for name in Intent._fields if name != "request")
 """Columns of a call that its intent decides."""
 ReadEnvelope = Callable[[str, bytes, str, TokenPrice, int], Reading | None]
 """(provider, raw, request, price, worst) -> what it says, or None when it can't be read."""

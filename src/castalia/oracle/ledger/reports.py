@@ -5,7 +5,7 @@ from typing import Any
 
 from castalia.errors import StoreError
 from castalia.oracle.ledger.rows import Doubt, LedgerCall, Money, PromptTotals, UsageRow
-from castalia.oracle.prices import REFERENCE_PRICE, named_price, to_usd
+from castalia.oracle.prices import REFERENCE_PRICE, TokenPrice, named_price, to_usd
 
 Read = Callable[..., list[Any]]
 
@@ -45,6 +45,17 @@ def call(read: Read, key: str) -> LedgerCall:
         usd=None if cost is None else to_usd(cost),
         attempts=attempts,
     )
+
+
+def priced(read: Read, key: str, provider: str | None = None) -> tuple[str, TokenPrice, int] | None:
+    """(request, price of its tokens, worst case in nano-dollars) of a call to `provider`, or None."""
+    rows = read(
+        "SELECT request, price_in, price_out, price_cached, price_written, worst FROM calls JOIN requests ON requests.call = id "
+        "WHERE key = ? AND provider = coalesce(?, provider)",
+        key,
+        provider,
+    )
+    return (rows[0][0], TokenPrice("", *rows[0][1:5]), rows[0][5]) if rows else None
 
 
 def usage(read: Read, equivalent: str | None) -> list[UsageRow]:

@@ -1,6 +1,5 @@
 """What the ledger is told and what it tells."""
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from castalia.oracle.calls import ModelAnswer
@@ -10,8 +9,7 @@ State = Literal["planned", "sent", "done", "failed", "in_doubt"]
 Outcome = Literal["answered", "rejected", "unsent", "unknown", "in_doubt"]
 
 
-@dataclass(frozen=True)
-class Intent:
+class Intent(NamedTuple):
     """A call as it is written down before anything is sent. Money in nano-dollars, prices in nano-dollars per token."""
 
     key: str

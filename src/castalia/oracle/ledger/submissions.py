@@ -15,9 +15,9 @@ from castalia.errors import StoreError
 from castalia.oracle.ledger import operations
 from castalia.oracle.ledger.books import Books
 from castalia.oracle.ledger.rows import Intent, Outcome, Reading, Sent
-from castalia.oracle.prices import TokenPrice
 
 PREFIX = "batch:"
+_SENDABLE = "state = 'planned' AND owner IS NULL AND NOT redacted"
 _COLUMNS = "id, provider, base_url, account, digest, calls, state, owner, remote, excluded, detail, prepared_at"
 
 
@@ -38,9 +38,14 @@ class Submission(NamedTuple):
     remote: str | None
     """The provider's name for it."""
     excluded: tuple[str, ...]
-    """Provider's names that turned out to be other batches."""
+    """Provider's names of other batches: the newest one there was before this was prepared, then those that were taken for it."""
     detail: str
     prepared_at: float
+
+    @property
+    def newest_before(self) -> str:
+        """The provider's name of a batch than which this one is newer; empty where there was none."""
+        return self.excluded[0] if self.excluded else ""
 
     @property
     def lease(self) -> str:
@@ -79,11 +84,20 @@ def await_batch(db: sqlite3.Connection, books: Books, intent: Intent, token: str
     )
 
 
+def unsent(db: sqlite3.Connection, keys: Iterable[str]) -> list[str]:
+    """Those of the calls that a batch may carry now."""
+    query = f"SELECT 1 FROM calls WHERE key = ? AND {_SENDABLE}"
+    return [key for key in keys if db.execute(query, (key,)).fetchone()]
+
+
 def prepare(
     db: sqlite3.Connection, books: Books, keys: Sequence[str], to: tuple[str, str, str], token: str, budget: int | None,
-    line: Callable[[str, Any], bytes], most_bytes: int,
+    line: Callable[[str, Any], bytes], most_bytes: int, others: Sequence[str],
 ) -> Prepared | None:  # fmt: skip
-    """Reserves as many of the calls as fit into one file and the budget; None when none is left to send."""
+    """Reserves as many of the calls as fit into one file and the budget; None when none is left to send.
+
+    `others` holds the provider's newest batch, so that this one can be told from all that are older.
+    """
     now = time.time()
     number = 1 + db.execute("SELECT coalesce(max(id), 0) FROM submissions").fetchone()[0]
     lines: list[bytes] = []
@@ -91,9 +105,7 @@ def prepare(
     taken: list[tuple[int, int, int]] = []
     for key in sorted(keys):
         call, request, fence, worst = db.execute(
-            "SELECT id, request, fence, worst FROM calls JOIN requests ON requests.call = id WHERE key = ? AND state = 'planned' "
-            "AND owner IS NULL AND NOT redacted",
-            (key,),
+            f"SELECT id, request, fence, worst FROM calls JOIN requests ON requests.call = id WHERE key = ? AND {_SENDABLE}", (key,)
         ).fetchone() or (None, "", 0, 0)
         if call is None:
             continue
@@ -117,12 +129,12 @@ def prepare(
     file = b"".join(lines)
     digest = hashlib.sha256(file).hexdigest()
     db.execute(
-        "INSERT INTO submissions (id, provider, base_url, account, digest, calls, state, owner, prepared_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, 'prepared', ?, ?)",
-        (number, *to, digest, len(lines), token, now),
+        "INSERT INTO submissions (id, provider, base_url, account, digest, calls, state, owner, excluded, prepared_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, 'prepared', ?, ?, ?)",
+        (number, *to, digest, len(lines), token, json.dumps(list(others)), now),
     )
     db.executemany("INSERT INTO submission_calls VALUES (?, ?, ?)", taken)
-    return Prepared(Submission(number, *to, digest, len(lines), "prepared", token, None, (), "", now), file, left_out)
+    return Prepared(Submission(number, *to, digest, len(lines), "prepared", token, None, tuple(others), "", now), file, left_out)
 
 
 def rebuild(db: sqlite3.Connection, submission: Submission, line: Callable[[str, Any], bytes]) -> bytes:
@@ -156,11 +168,15 @@ def adopt(db: sqlite3.Connection, number: int, remote: str) -> None:
     db.execute("UPDATE submissions SET state = 'open', remote = ? WHERE id = ? AND state = 'prepared'", (remote, number))
 
 
-def disown(db: sqlite3.Connection, submission: Submission, token: str) -> None:
-    """The batch under that name is another one: look for it anew."""
-    excluded = json.dumps([*submission.excluded, submission.remote])
-    db.execute(
-        "UPDATE submissions SET state = 'prepared', remote = NULL, excluded = ?, owner = ? WHERE id = ?", (excluded, token, submission.id)
+def disown(db: sqlite3.Connection, submission: Submission, token: str) -> bool:
+    """The batch under that name is another one: look for it anew. False when another process has found that out already."""
+    excluded = json.dumps([*(submission.excluded or ("",)), submission.remote])
+    return (
+        db.execute(
+            "UPDATE submissions SET state = 'prepared', remote = NULL, excluded = ?, owner = ? WHERE id = ? AND state = 'open' AND remote = ?",
+            (excluded, token, submission.id, submission.remote),
+        ).rowcount
+        == 1
     )
 
 
@@ -190,8 +206,8 @@ def file_results(db: sqlite3.Connection, books: Books, submission: Submission, r
     return answered, foreign
 
 
-def end(db: sqlite3.Connection, books: Books, submission: Submission, detail: str) -> int:
-    """Ends a submission; calls without a result were not made, and are open again. Returns how many."""
+def end(db: sqlite3.Connection, books: Books, submission: Submission, detail: str, *, may_be_billed: bool = False) -> int:
+    """Ends a submission. Calls without a result are open again, and in doubt where they may have been made. Returns how many."""
     rows = db.execute(
         "SELECT c.id, c.fence, a.number, a.id, a.worst, a.sent_at FROM calls c JOIN submission_calls s ON s.call = c.id "
         "JOIN attempts a ON a.id = s.attempt WHERE submission = ? AND c.state = 'sent' AND c.owner = ?",
@@ -199,8 +215,12 @@ def end(db: sqlite3.Connection, books: Books, submission: Submission, detail: st
     ).fetchall()
     for call, fence, number, attempt, worst, sent_at in rows:
         sent = Sent(fence, number, call, attempt, worst, sent_at, is_first=False)
-        _release(db, books, sent, "rejected", detail or "the batch ended without a result", failed=False)
-    db.execute("UPDATE submissions SET state = 'ended', detail = ?, ended_at = ? WHERE id = ?", (detail, time.time(), submission.id))
+        outcome: Outcome = "unknown" if may_be_billed else "rejected"
+        _release(db, books, sent, outcome, detail or "the batch ended without a result", failed=False)
+    db.execute(
+        "UPDATE submissions SET state = 'ended', detail = ?, ended_at = ? WHERE id = ? AND state != 'ended'",
+        (detail, time.time(), submission.id),
+    )
     return len(rows)
 
 
@@ -213,12 +233,3 @@ def submissions(read: Callable[..., list[Any]], *, living: bool) -> list[Submiss
     """All submissions, or those that haven't ended."""
     rows = read(f"SELECT {_COLUMNS} FROM submissions {'WHERE state != ?' if living else ''} ORDER BY id", *(["ended"] if living else []))
     return [Submission(*row[:9], excluded=tuple(json.loads(row[9])), detail=row[10], prepared_at=row[11]) for row in rows]
-
-
-def prices_of(db: sqlite3.Connection, key: str) -> tuple[str, TokenPrice, int] | None:
-    """(request, price, worst case) of a call, or None."""
-    row = db.execute(
-        "SELECT request, price_in, price_out, price_cached, price_written, worst FROM calls JOIN requests ON requests.call = id WHERE key = ?",
-        (key,),
-    ).fetchone()
-    return None if row is None else (row[0], TokenPrice("", *row[1:5]), row[5])

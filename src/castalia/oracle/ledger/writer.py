@@ -82,6 +82,11 @@ class Writer:
         if self._lost is not None:
             raise self._lost
 
+    def require_room(self) -> None:
+        """Raises StorageFull when less than the headroom is free."""
+        if (full := self._disk_is_full()) is not None:
+            raise full
+
     def close(self) -> None:
         """Commits what is queued and ends the thread. Raises StoreError for ends of calls that could not be written."""
         if not self._is_closed:

@@ -7,8 +7,9 @@ model call one tool whose input is the answer; `native_schema: false` puts the s
 import json
 from typing import Any
 
-from castalia.oracle.answers import NotJSON, strict_json
+from castalia.oracle.answers import schema_value
 from castalia.oracle.calls import Ask, ModelAnswer, Stop
+from castalia.oracle.compact import NotJSON, strict_json
 from castalia.oracle.providers.base import HttpProvider, UnreadableAnswer, whole_number
 from castalia.oracle.providers.event_stream import is_event_stream, json_events
 from castalia.records import canonical_json
@@ -65,10 +66,10 @@ class AnthropicProvider(HttpProvider):
         output: dict[str, Any] = {}
         schema = self.native_schema(ask)
         if schema is not None and config.native_schema == "tool":
-            tools.append({"name": ANSWER_TOOL, "description": "Gives the answer.", "input_schema": json.loads(schema.text)})
+            tools.append({"name": ANSWER_TOOL, "description": "Gives the answer.", "input_schema": schema_value(schema)})
             body["tool_choice"] = {"type": "tool", "name": ANSWER_TOOL}
         elif schema is not None:
-            output["format"] = {"type": "json_schema", "schema": json.loads(schema.text)}
+            output["format"] = {"type": "json_schema", "schema": schema_value(schema)}
         if config.effort is not None:
             output["effort"] = config.effort
         if output:

@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -110,12 +111,12 @@ class HttpProvider(Provider):
         """Whether answers come as event streams."""
         return bool(self.config.stream)
 
-    @property
+    @cached_property
     def base_url(self) -> str:
         """Address without a slash at its end."""
         return (self.config.base_url or self.default_base_url).rstrip("/")
 
-    @property
+    @cached_property
     def url(self) -> str:
         """Where calls are posted."""
         return self.address(self.endpoint)
@@ -125,7 +126,7 @@ class HttpProvider(Provider):
         query = urlencode(self.config.query)
         return f"{self.base_url}{path}{'?' + query if query else ''}"
 
-    @property
+    @cached_property
     def is_loopback(self) -> bool:
         """Whether the server runs on this machine, where no proxy belongs in between."""
         return (urlsplit(self.base_url).hostname or "") in ("localhost", "127.0.0.1", "::1")

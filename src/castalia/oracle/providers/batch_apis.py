@@ -3,13 +3,12 @@
 OpenAI: https://platform.openai.com/docs/api-reference/batch. Anthropic: https://platform.claude.com/docs/en/api/messages/batches
 """
 
-import datetime
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from castalia.oracle.answers import NotJSON, strict_json
+from castalia.oracle.compact import NotJSON, strict_json
 from castalia.oracle.ledger.submissions import Submission
 from castalia.oracle.providers.base import HttpProvider, UnreadableAnswer
 from castalia.records import canonical_json
@@ -45,6 +44,10 @@ class BatchApi(ABC):
     path: ClassVar[str]
     after: ClassVar[str]
     """Parameter that continues a list."""
+    state: ClassVar[str]
+    """Field of the vendor's object that says how the batch stands."""
+    is_newest_first: ClassVar[bool]
+    """Whether the vendor promises that order for its list."""
 
     def __init__(self, provider: HttpProvider):
         self.provider = provider
@@ -69,16 +72,14 @@ class BatchApi(ABC):
     def may_be(self, batch: Mapping[str, Any], submission: Submission) -> bool:
         """Whether a batch in the vendor's list can be this submission."""
 
-    @abstractmethod
-    def created_at(self, batch: Mapping[str, Any]) -> float:
-        """Seconds since 1970."""
-
 
 class OpenAIBatches(BatchApi):
     """Upload a file, make a batch of it, download an output file and an error file. Metadata finds a batch again."""
 
     path = "/batches"
     after = "after"
+    state = "status"
+    is_newest_first = False
 
     def line(self, key: str, body: dict[str, Any]) -> bytes:
         """One line of the input file."""
@@ -92,10 +93,10 @@ class OpenAIBatches(BatchApi):
 
     def progress(self, batch: Mapping[str, Any]) -> Progress:
         """A batch that expired or was cancelled has the results it got so far."""
-        counts: dict[str, int] = batch.get("request_counts") or {}
+        counts = _counts(batch)
         status = str(batch["status"])
         files = tuple(f"/files/{batch[name]}/content" for name in ("output_file_id", "error_file_id") if batch.get(name))
-        problems = [str(item["message"]) for item in _mapping(batch.get("errors")).get("data") or ()]
+        problems = [str(_mapping(item).get("message")) for item in _mapping(batch.get("errors")).get("data") or ()]
         detail = "" if status == "completed" else "; ".join([f"the provider says the batch {status}", *problems])
         is_ended = status in ("completed", "failed", "expired", "cancelled")
         return Progress(is_ended, counts.get("completed", 0) + counts.get("failed", 0), counts.get("total", 0), files, detail)
@@ -106,9 +107,9 @@ class OpenAIBatches(BatchApi):
         key, error, response = str(line.get("custom_id")), line.get("error"), _mapping(line.get("response"))
         if error and not response:
             return Fate(key, "open", canonical_json(error))
-        if response.get("status_code") == 200:
+        status = response.get("status_code")
+        if status == 200 or not isinstance(status, int):  # what is neither is read, and found unreadable
             return Fate(key, "answered")
-        status = int(response.get("status_code") or 500)
         words = f"HTTP {status} in the batch: {canonical_json(response.get('body'))[:500]}"
         return Fate(key, "open" if status in (408, 409, 429) or status >= 500 else "refused", words)
 
@@ -116,16 +117,14 @@ class OpenAIBatches(BatchApi):
         """The metadata says so."""
         return _mapping(batch.get("metadata")).get(MARK) == submission.digest
 
-    def created_at(self, batch: Mapping[str, Any]) -> float:
-        """As it is."""
-        return float(batch["created_at"])
-
 
 class AnthropicBatches(BatchApi):
-    """One request makes the batch. It carries no metadata: one of the same size is found again by when it was made, and by its results."""
+    """One request makes the batch. It carries no metadata: a newer one of the same size is taken for ours, until its results say otherwise."""
 
     path = "/v1/messages/batches"
     after = "after_id"
+    state = "processing_status"
+    is_newest_first = True
 
     def line(self, key: str, body: dict[str, Any]) -> bytes:
         """One element of `requests`, on a line of its own."""
@@ -137,7 +136,7 @@ class AnthropicBatches(BatchApi):
 
     def progress(self, batch: Mapping[str, Any]) -> Progress:
         """Results come when all of it has ended."""
-        counts: dict[str, int] = batch.get("request_counts") or {}
+        counts = _counts(batch)
         total = sum(counts.values())
         # The object names another address for the results; the key goes nowhere but to the configured one.
         return Progress(
@@ -149,21 +148,14 @@ class AnthropicBatches(BatchApi):
         line = _object(raw)
         key, result = str(line.get("custom_id")), _mapping(line.get("result"))
         kind = result.get("type")
-        if kind == "succeeded":
+        if kind not in ("errored", "canceled", "expired"):  # what hasn't succeeded either is read, and found unreadable
             return Fate(key, "answered")
         words = canonical_json(result.get("error")) if kind == "errored" else f"the provider says the call {kind}"
         return Fate(key, "refused" if "invalid_request" in words else "open", words[:500])
 
     def may_be(self, batch: Mapping[str, Any], submission: Submission) -> bool:
-        """Of the same size and age, as far as one can see before its results are there."""
-        is_known_other = str(batch["id"]) in submission.excluded
-        return (
-            self.progress(batch).total == submission.calls and not is_known_other and self.created_at(batch) >= submission.prepared_at - 600
-        )
-
-    def created_at(self, batch: Mapping[str, Any]) -> float:
-        """From RFC 3339."""
-        return datetime.datetime.fromisoformat(str(batch["created_at"]).replace("Z", "+00:00")).timestamp()
+        """Of the same size, as far as one can see before its results are there."""
+        return self.progress(batch).total == submission.calls and str(batch["id"]) not in submission.excluded
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -177,8 +169,13 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    """An object that the vendor may have left out."""
-    return value or {}
+    """An object, or nothing where the vendor left it out or put something else."""
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _counts(batch: Mapping[str, Any]) -> dict[str, int]:
+    """Calls of a batch by their state."""
+    return {name: count for name, count in _mapping(batch.get("request_counts")).items() if isinstance(count, int)}
 
 
 def batch_api(provider: HttpProvider) -> BatchApi:
@@ -194,9 +191,9 @@ def form(file: bytes, name: str) -> tuple[bytes, str]:
     return head.encode() + file + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
-def read_object(raw: bytes) -> dict[str, Any]:
-    """A vendor's object. Raises ValueError."""
+def read_object(raw: bytes, has: str) -> dict[str, Any]:
+    """A vendor's object with a field `has`. Raises ValueError."""
     value = json.loads(raw)
-    if not isinstance(value, dict):
-        raise ValueError(f"no JSON object: {raw[:80]!r}")  # noqa: TRY004
+    if not isinstance(value, dict) or has not in value:
+        raise ValueError(f"no JSON object with {has!r}: {raw[:80]!r}")
     return value  # pyright: ignore[reportUnknownVariableType]

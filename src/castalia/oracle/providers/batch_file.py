@@ -4,25 +4,32 @@
     {"custom_id": KEY, "method": "POST", "url": "/v1/chat/completions", "body": {...}}
 One line in (https://platform.openai.com/docs/guides/batch):
     {"custom_id": KEY, "response": {"status_code": 200, "body": {...}}, "error": null}
-The calls wait as `planned` in the ledger, so the file can be written again at any time. Whoever runs the file pays; the ledger counts
+The calls wait in the ledger, also those whose result was an error, so the file can be written again at any time. Whoever runs the file pays; the ledger counts
 what the role's `prices` say, and nothing without them.
 """
 
+import codecs
+import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from castalia.errors import InputError
-from castalia.oracle.answers import NotJSON, strict_json
 from castalia.oracle.calls import Ask, ModelAnswer
+from castalia.oracle.compact import NotJSON, strict_json
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import reading_of
+from castalia.oracle.ledger.rows import Reading
 from castalia.oracle.providers.base import LocalAnswer, LocalProvider, UnreadableAnswer
 from castalia.oracle.providers.openai import OpenAIProvider
 from castalia.oracle.roles import RoleConfig
 from castalia.records import canonical_json
 
 PENDING = "pending.batch.jsonl"
+LINE_LIMIT = 64 * 2**20
+"""Bytes of one result."""
+FILED_AT_ONCE = 500
 
 
 class BatchFileProvider(LocalProvider):
@@ -58,57 +65,140 @@ class BatchFileProvider(LocalProvider):
 
 
 class Imported(NamedTuple):
-    """What an import did."""
+    """What an import did. Only `answered` and `failed` changed the ledger."""
 
     answered: int
     already: int
+    """Answers that an earlier import filed."""
     failed: int
+    """Calls for which the file has an error and no answer; they wait again."""
     foreign: tuple[str, ...] = ()
-    """Custom ids that this ledger never asked for."""
+    """Custom ids that this ledger never asked by file."""
+    repeated: tuple[str, ...] = ()
+    """Custom ids with several answers in the file; the first one counts."""
+    unreadable: tuple[str, ...] = ()
+    """Place and reason of lines that can't be used."""
+    waiting: int = 0
+    """Calls of the ledger that still have no answer."""
 
 
 def export_pending(ledger: Ledger, path: Path) -> int:
     """Writes all waiting calls to `path` in OpenAI batch format; returns how many. No file is written when none waits."""
-    waiting = ledger.planned("batch_file")
-    if waiting:
-        lines = [
-            canonical_json({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": json.loads(request)["body"]})
-            for key, request in waiting
-        ]
+    count = 0
+    if ledger.count_planned("batch_file"):
         temporary = path.with_name(path.name + ".part")
-        temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            for key, request in ledger.planned("batch_file"):
+                line = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": json.loads(request)["body"]}
+                file.write(canonical_json(line) + "\n")
+                count += 1
         temporary.replace(path)
-    return len(waiting)
+    return count
 
 
 def import_results(ledger: Ledger, path: Path) -> Imported:
-    """Files the results of a batch in the ledger. Importing twice changes nothing.
+    """Files the results of a batch in the ledger, as far as they can be used. Importing twice changes nothing.
 
-    Partial results are welcome: calls without one keep waiting. Raises InputError naming the line that can't be read.
+    Partial results are welcome, also a file that breaks off: calls without an answer keep waiting. Raises InputError for a file that isn't
+    text in UTF-8 at all.
     """
-    answered = already = 0
-    failed: list[tuple[str, str]] = []
-    foreign: list[str] = []
-    for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not raw.strip():
-            continue
+    intake = _Intake(ledger, path.name)
+    try:
+        with path.open("rb") as file:
+            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise InputError(f"batch results {str(path)!r} are UTF-16 text; save them as UTF-8 and import again")
+            file.seek(0)
+            for number, raw in _lines(file):
+                intake.add(number, raw)
+    except OSError as error:
+        raise InputError(f"batch results {str(path)!r} can't be read: {error.strerror}") from error
+    return intake.end()
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """(number, line without its end and a byte order mark); None for one that is too long."""
+    number = 0
+    while line := file.readline(LINE_LIMIT + 1):
+        number += 1
+        if len(line) > LINE_LIMIT and not line.endswith(b"\n"):
+            while (rest := file.readline(LINE_LIMIT)) and not rest.endswith(b"\n"):
+                pass
+            yield number, None
+        elif found := (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip():
+            yield number, found
+
+
+class _Intake:
+    """Lines on their way into the ledger, some hundred to a commit."""
+
+    def __init__(self, ledger: Ledger, name: str):
+        self._ledger = ledger
+        self._name = name
+        self._waiting: list[tuple[str, bytes, Reading]] = []
+        self._answers: dict[str, bytes] = {}
+        """Digest of the answer to every id, to tell a repeated line from another answer."""
+        self._failed: dict[str, str] = {}
+        self._foreign: dict[str, None] = {}
+        self._repeated: dict[str, None] = {}
+        self._unreadable: list[str] = []
+        self._answered = self._already = 0
+
+    def add(self, number: int, raw: bytes | None) -> None:
+        """One line of the file."""
         try:
-            line = strict_json(raw)
-            key, error = str(line["custom_id"]), line.get("error")
-            if not ledger.has(key):
-                foreign.append(key)
-                continue
-            response: dict[str, Any] = line.get("response") or {}
-            if error or response.get("status_code") != 200:
-                failed.append((key, f"batch result: {error or response.get('status_code')}"))
-                continue
-            answer = BatchFileProvider.read(raw)
-        except (NotJSON, UnreadableAnswer, LookupError, TypeError, AttributeError) as problem:
-            raise InputError(
-                f"batch result {path.name}:{number} can't be read: {problem}; repair or remove the line and import again"
-            ) from problem
-        known = ledger.call(key)
-        new = ledger.import_answer(known.key, raw.strip(), reading_of(answer, known.request, *ledger.price(known.key)))
-        answered, already = answered + new, already + (not new)
-    ledger.fail(failed)
-    return Imported(answered, already, len(failed), tuple(foreign))
+            problem = f"it is longer than {LINE_LIMIT // 2**20} MiB" if raw is None else self._add(raw)
+        except (NotJSON, UnreadableAnswer) as error:
+            problem = str(error)
+        if problem:
+            self._unreadable.append(f"{self._name}:{number}: {problem}")
+
+    def _add(self, raw: bytes) -> str:
+        """Returns what is wrong with the line, or nothing."""
+        value = strict_json(raw)
+        line: dict[str, Any] = value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+        key = line.get("custom_id")
+        if not isinstance(key, str):
+            return "it is no JSON object with a `custom_id`"
+        known = self._ledger.priced(key, "batch_file")
+        status = _status(line.get("response"))
+        if known is None:
+            self._foreign[key] = None
+        elif line.get("error") or (status is not None and status != 200):
+            self._failed[key] = f"batch result: {canonical_json(line.get('error') or line.get('response'))[:300]}"
+        else:
+            self._take(key, raw, reading_of(BatchFileProvider.read(raw), *known))
+        return ""
+
+    def _take(self, key: str, raw: bytes, reading: Reading) -> None:
+        digest = hashlib.sha256(raw).digest()
+        if key in self._answers:
+            if self._answers[key] != digest:
+                self._repeated[key] = None
+            return
+        self._answers[key] = digest
+        self._waiting.append((key, raw, reading))
+        if len(self._waiting) >= FILED_AT_ONCE:
+            self._file()
+
+    def _file(self) -> None:
+        new = self._ledger.import_answers(self._waiting)
+        self._answered += new
+        self._already += len(self._waiting) - new
+        self._waiting = []
+
+    def end(self) -> Imported:
+        """Files the rest."""
+        self._file()
+        failed = [(key, reason) for key, reason in self._failed.items() if key not in self._answers and self._ledger.lookup(key) is None]
+        self._ledger.fail(failed)
+        return Imported(
+            self._answered, self._already, len(failed), tuple(self._foreign), tuple(self._repeated), tuple(self._unreadable),
+            self._ledger.count_planned("batch_file"),
+        )  # fmt: skip
+
+
+def _status(response: Any) -> int | None:
+    """Of a result's answer, where it tells one."""
+    fields: dict[str, Any] = response if isinstance(response, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    status = fields.get("status_code")
+    return status if isinstance(status, int) else None

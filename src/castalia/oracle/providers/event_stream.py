@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from castalia.oracle.answers import strict_json
+from castalia.oracle.compact import strict_json
 from castalia.oracle.providers.base import UnreadableAnswer
 
 DONE = "[DONE]"

@@ -5,11 +5,13 @@ https://platform.openai.com/docs/api-reference. At Azure `base_url` is the addre
 """
 
 import json
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from castalia.oracle.answers import NotJSON, strict_json
+from castalia.oracle.answers import schema_value
 from castalia.oracle.calls import Ask, ModelAnswer
+from castalia.oracle.compact import NotJSON, strict_json
 from castalia.oracle.providers.base import HttpProvider, UnreadableAnswer
 from castalia.oracle.providers.completions import read_completion, read_completion_stream
 from castalia.oracle.providers.event_stream import is_event_stream
@@ -37,14 +39,14 @@ class OpenAIProvider(HttpProvider):
         messages = [{"role": message.role, "content": message.content} for message in ask.messages]
         if system := self.system(ask):
             messages.insert(0, {"role": "system", "content": system})
-        body: dict[str, Any] = {"model": config.model, "messages": messages, self._length_field(): config.max_tokens}
+        body: dict[str, Any] = {"model": config.model, "messages": messages, self._length_field: config.max_tokens}
         for name, value in (("temperature", config.temperature), ("top_p", config.top_p), ("reasoning_effort", config.effort)):
             if value is not None:
                 body[name] = value
         if schema is not None:
             body["response_format"] = {
                 "type": "json_schema",
-                "json_schema": {"name": schema.name, "strict": True, "schema": json.loads(schema.text)},
+                "json_schema": {"name": schema.name, "strict": True, "schema": schema_value(schema)},
             }
         if ask.tools_json is not None:
             body["tools"] = [{"type": "function", "function": tool} for tool in json.loads(ask.tools_json)]
@@ -56,6 +58,7 @@ class OpenAIProvider(HttpProvider):
             return body
         return {**body, "stream": True, **({"stream_options": {"include_usage": True}} if self.config.api == "chat" else {})}
 
+    @cached_property
     def _length_field(self) -> str:
         # OpenAI's reasoning models reject `max_tokens`; many compatible servers know only that.
         host = urlsplit(self.base_url).hostname or ""

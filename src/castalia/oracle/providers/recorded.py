@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 
 from castalia.errors import InputError
-from castalia.oracle.answers import NotJSON, strict_json
 from castalia.oracle.calls import Ask, ModelAnswer
+from castalia.oracle.compact import NotJSON, strict_json
 from castalia.oracle.providers.base import LocalAnswer, LocalProvider, UnreadableAnswer
 from castalia.oracle.roles import RoleConfig
 from castalia.records import Frozen, canonical_json, content_hash

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from castalia.oracle.answers import schema_value
 from castalia.oracle.calls import Ask, ModelAnswer, Schema, Stop
 from castalia.oracle.providers.base import UnreadableAnswer
 from castalia.oracle.providers.event_stream import json_events
@@ -30,7 +31,7 @@ def response_body(config: RoleConfig, ask: Ask, system: str, schema: Schema | No
     if config.effort is not None:
         body["reasoning"] = {"effort": config.effort}
     if schema is not None:
-        body["text"] = {"format": {"type": "json_schema", "name": schema.name, "strict": True, "schema": json.loads(schema.text)}}
+        body["text"] = {"format": {"type": "json_schema", "name": schema.name, "strict": True, "schema": schema_value(schema)}}
     if ask.tools_json is not None:
         body["tools"] = [{"type": "function", "strict": False, **tool} for tool in json.loads(ask.tools_json)]
     return body

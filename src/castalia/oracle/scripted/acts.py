@@ -1,8 +1,6 @@
 """What the scripted server does with a request: an act, the catalog of faults, and rules that choose between acts."""
 
-import email.utils
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,6 +22,8 @@ class Act:
     status: int = 200
     retry_after: str | None = None
     """The header as sent: seconds, a date, or nonsense."""
+    retry_date: float | None = None
+    """The header as a date, so many seconds after the request came."""
     delay: float = 0.0
     """Seconds until the answer begins."""
     fault: WireFault = ""
@@ -67,14 +67,10 @@ class RateLimit:
     retry_after: bool = True
 
 
-def _in_a_second() -> str:
-    return email.utils.formatdate(time.time() + 1, usegmt=True)
-
-
 FAULTS: dict[str, Act] = {
     "429": Act(status=429),
     "429-seconds": Act(status=429, retry_after="0.1"),
-    "429-date": Act(status=429, retry_after=_in_a_second()),
+    "429-date": Act(status=429, retry_date=1.0),
     "429-absurd": Act(status=429, retry_after="31536000"),
     "400": Act(status=400),
     "401": Act(status=401, code="invalid_api_key", message="Incorrect API key provided: sk-scripted-*****"),

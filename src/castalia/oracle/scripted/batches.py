@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/batch, https://platform.claude.com/docs/en/api/messages/batches
 
 Every item is decided by the server's script, as if it had come alone. An act with the code `batch_expired` or `batch_cancelled` leaves its
-item unanswered and unbilled.
+item unanswered and unbilled. Answers in a batch are billed when it is processed, byte for byte as its results have them.
 """
 
 import json
@@ -20,8 +20,10 @@ from castalia.oracle.scripted.wire import Request
 
 UNANSWERED = {"batch_expired": "expired", "batch_cancelled": "canceled"}
 BATCH_PATH = re.compile(r"/(?:messages/batches|batches|files)(?:/([\w-]+))?(?:/(content|results|cancel))?$")
-Charge = Callable[[str, bytes, Act], None]
-"""(user text, answer, act): puts an item on the bill."""
+BATCH_SHARE = 0.5
+"""Of the price, what an answer in a batch costs."""
+Charge = Callable[[str, bytes, Act, str], None]
+"""(user text, line of the results, act, batch): puts an item on the bill."""
 
 
 @dataclass
@@ -54,6 +56,12 @@ class Batches:
     """So many answers to the creation of a batch get lost on their way, after the batch was made."""
     refuses: int = 0
     """Status with which every request is refused, e.g. 401; 0 for none."""
+    garbles: int = 0
+    """So many answers that aren't about results come as a proxy's page with status 200, after what was asked for was done."""
+    spoil: Callable[[list[bytes]], list[bytes]] | None = None
+    """What becomes of the lines of a file of results before they are sent."""
+    requests: int = 0
+    """Requests that these APIs saw."""
     batches: dict[str, Batch] = field(default_factory=dict[str, Batch])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
@@ -62,6 +70,7 @@ class Batches:
         found = BATCH_PATH.search(request.path)
         if found is None:
             return None
+        self.requests += 1
         if self.refuses:
             return self.refuses, json.dumps({"error": {"message": f"scripted {self.refuses}"}}).encode(), False
         name, action = found.groups()
@@ -72,9 +81,9 @@ class Batches:
             status, value = self._create(request, is_claude=is_claude)
             lost = status == 200 and self.lose_answers > 0
             self.lose_answers -= lost
-            return status, json.dumps(value).encode(), lost
+            return self._garbled(status, value, lost=lost)
         if name is None:
-            return 200, json.dumps(self._list(request, is_claude=is_claude)).encode(), False
+            return self._garbled(200, self._list(request, is_claude=is_claude))
         batch = self.batches.get(name)
         if batch is None:
             return 404, b'{"error": {"message": "no such batch"}}', False
@@ -84,7 +93,17 @@ class Batches:
             self._process(batch)
         if action == "results":
             return self._claude_results(batch)
-        return 200, json.dumps(_claude_view(batch) if is_claude else self._openai_view(batch)).encode(), False
+        return self._garbled(200, _claude_view(batch) if is_claude else self._openai_view(batch))
+
+    def _garbled(self, status: int, value: Any, *, lost: bool = False) -> tuple[int, bytes, bool]:
+        if self.garbles and not lost:
+            self.garbles -= 1
+            return 200, b"<html><body>Sign in to the network</body></html>", False
+        return status, json.dumps(value).encode(), lost
+
+    def _results(self, lines: list[dict[str, Any]]) -> bytes:
+        made = [_line_bytes(line) for line in lines]
+        return b"".join(self.spoil(made) if self.spoil else made)
 
     def _file(self, request: Request, name: str | None, action: str | None) -> tuple[int, bytes, bool]:
         if request.method == "POST" and name is None:
@@ -149,7 +168,8 @@ class Batches:
                 fate, answer = "errored", (act.status, json.loads(error_body(batch.api, act)))
             else:
                 fate, answer = "succeeded", envelope(batch.api, act, place)
-                self.charge(user, json.dumps(answer).encode(), act)
+                line = _claude_line if batch.api == "messages" else _openai_line
+                self.charge(user, _line_bytes(line(batch, item["custom_id"], fate, answer)).rstrip(b"\n"), act, batch.id)
             batch.answered.append((item["custom_id"], fate, answer))
 
     def _openai_view(self, batch: Batch) -> dict[str, Any]:
@@ -175,21 +195,26 @@ class Batches:
         for name, lines in (("output_file_id", done), ("error_file_id", rest)):
             if lines:
                 view[name] = f"file-{name[:3]}-{batch.id}"
-                self.files[view[name]] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+                self.files[view[name]] = self._results(lines)
         return view
 
     def _claude_results(self, batch: Batch) -> tuple[int, bytes, bool]:
         if batch.answered is None:
             return 404, b'{"type": "error", "error": {"type": "not_found_error", "message": "the batch has no results yet"}}', False
-        lines: list[bytes] = []
-        for name, fate, answer in batch.answered:
-            result: dict[str, Any] = {"type": fate}
-            if fate == "succeeded":
-                result["message"] = answer
-            elif fate == "errored":
-                result["error"] = answer[1]
-            lines.append(json.dumps({"custom_id": name, "result": result}).encode() + b"\n")
-        return 200, b"".join(lines), False
+        return 200, self._results([_claude_line(batch, *item) for item in batch.answered]), False
+
+
+def _line_bytes(line: dict[str, Any]) -> bytes:
+    return json.dumps(line).encode() + b"\n"
+
+
+def _claude_line(_: Batch, name: str, fate: str, answer: Any) -> dict[str, Any]:
+    result: dict[str, Any] = {"type": fate}
+    if fate == "succeeded":
+        result["message"] = answer
+    elif fate == "errored":
+        result["error"] = answer[1]
+    return {"custom_id": name, "result": result}
 
 
 def _openai_line(batch: Batch, name: str, fate: str, answer: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The scripted server: one act per request, limits, and the bill."""
 
 import asyncio
+import email.utils
 import gzip
 import json
 import ssl
@@ -12,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from castalia.oracle.scripted.acts import Act, RateLimit, Script
-from castalia.oracle.scripted.batches import Batches
+from castalia.oracle.scripted.batches import BATCH_SHARE, Batches
 from castalia.oracle.scripted.envelopes import Api, envelope, error_body, events, last_user_text
 from castalia.oracle.scripted.wire import Connection, Request
 
@@ -33,6 +34,18 @@ class Bill:
     """In and out."""
     is_whole: bool
     """Whether all of it was written while the client was there. A client that vanishes later isn't seen."""
+    batch: str = ""
+    """The batch it came in; such answers cost `BATCH_SHARE` of the price."""
+
+    @property
+    def request_id(self) -> str:
+        """As sent in the header `x-request-id`; answers in a batch have none of their own."""
+        return "" if self.batch else f"req-{self.number}"
+
+    @property
+    def share(self) -> float:
+        """Of the price, what is charged."""
+        return BATCH_SHARE if self.batch else 1.0
 
 
 @dataclass
@@ -52,6 +65,8 @@ class Server:
     """Of every request, with its query."""
     count: int = 0
     charged: int = 0
+    charged_in_batches: int = 0
+    """Of the charged answers."""
     tokens_in: int = 0
     tokens_out: int = 0
     flying: int = 0
@@ -85,7 +100,8 @@ class Server:
     def summary(self) -> dict[str, int]:
         """The sums."""
         return {
-            "requests": self.count, "charged": self.charged, "tokens_in": self.tokens_in, "tokens_out": self.tokens_out,
+            "requests": self.count, "charged": self.charged, "charged_in_batches": self.charged_in_batches,
+            "tokens_in": self.tokens_in, "tokens_out": self.tokens_out,
             "flying": self.flying, "most_flying": self.most_flying,
         }  # fmt: skip
 
@@ -167,8 +183,9 @@ class Server:
         number, self.count = self.count, self.count + 1
         return self.script(number, user)
 
-    def _batch_charge(self, user: str, body: bytes, act: Act) -> None:
-        self._charge(Bill(self.count - 1, user, body, act.charge or act.usage or (0, 0), is_whole=True))
+    def _batch_charge(self, user: str, body: bytes, act: Act, batch: str) -> None:
+        self.charged_in_batches += 1
+        self._charge(Bill(self.count - 1, user, body, act.charge or act.usage or (0, 0), is_whole=True, batch=batch))
 
     def _control(self, request: Request) -> tuple[int, Any]:
         if request.path == "/scripted/bill":
@@ -216,6 +233,8 @@ class Server:
         charge = act.charge or ((act.usage or (0, 0)) if act.status == 200 and act.body is None else None)
         if act.retry_after is not None:
             exchange.headers["Retry-After"] = act.retry_after
+        elif act.retry_date is not None:
+            exchange.headers["Retry-After"] = email.utils.formatdate(time.time() + act.retry_date, usegmt=True)
         is_whole = not connection.is_lost and act.fault not in ("reset", "cut-chunk", "short-body", "long-body", "cut-stream")
         if charge is not None:
             self._charge(Bill(exchange.number, exchange.user, b"".join(pieces), charge, is_whole))
