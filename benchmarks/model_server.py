@@ -14,6 +14,7 @@ import asyncio
 import json
 import multiprocessing
 import random
+import time
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class Bill(NamedTuple):
     """Answers that it finished: this is what a provider charges."""
     subjects: dict[str, int]
     """Answers by the user's last message."""
+    seconds: float
+    """From the first request for a `question N` to the last answer to one: how long the calls took, without starting up and winding up."""
 
 
 class ModelServer(NamedTuple):
@@ -89,6 +92,8 @@ class _State:
         self.random = random.Random(script.seed)
         self.requests = self.refused = 0
         self.subjects: dict[str, int] = {}
+        self.first: float | None = None
+        self.last = 0.0
 
 
 class _Connection(asyncio.Protocol):
@@ -126,25 +131,35 @@ class _Connection(asyncio.Protocol):
         state = self._state
         if head.startswith(b"GET /bill"):
             answered = sum(state.subjects.values())
-            self._reply(200, {"requests": state.requests, "refused": state.refused, "answered": answered, "subjects": state.subjects})
+            seconds = 0.0 if state.first is None else max(0.0, state.last - state.first)
+            counts = {"requests": state.requests, "refused": state.refused, "answered": answered}
+            self._reply(200, {**counts, "subjects": state.subjects, "seconds": seconds})
         elif head.startswith(b"POST /script"):
             state.reset(Script(**json.loads(body)))
             self._reply(200, {})
         elif head.startswith(b"POST /v1/chat/completions"):
+            asked = json.loads(body)
+            if not asked.get("messages"):
+                self._reply(400, {"error": {"message": "messages is empty"}})  # how some clients look for rate limits in the headers
+                return
             state.requests += 1
+            if state.first is None and _counted(asked):
+                state.first = time.perf_counter()
             if state.script.refused and state.random.random() < state.script.refused:
                 state.refused += 1
                 self._reply(429, {"error": {"message": "slow down"}}, "Retry-After: 1\r\n")
             else:
-                asyncio.get_running_loop().call_later(state.script.delay, self._answer, state, json.loads(body))
+                asyncio.get_running_loop().call_later(state.script.delay, self._answer, state, asked)
         else:
             self._reply(404, {"error": {"message": "no such path"}})
 
     def _answer(self, state: _State, asked: dict[str, Any]) -> None:
         if self._transport is None:
             return  # the client is gone, so nobody is charged
-        subject = str(asked["messages"][-1]["content"])
+        subject = _text(asked)
         state.subjects[subject] = state.subjects.get(subject, 0) + 1
+        if _counted(asked):
+            state.last = time.perf_counter()
         message = {"role": "assistant", "content": json.dumps({"answer": f"About {subject}."})}
         self._reply(
             200,
@@ -160,6 +175,16 @@ class _Connection(asyncio.Protocol):
             body = json.dumps(value).encode()
             head = f"HTTP/1.1 {status} {'OK' if status == 200 else 'No'}\r\nContent-Type: application/json\r\n{headers}"
             self._transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+def _text(asked: dict[str, Any]) -> str:
+    """Of the last message, which is a string or a list of parts."""
+    content = asked["messages"][-1]["content"]
+    return content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
+
+
+def _counted(asked: dict[str, Any]) -> bool:
+    return _text(asked).startswith("question ")
 
 
 def _serve(pipe: Connection) -> None:
