@@ -1,6 +1,7 @@
 """What an interrupted command leaves behind, in words."""
 
 import argparse
+from pathlib import Path
 
 from castalia.cli.common import workspace_of
 from castalia.errors import CastaliaError
@@ -11,9 +12,21 @@ from castalia.workspace import Workspace
 def done_so_far(options: argparse.Namespace) -> str:
     """What is done, with a separator after it; empty before anything was done, and for a command that has no workspace."""
     try:
+        if "urls" in options:
+            return _archived(options.out / "work" / "archive")
         return _in_words(_workspace(options)) if "config" in options or "data_only" in options else ""
     except CastaliaError:
         return ""  # stopped before there was anything to tell of
+
+
+def _archived(folder: Path) -> str:
+    from castalia.web.archive import Archive
+
+    archive = Archive(folder, read_only=True)
+    try:
+        return f"{archive.count()} answers of hosts are in the archive and are not asked for again, "
+    finally:
+        archive.close()
 
 
 def _workspace(options: argparse.Namespace) -> Workspace:

@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         return made
 
     _start_commands(command)
+    _collect_command(command)
     _data_commands(command)
     _model_commands(command)
     _tool_commands(command)
@@ -64,6 +65,29 @@ def _start_commands(command: Callable[..., _Parser]) -> None:
     demo.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one configuration value")
 
 
+def _collect_command(command: Callable[..., _Parser]) -> None:
+    collect = command(
+        "collect", "castalia.cli.collect:collect", "a licensed, clean corpus of some sites in Parquet, with a report; no oracle"
+    )
+    collect.add_argument(
+        "urls", nargs="*", metavar="URL", help="where to start; pages below its folder are collected (default: sources.sites)"
+    )
+    collect.add_argument(
+        "--out", type=Path, default=Path("corpus"), help="folder of the corpus, and of what a resume needs (default: corpus)"
+    )
+    collect.add_argument("--licences", metavar="IDS", help="`permissive`, SPDX ids, or both, joined by commas (default: permissive)")
+    collect.add_argument(
+        "--licence-file", action="append", default=[], metavar="PATH", help="a file or page of the site that states its licence"
+    )
+    collect.add_argument("--max-pages", type=int, metavar="N", help="at most so many pages per site (default: 1000)")
+    collect.add_argument("--rate", type=float, metavar="R", help="requests per second to one host, unless it asks for less (default: 1)")
+    collect.add_argument("--include", action="append", default=[], metavar="REGEX", help="only URLs that match one")
+    collect.add_argument("--exclude", action="append", default=[], metavar="REGEX", help="no URLs that match one")
+    collect.add_argument("--allow-private", action="append", default=[], metavar="RANGE", help="private addresses that may be reached")
+    collect.add_argument("--rebuild", action="append", default=[], metavar="STAGE", help=_REBUILD + "; no page is fetched twice")
+    collect.add_argument("--keep", action="append", default=[], metavar="STAGE", help=_KEEP)
+
+
 def _data_commands(command: Callable[..., _Parser]) -> None:
     command("plan", "castalia.cli.plan:plan", "show what would run, why, and what it would cost; run nothing")
     run = command("run", "castalia.cli.data:run", "run every stage that is missing or was asked to be rebuilt")
@@ -78,7 +102,11 @@ def _data_commands(command: Callable[..., _Parser]) -> None:
     run.add_argument("--offline", action="store_true", help=_OFFLINE)
     command("status", "castalia.cli.data:status", "datasets, the quality funnel, money, what waits for people")
     show = command("show", "castalia.cli.data:show", "print records of a dataset")
-    show.add_argument("dataset", help="its name, e.g. atoms; or `acquisition`: what is searched for, and what is not covered")
+    show.add_argument(
+        "dataset", help="its name, e.g. atoms; `acquisition`: what is searched for, and what is not covered; `page`: one page, see --html"
+    )
+    show.add_argument("page", nargs="?", metavar="ID", help="only this record; of `page`, the id of a page or document, or a URL")
+    show.add_argument("--html", type=Path, nargs="?", const=Path(), metavar="FILE", help="write the page beside what was extracted from it")
     show.add_argument("--limit", type=int, default=3, help="at most so many records (default: 3)")
     show.add_argument("--id", help="only this record")
     trace = command("trace", "castalia.cli.data:trace", "print where a record comes from, what was made from it, or a call of the oracle")

@@ -2,27 +2,30 @@
 
 One gzip member per record, so a record is read without its neighbours. The index (SQLite) is committed after the record
 is on disk; what a killed process left behind the last indexed record is cut off when the archive is opened again. An
-answer that was fetched once is never fetched a second time. There is no stored frontier: discovery is replayed from the
-archive, which gives the same frontier and asks the network only for what is missing.
+answer that was fetched once is never fetched a second time. Outcomes that arrive together are written together, with one
+fsync for all of them, in a thread of their own.
 """
 
+import asyncio
 import fcntl
-import gzip
 import hashlib
 import io
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, NamedTuple
-from uuid import NAMESPACE_URL, uuid5
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from castalia.errors import CorruptObject, StorageFull, StoreError
+from castalia.web.request import Exchange
 from castalia.web.robots import MAX_AGE_SECONDS, RobotsAnswer
+from castalia.web.warc import info_record, record_id, request_record, response_record, revisit_record
 
 _NAME = "pages.warc.gz"
 _SCHEMA = """
@@ -32,7 +35,10 @@ CREATE TABLE IF NOT EXISTS fetches (
     problem TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS by_body ON fetches (body_sha256);
 CREATE TABLE IF NOT EXISTS robots (root TEXT PRIMARY KEY, status INTEGER NOT NULL, text TEXT NOT NULL, fetched_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS origins (url TEXT PRIMARY KEY, origin TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS extent (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL);
 """
+_END = "SELECT max(coalesce((SELECT bytes FROM extent), 0), (SELECT coalesce(max(offset + length), 0) FROM fetches))"
 
 
 class Fetched(NamedTuple):
@@ -70,8 +76,14 @@ class Archive:
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self.folder = folder
         self._path = folder / _NAME
         self._lock: IO[bytes] | None = None
+        self._size = 0
+        self._writing = threading.Lock()
+        self._index_lock = threading.Lock()
+        self._waiting: list[tuple[_Entry, asyncio.Future[None]]] = []
+        self._flushing: asyncio.Task[None] | None = None
         if read_only:
             if not (folder / "index.sqlite").is_file():
                 raise StoreError(f"there is no page archive in {str(folder)!r}; name the folder that the run wrote to")
@@ -82,7 +94,7 @@ class Archive:
         self._index = sqlite3.connect(folder / "index.sqlite", timeout=30, check_same_thread=False)
         self._index.execute("PRAGMA journal_mode=WAL")
         self._index.executescript(_SCHEMA)
-        (end,) = self._index.execute("SELECT coalesce(max(offset + length), 0) FROM fetches").fetchone()
+        (end,) = self._index.execute(_END).fetchone()
         size = self._path.stat().st_size if self._path.exists() else 0
         if size < end:
             raise CorruptObject(
@@ -90,6 +102,7 @@ class Archive:
             )
         if size > end:  # a process was killed between record and index
             os.truncate(self._path, end)
+        self._size = end
 
     def get(self, url: str) -> Fetched | None:
         """What was fetched for `url`, or None."""
@@ -99,48 +112,111 @@ class Archive:
         """The response whose body has this hash, with the time it was fetched."""
         return self._one("body_sha256", body_sha256)
 
+    def count(self) -> int:
+        """How many URLs were asked for."""
+        return int(self._index.execute("SELECT count(*) FROM fetches").fetchone()[0])
+
     def place(self, body_sha256: str) -> Place | None:
         """Where the response lies whose body has this hash; nothing is read but the index."""
-        row = self._index.execute(
-            "SELECT offset, length, url, fetched_at FROM fetches WHERE body_sha256 = ? ORDER BY offset LIMIT 1", (body_sha256,)
-        ).fetchone()
-        return None if row is None else Place(_NAME, row[0], row[1], _record_id(row[2], body_sha256), row[2], row[3])
+        with self._index_lock:
+            row = self._index.execute(
+                "SELECT offset, length, url, fetched_at FROM fetches WHERE body_sha256 = ? ORDER BY offset LIMIT 1", (body_sha256,)
+            ).fetchone()
+        return None if row is None else Place(_NAME, row[0], row[1], record_id(row[2], body_sha256), row[2], row[3])
 
-    def put(self, fetched: Fetched) -> None:
-        """Writes an outcome: the record first, then the index. Raises StorageFull when there is no room."""
-        record = _record(fetched) if fetched.status else b""
+    def put(self, fetched: Fetched, exchanges: Sequence[Exchange] = (), *, origin: str = "") -> None:
+        """Writes an outcome: the records first, then the index. Raises StorageFull when there is no room.
+
+        `exchanges` are what was asked and answered on the way, redirects included; the last one gave the outcome. `origin` says where
+        a response comes from that was not fetched by us, e.g. a record of Common Crawl.
+        """
+        self._write([_Entry(fetched, tuple(exchanges), origin)])
+
+    async def put_soon(self, fetched: Fetched, exchanges: Sequence[Exchange] = (), *, origin: str = "") -> None:
+        """As `put`, without holding up the event loop; returns when the outcome is on disk."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((_Entry(fetched, tuple(exchanges), origin), written))
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush())
+        await asyncio.shield(written)
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await asyncio.to_thread(self._write, [entry for entry, _ in batch])
+            except StoreError as error:
+                for _, written in batch:
+                    if not written.done():
+                        written.set_exception(error)
+                continue
+            for _, written in batch:
+                if not written.done():
+                    written.set_result(None)
+
+    def _write(self, entries: Sequence["_Entry"]) -> None:
+        name = entries[0].fetched.url
         try:
-            with self._path.open("ab") as file:
-                offset = file.tell()
-                file.write(record)
-                file.flush()
-                os.fsync(file.fileno())
-            with self._index:
-                self._index.execute(
-                    "INSERT OR REPLACE INTO fetches VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                    (
-                        *(fetched.url, fetched.final_url, fetched.status, json.dumps(dict(fetched.headers)), fetched.media_type),
-                        *(fetched.body_sha256, offset, len(record), fetched.fetched_at, fetched.problem, fetched.detail),
-                    ),
-                )
+            with self._writing:
+                rows = self._append([_records(entry) for entry in entries])
+                with self._index_lock, self._index:
+                    for entry, (offset, length) in zip(entries, rows, strict=True):
+                        self._insert(entry, offset, length)
+                    self._index.execute("INSERT OR REPLACE INTO extent VALUES (1, ?)", (self._size,))
         except (OSError, sqlite3.OperationalError) as error:
             if getattr(error, "errno", None) == 28 or "full" in str(error):
-                raise StorageFull(
-                    f"no room to archive {fetched.url!r} in {str(self._path.parent)!r}; free some space and run again"
-                ) from error
-            raise StoreError(f"{fetched.url!r} can't be archived in {str(self._path.parent)!r}: {error}") from error
+                raise StorageFull(f"no room to archive {name!r} in {str(self._path.parent)!r}; free some space and run again") from error
+            raise StoreError(f"{name!r} can't be archived in {str(self._path.parent)!r}: {error}") from error
+
+    def _append(self, groups: Sequence[Sequence[bytes]]) -> list[tuple[int, int]]:
+        """Where the last record of each group went, as (offset, length); a group without records has length 0."""
+        places: list[tuple[int, int]] = []
+        with self._path.open("r+b" if self._path.exists() else "w+b") as file:
+            place = file.seek(self._size)  # what a failed write left behind the end is written over
+            if place == 0:
+                place += file.write(info_record(now(), f"castalia/{version('castalia')}"))
+            for records in groups:
+                for record in records:
+                    start = place
+                    place += file.write(record)
+                places.append((start, place - start) if records else (place, 0))
+            file.flush()
+            os.fsync(file.fileno())
+        self._size = place
+        return places
+
+    def _insert(self, entry: "_Entry", offset: int, length: int) -> None:
+        fetched = entry.fetched
+        if entry.unchanged:  # what is indexed stays: the record that follows it only says that it was seen again
+            return
+        self._index.execute(
+            "INSERT OR REPLACE INTO fetches VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                *(fetched.url, fetched.final_url, fetched.status, json.dumps(dict(fetched.headers)), fetched.media_type),
+                *(fetched.body_sha256, offset, length, fetched.fetched_at, fetched.problem, fetched.detail),
+            ),
+        )
+        if entry.origin:
+            self._index.execute("INSERT OR REPLACE INTO origins VALUES (?,?)", (fetched.url, entry.origin))
 
     def robots(self, root: str) -> RobotsAnswer | None:
         """robots.txt of a host, unless it is older than 24 hours."""
-        row = self._index.execute("SELECT status, text, fetched_at FROM robots WHERE root = ?", (root,)).fetchone()
+        with self._index_lock:
+            row = self._index.execute("SELECT status, text, fetched_at FROM robots WHERE root = ?", (root,)).fetchone()
         if row is None or (datetime.now(UTC) - datetime.fromisoformat(row[2])).total_seconds() > MAX_AGE_SECONDS:
             return None
         return RobotsAnswer(row[0], row[1])
 
     def put_robots(self, root: str, answer: RobotsAnswer) -> None:
         """Remembers robots.txt of a host."""
-        with self._index:
+        with self._index_lock, self._index:
             self._index.execute("INSERT OR REPLACE INTO robots VALUES (?,?,?,?)", (root, *answer, now()))
+
+    def origin(self, url: str) -> str:
+        """Where the response for `url` comes from when it was not fetched by us; empty otherwise."""
+        with self._index_lock:
+            row = self._index.execute("SELECT origin FROM origins WHERE url = ?", (url,)).fetchone()
+        return row[0] if row else ""
 
     def close(self) -> None:
         """Closes the index and lets other processes write."""
@@ -149,11 +225,12 @@ class Archive:
             self._lock.close()
 
     def _one(self, column: str, value: str) -> Fetched | None:
-        row = self._index.execute(
-            f"SELECT url, final_url, status, headers, media_type, body_sha256, offset, length, fetched_at, problem, detail "
-            f"FROM fetches WHERE {column} = ? ORDER BY offset LIMIT 1",
-            (value,),
-        ).fetchone()
+        with self._index_lock:
+            row = self._index.execute(
+                f"SELECT url, final_url, status, headers, media_type, body_sha256, offset, length, fetched_at, problem, detail "
+                f"FROM fetches WHERE {column} = ? ORDER BY offset LIMIT 1",
+                (value,),
+            ).fetchone()
         if row is None:
             return None
         url, final_url, status, headers, media_type, digest, offset, length, fetched_at, problem, detail = row
@@ -191,26 +268,43 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _record(fetched: Fetched) -> bytes:
-    """One WARC/1.1 response record. The body is stored without its content encoding, so the headers say so too."""
-    http = f"HTTP/1.1 {fetched.status} \r\n" + "".join(
-        f"{_line(name)}: {_line(value)}\r\n"
-        for name, value in fetched.headers.items()
-        if name not in ("content-length", "transfer-encoding")
-    )
-    block = http.encode("utf-8", "replace") + f"content-length: {len(fetched.body)}\r\n\r\n".encode() + fetched.body
-    head = (
-        "WARC/1.1\r\nWARC-Type: response\r\n"
-        f"WARC-Record-ID: {_record_id(fetched.url, fetched.body_sha256)}\r\n"
-        f"WARC-Date: {fetched.fetched_at.replace('+00:00', 'Z')}\r\nWARC-Target-URI: {fetched.final_url}\r\n"
-        f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(block)}\r\n\r\n"
-    )
-    return gzip.compress(head.encode() + block + b"\r\n\r\n", mtime=0)
+class _Entry(NamedTuple):
+    fetched: Fetched
+    exchanges: tuple[Exchange, ...]
+    origin: str
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the host only said that the page is as it was."""
+        return bool(self.exchanges) and self.exchanges[-1].status == 304 and self.fetched.status != 304
 
 
-def _record_id(url: str, body_sha256: str) -> str:
-    return f"<urn:uuid:{uuid5(NAMESPACE_URL, url + ' ' + body_sha256)}>"
-
-
-def _line(text: str) -> str:
-    return text.replace("\r", " ").replace("\n", " ")
+def _records(entry: _Entry) -> list[bytes]:
+    """Request and response of every exchange that had an answer; the last record is the one that is indexed."""
+    fetched, exchanges, origin = entry
+    answered = [exchange for exchange in exchanges if exchange.status]
+    if not answered:
+        if not fetched.status:
+            return []
+        fields = [(name.encode(), value.encode()) for name, value in fetched.headers.items()]
+        more = {"WARC-Source-URI": origin} if origin else {}
+        url, date = fetched.final_url, fetched.fetched_at
+        name = record_id(fetched.url, fetched.body_sha256)
+        return [response_record(name, url, date, fetched.status, "", fields, fetched.body, more=more)]
+    records: list[bytes] = []
+    for exchange in answered:
+        date = now()
+        if exchange is answered[-1] and entry.unchanged:
+            seen_at, digest_of = fetched.fetched_at, fetched.body
+            records.append(revisit_record(exchange.url, date, exchange.status, exchange.reason, exchange.fields, seen_at, digest_of))
+            continue
+        more = {"WARC-IP-Address": exchange.address} if exchange.address else {}
+        if exchange.cut:
+            more["WARC-Truncated"] = "length"
+        is_outcome = exchange is answered[-1] and fetched.status == exchange.status
+        body = fetched.body if is_outcome else exchange.body
+        date = fetched.fetched_at if is_outcome else date
+        name = record_id(fetched.url, fetched.body_sha256) if is_outcome else record_id(exchange.url, date, "response")
+        record = response_record(name, exchange.url, date, exchange.status, exchange.reason, exchange.fields, body, more=more)
+        records += [request_record(exchange.url, date, exchange.request, name), record]
+    return records
