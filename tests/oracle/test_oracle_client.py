@@ -62,7 +62,7 @@ def test_the_schema_goes_into_the_providers_json_mode_or_into_the_prompt(tmp_pat
     ("bad", "reason"),
     [
         ('{"x": NaN}', "NaN"),
-        ('{"x": 1, "x": 2}', "twice"),
+        ('{"x": 1, "x": 2}', "duplicate key"),
         ('{"x": "1"}', "valid integer"),
         ('{"x": -1}', "greater than or equal"),
         ("sorry", "not one valid JSON"),

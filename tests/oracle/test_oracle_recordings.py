@@ -109,8 +109,8 @@ def test_answered_lines_of_a_pending_file_join_the_recordings_once(tmp_path: Pat
     [
         ([line(), line()], r"a\.jsonl:2 .* a second time, after a\.jsonl:1"),
         ([line(), "{"], r"a\.jsonl:2 is not one line of JSON"),
-        (['{"prompt": "extract", "prompt": "extract"}'], r"a\.jsonl:1 .* twice"),
-        ([json.dumps(line(answer={"x": float("nan")}))], r"a\.jsonl:1 .* NaN"),
+        (['{"prompt": "extract", "prompt": "extract"}'], r"a\.jsonl:1 .* duplicate key"),
+        ([json.dumps(line(answer={"x": float("nan")}))], r"a\.jsonl:1 .*NaN"),
         ([line(answer=None)], r"a\.jsonl:1 .* exactly one of"),
         ([line(anwser={})], r"a\.jsonl:1 .* anwser"),
     ],

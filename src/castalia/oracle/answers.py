@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from castalia.oracle.calls import Schema
+from castalia.oracle.compact import NotJSON, strict_json
 from castalia.records import canonical_json
 
 T = TypeVar("T", bound=BaseModel)
@@ -20,37 +21,16 @@ INEXPRESSIBLE = (
 SILENT = frozenset({"default", "title", "examples"})
 
 
-class NotJSON(ValueError):
-    """Text that isn't one strict JSON value."""
-
-
 class Problem(NamedTuple):
     """Why an answer can't be used, in words a model can act on."""
 
     reason: str
 
 
-def _closed_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in result:
-            raise NotJSON(f"the key {name!r} occurs twice in one object")
-        result[name] = value
-    return result
-
-
-def _no_constant(name: str) -> Any:
-    raise NotJSON(f"{name} is no JSON value")
-
-
-def strict_json(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises NotJSON on duplicate keys, NaN, Infinity, and whatever else isn't JSON."""
-    try:
-        return json.loads(text, object_pairs_hook=_closed_object, parse_constant=_no_constant)
-    except NotJSON:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise NotJSON(str(error)) from error
+@lru_cache(maxsize=256)
+def schema_value(schema: Schema) -> dict[str, Any]:
+    """A schema as JSON values, for the body of a request; shared, so not to be changed."""
+    return json.loads(schema.text)
 
 
 @lru_cache(maxsize=256)

@@ -294,7 +294,7 @@ class OracleClient:
             # The body is written once: what is hashed holds what is sent.
             body = identity["body"]
             spelled = compact_json(body)
-            identity["body"] = msgspec.Raw(spelled)
+            identity = {**identity, "body": msgspec.Raw(spelled)}
             sent = provider.wire(body)
             wire = spelled if sent is body else compact_json(sent)
         named = compact_json(identity)

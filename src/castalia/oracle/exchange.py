@@ -8,7 +8,7 @@ import random
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from castalia.errors import OracleError, OracleRefused, RequestRejected
 from castalia.oracle.calls import Ask
@@ -41,8 +41,8 @@ class Call:
     intent: Intent
     ask: Ask
     provider: Provider
-    body: dict[str, Any]
-    """The request's body as it was hashed."""
+    wire: bytes
+    """The request's body as it is sent."""
     is_native: bool
     """Whether it asks for the schema by the provider's own mode."""
 
@@ -106,7 +106,7 @@ class Exchange:
         """Sends and settles one attempt. Returns what to do next, and the tokens it used."""
         intent, limiter = call.intent, flight.limiter
         try:
-            reply = await self.transport.post(provider, call.body, key)
+            reply = await self.transport.post(provider, call.wire, key)
         except Unsent as error:
             failures.unconnected += 1
             last = failures.unconnected >= MOST_UNCONNECTED

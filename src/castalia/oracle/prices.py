@@ -66,6 +66,7 @@ class TokenPrice(NamedTuple):
 FREE = TokenPrice("free", 0, 0, 0, 0)
 
 
+@cache
 def token_price(
     name: str, usd_in: float, usd_out: float, *, usd_cached: float | None = None, usd_written: float | None = None, share: float = 1.0
 ) -> TokenPrice:
