@@ -1,7 +1,7 @@
-"""Stages, checks, providers and runners from other installed packages, found by their entry points.
+"""Stages, checks, providers, runners and detectors from other installed packages, found by their entry points.
 
-A package offers one by an entry point in the group `castalia.stages`, `castalia.checks`, `castalia.providers` or
-`castalia.runners`; `examples/plugin/` is such a package. Finding them reads metadata only; loading imports the package.
+A package offers one by an entry point in the group `castalia.stages`, `castalia.checks`, `castalia.providers`,
+`castalia.runners` or `castalia.detectors`; `examples/plugin/` is such a package. Finding them reads metadata only; loading imports the package.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 from castalia.engine.stage import Stage
 from castalia.errors import ConfigError
 
-GROUPS = ("castalia.stages", "castalia.checks", "castalia.providers", "castalia.runners")
+GROUPS = ("castalia.stages", "castalia.checks", "castalia.providers", "castalia.runners", "castalia.detectors")
 
 
 def plugin_names(group: str) -> Mapping[str, str]:

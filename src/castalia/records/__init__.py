@@ -12,6 +12,7 @@ from castalia.records.document import Block, Document
 from castalia.records.leak import Leak
 from castalia.records.licence import LicenceDecision, LicenceEvidence, StatedLicence
 from castalia.records.preference import Candidate, FailureMode, PreferencePair
+from castalia.records.redaction import Redaction
 from castalia.records.replay import ReplayItem
 from castalia.records.reward import RewardRecord, Rubric, ScoredAnswer
 from castalia.records.sft import SFTExample, SftKind
@@ -57,6 +58,7 @@ __all__ = [
     "Provenance",
     "Query",
     "Record",
+    "Redaction",
     "Reject",
     "ReplayItem",
     "ReviewItem",

@@ -1,65 +1,149 @@
 """Personal data in a document becomes pseudonyms: one value, one pseudonym, throughout the document.
 
-The original values are stored nowhere. In code, and in code spans of running text, only values with a check digit are
-replaced: there a wrong replacement would break something that is right.
+What is found once, by a word beside it for example, is replaced wherever it stands. The original values are stored nowhere.
+In code, and in code spans of running text, only what is certain is replaced: there a wrong replacement would break something.
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from pydantic import Field, computed_field, field_validator
+
+from castalia.engine import load_plugin, plugin_identity
 from castalia.engine.stage import Params
-from castalia.records import Block, Document, Provenance
-from castalia.web.pii import Span, find_personal_data
+from castalia.errors import ConfigError
+from castalia.records import Block, Document, Provenance, Redaction
+from castalia.stages.scrub.pseudonyms import Pseudonyms, Style
+from castalia.web.pii import CodeSpans, Span, apart, find_personal_data
+
+GROUP = "castalia.detectors"
+Detector = Callable[[str], Iterable[Span]]
+"""Takes a text, returns spans of it: what an entry point of the group offers, for names, places and what else has no form."""
+_PASSES = 4
 
 
 class ScrubParams(Params):
-    """Nothing to choose: what a validator confirms is replaced."""
+    """What else is looked for beside what a form decides, and what stands in its place."""
+
+    pseudonyms: Style = Field("plausible", description="`plausible`: values of the same form that lead to nobody; `marked`: `[EMAIL_1]`.")
+    detectors: tuple[str, ...] = Field((), description="Names of installed plug-in detectors, for names and places for example.")
+
+    @computed_field(description="What each of them is made of: another version finds other things.")
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Identities of the detectors, in their order."""
+        return tuple(plugin_identity(GROUP, name) for name in self.detectors)
+
+    @field_validator("detectors")
+    @classmethod
+    def _usable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        detectors(names)  # raises now, not after pages were fetched
+        return names
 
 
-class Pseudonyms:
-    """Names such as `[EMAIL_1]` for the values of one document."""
+class Replaced(NamedTuple):
+    """A pseudonym in a text, in characters of the text as it is now."""
 
-    def __init__(self) -> None:
-        self._names: dict[tuple[str, str], str] = {}
-        self._counts: dict[str, int] = {}
-        self.replaced = 0
-
-    def name(self, span: Span) -> str:
-        """The pseudonym of a value; equal values share it."""
-        self.replaced += 1
-        key = (span.kind, re.sub(r"[\s.()/-]+", "", span.value).casefold() if span.kind != "EMAIL" else span.value.casefold())
-        if key not in self._names:
-            self._counts[span.kind] = self._counts.get(span.kind, 0) + 1
-            self._names[key] = f"[{span.kind}_{self._counts[span.kind]}]"
-        return self._names[key]
+    start: int
+    end: int
+    kind: str
+    rule: str
+    pseudonym: str
 
 
-def scrub_document(document: Document, params: ScrubParams) -> Iterator[Document]:
-    """The document with pseudonyms in place of personal data and `redactions` counted; the same document when there is none."""
-    del params
-    pseudonyms = Pseudonyms()
-    title = scrub_text(document.title, pseudonyms)
-    blocks = tuple(_scrub_block(block, pseudonyms) for block in document.blocks)
-    if not pseudonyms.replaced:
+def detectors(names: Sequence[str]) -> tuple[Detector, ...]:
+    """The installed detectors of these names. Raises ConfigError for one that is absent or can't be called."""
+    loaded = tuple(load_plugin(GROUP, name) for name in names)
+    for name, detector in zip(names, loaded, strict=True):
+        if not callable(detector):
+            raise ConfigError(
+                f"detector {name!r} is {detector!r:.80}; a function from a text to spans is needed. Point its entry point at one"
+            )
+    return loaded
+
+
+def scrub_document(document: Document, params: ScrubParams) -> Iterator[Document | Redaction]:
+    """The document with pseudonyms in place of personal data, `redactions` counted, and a record of each; itself when there is none."""
+    extra = detectors(params.detectors)
+    texts = [(-1, document.title, False), *((block.number, block.text, block.kind == "code") for block in document.blocks)]
+    known = {span.value: span for _, text, code in texts for span in find(text, extra, code=code)}
+    for block in document.blocks:
+        known |= {span.value: span for row in block.rows for cell in row for span in find(cell, extra)}
+    if not known:
         yield document
         return
-    changed = {"title": title, "blocks": blocks, "redactions": document.redactions + pseudonyms.replaced}
-    yield document.model_copy(update={**changed, "provenance": Provenance(parents=(document.id,))})
+    whole = "\n".join([document.title, *(block.text for block in document.blocks)])
+    pseudonyms = Pseudonyms(params.pseudonyms, lambda name: name in whole)
+    done = {number: scrub_text(text, pseudonyms, extra, code=code, known=known) for number, text, code in texts}
+    blocks = tuple(_with(block, done[block.number][0], pseudonyms, extra, known) for block in document.blocks)
+    count = sum(len(replaced) for _, replaced in done.values())
+    changed = {"title": done[-1][0], "blocks": blocks, "redactions": document.redactions + count}
+    scrubbed = document.model_copy(update={**changed, "provenance": Provenance(parents=(document.id,))})
+    yield scrubbed
+    for number, (_, replaced) in sorted(done.items()):
+        for item in replaced:
+            yield Redaction(document=scrubbed.id, block=number, provenance=Provenance(parents=(scrubbed.id,)), **item._asdict())
 
 
-def scrub_text(text: str, pseudonyms: Pseudonyms, *, code: bool = False) -> str:
-    """`text` with pseudonyms. With `code`, only values that a check digit confirms are replaced."""
-    for span in reversed([(span, pseudonyms.name(span)) for span in find_personal_data(text, code=code)]):
-        found, name = span
-        text = text[: found.start] + name + text[found.end :]
-    return text
+def find(text: str, extra: Sequence[Detector] = (), *, code: bool = False) -> list[Span]:
+    """What forms decide, then what detectors add where nothing was found. Detectors don't read code."""
+    spans = find_personal_data(text, code=code)
+    if code or not extra:
+        return spans
+    inside = CodeSpans(text)
+    found = (span for detector in extra for span in detector(text) if not inside.touches(span.start, span.end))
+    return apart([*spans, *(span for span in found if not _overlaps(span, spans))])  # a form is more telling than a model
 
 
-def _scrub_block(block: Block, pseudonyms: Pseudonyms) -> Block:
-    text = scrub_text(block.text, pseudonyms, code=block.kind == "code")
-    if text == block.text:
-        return block
-    before = pseudonyms.replaced
-    rows = tuple(tuple(scrub_text(cell, pseudonyms) for cell in row) for row in block.rows)
-    pseudonyms.replaced = before  # cells repeat the text of the table
-    return block.model_copy(update={"text": text, "rows": rows})
+def _overlaps(span: Span, others: Sequence[Span]) -> bool:
+    place = bisect_left(others, span)
+    return any(other.start < span.end and span.start < other.end for other in others[max(0, place - 1) : place + 1])
+
+
+def scrub_text(
+    text: str, pseudonyms: Pseudonyms, extra: Sequence[Detector] = (), *, code: bool = False, known: dict[str, Span] | None = None
+) -> tuple[str, list[Replaced]]:
+    """`text` with pseudonyms, and where they stand. With `code`, only what is certain is replaced.
+
+    A replacement can join with what stands beside it, so the text is read again until nothing is found.
+    """
+    done: list[Replaced] = []
+    for _ in range(_PASSES):
+        spans = find(text, extra, code=code)
+        if known and not code:
+            spans = apart([*spans, *_again(text, known)])
+        if not spans:
+            break
+        for span, name in reversed([(span, pseudonyms.name(span)) for span in spans]):
+            text = text[: span.start] + name + text[span.end :]
+            done = [item for item in (_moved(item, span, len(name)) for item in done) if item]
+            done.append(Replaced(span.start, span.start + len(name), span.kind, span.rule, name))
+    return text, sorted(done)
+
+
+def _again(text: str, known: dict[str, Span]) -> Iterator[Span]:
+    """Where a value stands that was found elsewhere in the document."""
+    code = CodeSpans(text)
+    for value, span in known.items():
+        if value not in text:
+            continue
+        for found in re.finditer(rf"(?<!\w){re.escape(value)}(?!\w)", text):
+            if not code.touches(found.start(), found.end()):
+                yield span._replace(start=found.start(), end=found.end())
+
+
+def _moved(item: Replaced, span: Span, length: int) -> Replaced | None:
+    """An earlier replacement after a later one, None when it was replaced itself."""
+    if item.end <= span.start:
+        return item
+    if span.end <= item.start:
+        by = length - (span.end - span.start)
+        return item._replace(start=item.start + by, end=item.end + by)
+    return None
+
+
+def _with(block: Block, text: str, pseudonyms: Pseudonyms, extra: Sequence[Detector], known: dict[str, Span]) -> Block:
+    rows = tuple(tuple(scrub_text(cell, pseudonyms, extra, known=known)[0] for cell in row) for row in block.rows)
+    return block if text == block.text and rows == block.rows else block.model_copy(update={"text": text, "rows": rows})

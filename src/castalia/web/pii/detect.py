@@ -5,15 +5,16 @@ digit or a word that names them. In code only what is certain counts: there a wr
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
+from castalia.web.pii.code import CodeSpans
 from castalia.web.pii.contacts import emails, web_addresses
 from castalia.web.pii.networks import network_addresses
 from castalia.web.pii.numbers import accounts, cards, national_numbers, social_security
 from castalia.web.pii.papers import births, papers
 from castalia.web.pii.phones import phones
 from castalia.web.pii.secrets import secrets, wallets
-from castalia.web.pii.spans import KINDS, Span
+from castalia.web.pii.spans import KINDS, Span, is_placeholder
 from castalia.web.pii.windows import windows
 
 PERSONAL = frozenset(KINDS) - {"URL"}
@@ -32,13 +33,13 @@ def find_personal_data(text: str, *, code: bool = False, kinds: Collection[str] 
         found += web_addresses(text)
     if not found:
         return []
-    chosen = _apart([span for span in found if span.kind in kinds])
-    kept = [span for span in chosen if reserved or not span.reserved]
+    chosen = apart([span for span in found if span.kind in kinds])
+    kept = [span for span in chosen if (reserved or not span.reserved) and not is_placeholder(span.value)]
     if code:
         return [span for span in kept if span.certain]
     if "`" in text and not all(span.certain for span in kept):
-        inside = _CodeSpans(text)
-        kept = [span for span in kept if span.certain or not inside.touches(span)]
+        inside = CodeSpans(text)
+        kept = [span for span in kept if span.certain or not inside.touches(span.start, span.end)]
     return kept
 
 
@@ -52,6 +53,7 @@ def _rules(text: str, start: int, end: int) -> Iterator[Span]:
         yield from network_addresses(text, start, end)
     if digits >= 6:
         yield from phones(text, start, end)
+    if digits >= 6 or part[0].isalpha():
         yield from births(text, start, end)
     if digits >= 9:
         yield from social_security(text, start, end)
@@ -65,43 +67,11 @@ def _rules(text: str, start: int, end: int) -> Iterator[Span]:
         yield from wallets(text, start, end)
 
 
-def _apart(spans: list[Span]) -> list[Span]:
-    """The spans that stay where some overlap, in order."""
+def apart(spans: Iterable[Span]) -> list[Span]:
+    """The spans that stay where some overlap, in order: the certain one, then the longer one, then the earlier one."""
     kept: list[Span] = []
     for span in sorted(set(spans), key=lambda span: (not span.certain, span.start - span.end, span.start, span.kind)):
         place = bisect_left(kept, span)
         if (not place or kept[place - 1].end <= span.start) and (place == len(kept) or span.end <= kept[place].start):
             kept.insert(place, span)
     return kept
-
-
-class _CodeSpans:
-    """Spans and fences of code in running text: closed by as many backticks as they were opened with (CommonMark 6.1, 4.5)."""
-
-    def __init__(self, text: str) -> None:
-        runs: list[tuple[int, int]] = []
-        place = text.find("`")
-        while place >= 0:
-            end = place
-            while text[end : end + 1] == "`":
-                end += 1
-            runs.append((place, end))
-            place = text.find("`", end)
-        following: dict[int, list[int]] = {}
-        for number, (start, end) in enumerate(runs):
-            following.setdefault(end - start, []).append(number)
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        number = 0
-        while number < len(runs):
-            same = following[runs[number][1] - runs[number][0]]
-            later = bisect_left(same, number + 1)
-            if later < len(same):
-                self._starts.append(runs[number][0])
-                self._ends.append(runs[same[later]][1])
-                number = same[later]
-            number += 1
-
-    def touches(self, span: Span) -> bool:
-        place = bisect_left(self._ends, span.start + 1)
-        return place < len(self._starts) and self._starts[place] < span.end

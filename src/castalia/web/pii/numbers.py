@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from castalia.web.pii.cues import CARD, NATIONAL, NOT_SSN, SSN, after, before
+from castalia.web.pii.cues import ANY_NATIONAL, CARD, NATIONAL, NOT_SSN, SSN, after, before
 from castalia.web.pii.national import (
     is_aadhaar,
     is_bsn,
@@ -65,6 +65,7 @@ _FORMS = (
     _Form("cpr", re.compile(r"(?<![\w-])\d{6}-?\d{4}(?![\w-])"), is_danish_cpr, "personnummer"),
     _Form("vat", re.compile(r"(?<!\w)[A-Za-z]{2}U?\d{8,12}(?!\w)"), is_vat, "vat"),
 )
+_TELLING = tuple(form for form in _FORMS if not form.cue)
 
 
 def cards(text: str, start: int, end: int) -> Iterator[Span]:
@@ -103,7 +104,9 @@ def social_security(text: str, start: int, end: int) -> Iterator[Span]:
 
 def national_numbers(text: str, start: int, end: int) -> Iterator[Span]:
     """Numbers of other states. Certain where the check digits need no cue."""
-    for form in _FORMS:
+    # One look for all cues first: most windows have none, and most forms need one.
+    named = ANY_NATIONAL.search(text, max(0, start - 60), min(len(text), end + 24)) is not None
+    for form in _FORMS if named else _TELLING:
         for found in matches(form.pattern, text, start, end):
             if form.holds(found[0]) and (not form.cue or _cued(text, found, NATIONAL[form.cue])):
                 yield Span(found.start(), found.end(), "ID", found[0], not form.cue and form.name != "nino", False, form.name)

@@ -29,7 +29,8 @@ _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[. \u00a0]000)+")
 
 def phones(text: str, start: int, end: int) -> Iterator[Span]:
     """Telephone numbers of a part of a text."""
-    for found in matches(_NUMBER, text, start, min(len(text), end + 14)):  # an extension stands behind the window
+    # A window of another kind may have ended within the number's first part; an extension stands behind it.
+    for found in matches(_NUMBER, text, max(0, start - 8), min(len(text), end + 14)):
         value = _without_extension(found[0])
         count = sum(map(str.isdigit, value))
         if not 6 <= count <= 15 or is_placeholder(value):

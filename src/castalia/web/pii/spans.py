@@ -26,9 +26,9 @@ class Span(NamedTuple):
 
 
 def is_placeholder(value: str) -> bool:
-    """Zeros with at most three other digits at the end, as a number that stands for another is written."""
+    """A number that stands for another: zeros, with at most three other digits at the end, and `X` for letters."""
     digits = "".join(character for character in value if character.isdigit())
-    return len(digits) > 3 and not digits[:-3].strip("0")
+    return len(digits) > 3 and not digits[:-3].strip("0") and not any(character.isalpha() and character != "X" for character in value)
 
 
 def matches(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[re.Match[str]]:
