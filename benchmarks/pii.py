@@ -5,12 +5,16 @@ A find counts when its kind is that of the label and the two share at least half
 set doesn't label are not judged on it. The figures are those of the held-out half; the table beside them shows the whole.
 """
 
+import json
+import subprocess
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.peers.environments import environment
 from benchmarks.pii_gold import STRUCTURED, Case, Label, cases, code_blocks, texts
 from castalia.web.pii import PERSONAL, find_personal_data
 
@@ -53,7 +57,9 @@ def run(gold: Path | None, quick: bool) -> dict[str, Any]:
     real = texts(gold)[:: 8 if quick else 1]
     figures["mb_per_s_core"] = speed(real, ours)
     figures["mb_per_s_core_dense"] = speed([case.text for case in labelled], ours)
-    peers: dict[str, Any] = {f"castalia, {kind}": _row(whole[kind], scores[kind]) for kind in sorted(KINDS)}
+    peers: dict[str, Any] = {"castalia": _row(_structured(whole), _structured(scores)) | {"MB/s": figures["mb_per_s_core"]}}
+    peers |= _presidio(labelled, real, nulls)
+    peers |= {f"castalia, {kind}": _row(whole[kind], scores[kind]) for kind in sorted(KINDS)}
     return {"figures": figures, "peers": peers, "nulls": nulls}
 
 
@@ -93,13 +99,50 @@ def _same(one: Label, other: Label) -> bool:
 
 
 def _totals(scores: dict[str, Score]) -> dict[str, Any]:
-    structured = _sum(scores[kind] for kind in KINDS)
+    structured = _structured(scores)
     return {
         "recall_structured": structured.recall,
         "precision_structured": structured.precision,
         "f1_structured": structured.f1,
         "f1_all": _sum(scores.values()).f1,
     }
+
+
+def _structured(scores: dict[str, Score]) -> Score:
+    return _sum(scores[kind] for kind in KINDS)
+
+
+def _presidio(labelled: Sequence[Case], real: Sequence[str], nulls: dict[str, str]) -> dict[str, Any]:
+    """Presidio's patterns on the same cases, with every match and with those of a telling score, and on the same pages."""
+    python = environment("presidio", ["presidio-analyzer==2.2.366"])
+    if python is None:
+        nulls["presidio's patterns"] = "not installed; `--peers` installs it into an environment of its own under the user's cache"
+        return {}
+    timed = real[::5]
+    with tempfile.TemporaryDirectory() as folder:
+        request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
+        request.write_text(json.dumps({"texts": [case.text for case in labelled], "timed": timed}), encoding="utf-8")
+        script = Path(__file__).parent / "peers" / "presidio.py"
+        done = subprocess.run([python, script, request, answer], capture_output=True, text=True, timeout=900)
+        if done.returncode:
+            nulls["presidio's patterns"] = f"ended with {done.returncode}: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}"
+            return {}
+        result = json.loads(answer.read_text(encoding="utf-8"))
+    rate = sum(len(text.encode()) for text in timed) / 1e6 / result["seconds"]
+    rows: dict[str, Any] = {}
+    for name, least in (("every match", 0.0), ("score of 0.4 and more", 0.4)):
+        found = {
+            case.text: [
+                Label(start, end, STRUCTURED.get(kind, "URL" if kind == "URL" else kind))
+                for start, end, kind, score in spans
+                if score >= least
+            ]
+            for case, spans in zip(labelled, result["found"], strict=True)
+        }
+        whole = _structured(score(labelled, found.__getitem__))
+        held = _structured(score([case for case in labelled if case.held_out], found.__getitem__))
+        rows[f"presidio 2.2.366 patterns, {name}"] = _row(whole, held) | {"MB/s": rate}
+    return rows
 
 
 def _sum(scores: Iterable[Score]) -> Score:
