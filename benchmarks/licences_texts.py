@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.licences_planted import half
-from castalia.web.licences import identify
+from castalia.web.licences import identify_all
 
 _PLAIN = (
     "MIT",
@@ -88,7 +88,7 @@ def fixtures(folder: Path) -> Fixtures:
             continue
         for path in sorted((folder / name).glob("LICENSES/*")):
             files[f"LICENSES/{path.name}"] = path.read_bytes().decode("utf-8", "replace")
-        said = _of_folder(files)
+        said = identify_all(files)
         if key in ("other", "no-license"):
             unknown += 1
             accepted += said is not None
@@ -100,12 +100,6 @@ def fixtures(folder: Path) -> Fixtures:
         if not right:
             wrong.append(f"{name}: {key}, said {said}")
     return Fixtures(known, correct, unknown, accepted, tuple(wrong))
-
-
-def _of_folder(files: Mapping[str, str]) -> str | None:
-    """The one licence that all files name, None when one names none or another."""
-    found = {identify(text) for text in files.values()}
-    return next(iter(found)) if len(found) == 1 else None
 
 
 def changed(folder: Path, seed: int) -> Iterator[Text]:

@@ -3,6 +3,6 @@
 from castalia.web.licences.evidence import file_evidence, page_evidence
 from castalia.web.licences.page import page_licence
 from castalia.web.licences.policy import PERMISSIVE, Policy, decide
-from castalia.web.licences.texts import identify
+from castalia.web.licences.texts import identify, identify_all
 
-__all__ = ["PERMISSIVE", "Policy", "decide", "file_evidence", "identify", "page_evidence", "page_licence"]
+__all__ = ["PERMISSIVE", "Policy", "decide", "file_evidence", "identify", "identify_all", "page_evidence", "page_licence"]

@@ -1,78 +1,45 @@
 """Which licence a text is: how much of the licence stands in the file, and how much of the file is that licence.
 
-Both shares must be high. The second one is the coverage check: a known licence with a clause added or changed is not
-that licence. Known licences are kept as hashes of five-word shingles, made by
-`python -m castalia.web.licences.texts FOLDER` from a folder of texts named after their SPDX ids.
+Both shares must be high, and more is asked of permissive licences, where a few words are the difference. Nothing of the licence may be
+missing as a whole: no passage, and none of the words that grant or limit. And what stands in the file beyond the licence may be a
+name, but not a clause. A known licence with a clause added, changed or cut off is not that licence.
 """
 
-import hashlib
-import json
 import re
-import sys
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from castalia.web.licences.fingerprints import Fingerprint, fingerprints, head, runs, sampled
+from castalia.web.licences.words import WORDS_PER_SHINGLE, licence_words, notice_words
 from castalia.web.prescan import word_set
 
-KNOWN = (
-    *("MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "ISC", "Apache-2.0", "PostgreSQL", "Zlib", "BSL-1.0", "Unlicense", "NCSA"),
-    *(
-        "PSF-2.0",
-        "X11",
-        "CC0-1.0",
-        "CC-BY-3.0",
-        "CC-BY-4.0",
-        "CC-BY-SA-3.0",
-        "CC-BY-SA-4.0",
-        "CC-BY-NC-4.0",
-        "CC-BY-ND-4.0",
-        "CC-BY-NC-SA-4.0",
-    ),
-    *(
-        "CC-BY-NC-ND-4.0",
-        "GPL-2.0-only",
-        "GPL-3.0-only",
-        "LGPL-2.1-only",
-        "LGPL-3.0-only",
-        "AGPL-3.0-only",
-        "MPL-2.0",
-        "EPL-1.0",
-        "EPL-2.0",
-    ),
-    *("EUPL-1.2", "GFDL-1.3-only", "Artistic-2.0", "BSD-4-Clause", "ODbL-1.0", "PDDL-1.0"),
-)
-_FILE = Path(__file__).with_name("fingerprints.json")
-_WORDS_PER_SHINGLE = 5
-_LICENCE_SHARE = 0.88
-"""Least share of the licence's shingles that the file must contain."""
-_FILE_SHARE = 0.88
-"""Least share of the file's shingles that the licence must explain."""
+_SHARE = 0.85
+"""Least share of the licence's shingles that the file must contain, and of the file's that the licence must explain: the name of a
+holder in the text costs five."""
+_LONG = 600
 _LONG_SHARE = 0.95
-"""Both shares for long texts, where a tenth could be a whole section."""
-_SAMPLE = 4
-"""Of a long copyleft text one in four hashes is kept; the choice depends on the hash, so both sides agree."""
+"""Both shares for texts of more than `_LONG` shingles, where a tenth could be a whole section."""
+_SAMPLED_SHARE = 0.93
+_TITLE_WORDS = 6
 _LONGEST_ADDITION = 16
 """Words in a row that the licence doesn't have: a name fits, a clause doesn't."""
-_RESTRICTING = word_set(
-    "commercial noncommercial derivative derivatives evil good military nuclear except must prohibited unless trademark trademarks "
-    "advertising acknowledgment acknowledgement fee academic research educational clause"
+_CLAUSE = word_set(
+    "academic acknowledgement acknowledgment advertising agree agreement allowed any are be been before being both can cannot clause commercial "
+    "companies condition conditions copied copies copy derivative derivatives distribute distributed during each educational employees ends evil "
+    "every except exclude excluded excluding expire expires fee fees forbidden good grant granted granting had has have if internal is it less "
+    "license licensed licensing limited may might military modification modified modify must need needs neither no non noncommercial none not "
+    "nuclear only our paid pay payment permission permit permitted personal private prohibited purpose purposes redistribute require required "
+    "requires resell restricted restriction restrictions revoke revoked right rights sell shall should sold subject such terminate terminated "
+    "terminates than that their these they this those trademark trademarks under unless until use used user users uses using we what when which "
+    "who whom whose will within without would you your"
 )
-"""An addition with one of these words changes the licence, however short it is."""
-_SAMPLED = ("GPL", "LGPL", "AGPL", "MPL", "EPL", "EUPL", "GFDL", "ODbL")
-
-_COPYRIGHT = re.compile(
-    r"^\W*(?:portions\s+)?(?:copyright\s*(?:\(c\)|©|[<\[{(]|\d{4}|by\b|the\b)|©|\(c\)\s*(?:\d{4}|copyright)|all rights reserved\b).*$",
-    re.IGNORECASE,
+"""Words that names don't have. An addition with one of them changes the licence, however short it is."""
+_LIMITING = word_set(
+    "commercial evaluation except forbidden internal military must noncommercial not only permission personal private "
+    "prohibited revocable revoked trial unless until written"
 )
-_CONTINUED = re.compile(r"^\s*(?:and|by|\d{4})\b.{0,60}$", re.IGNORECASE)
-_TITLE = re.compile(r"^\W*(?:the\s+)?[\w .,\"'()/:-]{0,60}\blicen[cs]e\b[\w .,\"'()/:-]{0,30}$", re.IGNORECASE)
-_TAG = re.compile(
-    r"<(?:/?(?:p|br|h\d|div|span|a|b|i|em|strong|html|head|body|title|ul|ol|li|pre|meta|hr)\b[^>]{0,300}|!doctype[^>]{0,200})>",
-    re.IGNORECASE,
-)
-_END = re.compile(r"end of terms and conditions", re.IGNORECASE)
-_ENTITY = {"&amp;": "&", "&quot;": '"', "&lt;": "<", "&gt;": ">", "&nbsp;": " "}
+"""Words that titles and copyright lines don't have either."""
+_NOTICE_WORDS = 120
 
 
 class Match(NamedTuple):
@@ -88,124 +55,91 @@ def identify(text: str) -> str | None:
     match = closest(text)
     if match is None:
         return None
-    long = match.spdx.startswith((*_SAMPLED, "CC-"))
-    enough = min(match[1:]) >= _LONG_SHARE if long else match.licence_share >= _LICENCE_SHARE and match.file_share >= _FILE_SHARE
-    return match.spdx if enough and not _adds_a_clause(text, match.spdx) else None
-
-
-def _adds_a_clause(text: str, spdx: str) -> bool:
-    """Whether words stand in the text that the licence doesn't have, and that are more than a name."""
-    known = _fingerprints()[spdx]
+    known = fingerprints()[match.spdx]
+    share = _SAMPLED_SHARE if known.sampled else _LONG_SHARE if len(known.required) > _LONG else _SHARE
+    if min(match.licence_share, match.file_share) < share:
+        return None
     if known.sampled:
-        return False
-    words = _words(text)
-    covered = [False] * len(words)
-    for start, value in enumerate(_runs(words)):
-        if value in known.required or value in known.optional:
-            covered[start : start + _WORDS_PER_SHINGLE] = [True] * _WORDS_PER_SHINGLE
-    addition: list[str] = []
-    for word, is_covered in zip([*words, ""], [*covered, True], strict=True):
-        if not is_covered:
-            addition.append(word)
-            continue
-        if len(addition) > _LONGEST_ADDITION or _RESTRICTING.intersection(addition):
-            return True
-        addition = []
-    return False
+        return match.spdx
+    return match.spdx if is_whole(text, known) and not adds_a_clause(text, known) else None
+
+
+def identify_all(files: Mapping[str, str]) -> str | None:
+    """The one licence of a folder's licence files (name and text); None when they name none, or several.
+
+    A short notice that the text of another file is meant counts as that file; the LGPL comes with the GPL that it refers to.
+    """
+    found = {name: identify(text) for name, text in files.items() if text.strip()}
+    named = {spdx for spdx in found.values() if spdx}
+    if any(spdx is None and len(files[name].split()) > _NOTICE_WORDS for name, spdx in found.items()):
+        return None
+    if len(named) == 2 and "GPL-3.0-only" in named:
+        named = {spdx for spdx in named if spdx.startswith("LGPL-3")} or named
+    return named.pop() if len(named) == 1 else None
 
 
 def closest(text: str) -> Match | None:
     """The known licence nearest to `text`, whether it is near enough or not."""
-    candidates = [values for values in (shingles(text), shingles(_END.split(text)[0])) if values]
+    candidates = [values for values in (shingles(text), shingles(head(text))) if values]
     best: Match | None = None
-    for spdx, known in _fingerprints().items():
+    for spdx, known in fingerprints().items():
+        required = frozenset(known.required)
         for candidate in candidates:
-            seen = _sampled(candidate) if known.sampled else candidate
+            seen = sampled(candidate) if known.sampled else candidate
             if not seen:
                 continue
-            match = Match(spdx, len(known.required & seen) / len(known.required), len((known.required | known.optional) & seen) / len(seen))
+            match = Match(spdx, len(required & seen) / len(required), len(known.known & seen) / len(seen))
             if best is None or min(match[1:]) > min(best[1:]):
                 best = match
     return best
 
 
+def is_whole(text: str, known: Fingerprint) -> bool:
+    """Whether nothing of the licence is lost in `text` but its title and words that name a holder."""
+    return all(place < _TITLE_WORDS or place in known.naming for lost in lost_words(text, known) for place in lost)
+
+
+def lost_words(text: str, known: Fingerprint) -> list[range]:
+    """Places of the licence's words, in runs, that no shingle of `text` holds."""
+    seen = shingles(text)
+    held = [False] * (len(known.required) + WORDS_PER_SHINGLE - 1)
+    for start, value in enumerate(known.required):
+        if value in seen:
+            held[start : start + WORDS_PER_SHINGLE] = [True] * WORDS_PER_SHINGLE
+    lost: list[range] = []
+    for place, is_held in enumerate(held):
+        if not is_held:
+            joins = lost and lost[-1].stop == place
+            lost[-1:] = [range(lost[-1].start, place + 1)] if joins else [*lost[-1:], range(place, place + 1)]
+    return lost
+
+
+def adds_a_clause(text: str, known: Fingerprint) -> bool:
+    """Whether words stand in `text` that the licence doesn't have, and that are more than a name."""
+    if _LIMITING.intersection(notice_words(text)):
+        return True
+    words = licence_words(text)
+    covered = [False] * len(words)
+    for start, value in enumerate(runs(words)):
+        if value in known.known:
+            covered[start : start + WORDS_PER_SHINGLE] = [True] * WORDS_PER_SHINGLE
+    addition: list[str] = []
+    for word, is_covered in zip([*words, ""], [*covered, True], strict=True):
+        if not is_covered:
+            addition.append(word)
+            continue
+        if len(addition) > _LONGEST_ADDITION or _CLAUSE.intersection(addition):
+            return True
+        addition = []
+    return False
+
+
 def shingles(text: str) -> set[int]:
     """32-bit hashes of all runs of five words, after case, punctuation, titles and copyright lines are gone."""
-    return set(_runs(_words(text)))
-
-
-def _runs(words: list[str]) -> list[int]:
-    runs = (" ".join(words[start : start + _WORDS_PER_SHINGLE]) for start in range(max(0, len(words) - _WORDS_PER_SHINGLE + 1)))
-    return [int.from_bytes(hashlib.blake2b(run.encode(), digest_size=4).digest(), "big") for run in runs]
+    return set(runs(licence_words(text)))
 
 
 def copyright_lines(text: str) -> str:
     """The copyright notices of a licence file in one line, at most 300 characters."""
-    lines = [
-        " ".join(line.split()) for line in text.splitlines()[:60] if re.match(r"^\W*(?:portions\s+)?(?:copyright\b|©)", line, re.IGNORECASE)
-    ]
+    lines = [" ".join(line.split()) for line in text.splitlines()[:60] if re.match(r"^\W*(?:copyright\b|©)", line, re.IGNORECASE)]
     return "; ".join(line for line in lines if re.search(r"\d{4}", line))[:300]
-
-
-def _words(text: str) -> list[str]:
-    text = _TAG.sub(" ", text)
-    for entity, character in _ENTITY.items():
-        text = text.replace(entity, character)
-    text = re.sub(r"\[([^\]]{0,200})\]\((?:https?:|#|mailto:)[^)\s]{0,300}\)", r"\1", text)
-    text = re.sub(r"https?://", "", text)
-    kept: list[str] = []
-    after_copyright = False
-    for line in text.splitlines():
-        if _COPYRIGHT.match(line):
-            after_copyright = True
-            continue
-        if after_copyright and line.strip() and _CONTINUED.match(line):
-            continue
-        after_copyright = False
-        if not (_TITLE.match(line) and len(kept) < 40 and len(line.split()) < 9):
-            kept.append(re.sub(r"^\s*(?:[-*•#>]+|\(?[0-9a-z]{1,3}[.)])\s+", "", line))
-    flat = " ".join(kept).lower().replace("licence", "license")
-    return re.findall(r"[a-z0-9]+", re.sub(r"['’`*_]", "", flat))
-
-
-def _sampled(values: set[int]) -> set[int]:
-    return {value for value in values if value % _SAMPLE == 0}
-
-
-class _Fingerprint(NamedTuple):
-    required: frozenset[int]
-    optional: frozenset[int]
-    sampled: bool
-
-
-@cache
-def _fingerprints() -> dict[str, _Fingerprint]:
-    stored = json.loads(_FILE.read_text())
-    return {spdx: _Fingerprint(_decode(entry["required"]), _decode(entry["optional"]), entry["sampled"]) for spdx, entry in stored.items()}
-
-
-def _decode(text: str) -> frozenset[int]:
-    return frozenset(int(text[start : start + 8], 16) for start in range(0, len(text), 8))
-
-
-def _encode(values: set[int]) -> str:
-    return "".join(f"{value:08x}" for value in sorted(values))
-
-
-def make_fingerprints(folder: Path) -> dict[str, dict[str, str | bool]]:
-    """Fingerprints of the known licences from `folder/SPDX-ID.txt`. What follows the terms (how to apply them) is optional."""
-    made: dict[str, dict[str, str | bool]] = {}
-    for spdx in KNOWN:
-        text = (folder / f"{spdx}.txt").read_text(encoding="utf-8")
-        head = _END.split(text)[0]
-        required = shingles(head)
-        optional = shingles(text) - required
-        sampled = spdx.startswith(_SAMPLED)
-        if sampled:
-            required, optional = _sampled(required), _sampled(optional)
-        made[spdx] = {"sampled": sampled, "required": _encode(required), "optional": _encode(optional)}
-    return made
-
-
-if __name__ == "__main__":
-    _FILE.write_text(json.dumps(make_fingerprints(Path(sys.argv[1])), indent=0) + "\n")
