@@ -22,6 +22,7 @@ UNANSWERED = {"batch_expired": "expired", "batch_cancelled": "canceled"}
 BATCH_PATH = re.compile(r"/(?:messages/batches|batches|files)(?:/([\w-]+))?(?:/(content|results|cancel))?$")
 BATCH_SHARE = 0.5
 """Of the price, what an answer in a batch costs."""
+Lost = Literal["", "half", "all"]
 Charge = Callable[[str, bytes, Act, str], None]
 """(user text, line of the results, act, batch): puts an item on the bill."""
 
@@ -60,19 +61,23 @@ class Batches:
     """So many answers that aren't about results come as a proxy's page with status 200, after what was asked for was done."""
     spoil: Callable[[list[bytes]], list[bytes]] | None = None
     """What becomes of the lines of a file of results before they are sent."""
+    cuts: int = 0
+    """So many downloads of results break off in the middle."""
+    deletes_results: bool = False
+    """Results are gone, as they are some weeks later."""
     requests: int = 0
     """Requests that these APIs saw."""
     batches: dict[str, Batch] = field(default_factory=dict[str, Batch])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
-    def handle(self, request: Request) -> tuple[int, bytes, bool] | None:
-        """(status, body, whether the answer gets lost) of a request to these APIs; None for any other."""
+    def handle(self, request: Request) -> tuple[int, bytes, Lost] | None:
+        """(status, body, how much of the answer gets lost) of a request to these APIs; None for any other."""
         found = BATCH_PATH.search(request.path)
         if found is None:
             return None
         self.requests += 1
         if self.refuses:
-            return self.refuses, json.dumps({"error": {"message": f"scripted {self.refuses}"}}).encode(), False
+            return self.refuses, json.dumps({"error": {"message": f"scripted {self.refuses}"}}).encode(), ""
         name, action = found.groups()
         is_claude = "/messages/batches" in request.path
         if "/files" in request.path:
@@ -86,7 +91,7 @@ class Batches:
             return self._garbled(200, self._list(request, is_claude=is_claude))
         batch = self.batches.get(name)
         if batch is None:
-            return 404, b'{"error": {"message": "no such batch"}}', False
+            return 404, b'{"error": {"message": "no such batch"}}', ""
         self._process(batch)
         if action == "cancel":
             batch.is_cancelled = batch.answered is None
@@ -95,29 +100,36 @@ class Batches:
             return self._claude_results(batch)
         return self._garbled(200, _claude_view(batch) if is_claude else self._openai_view(batch))
 
-    def _garbled(self, status: int, value: Any, *, lost: bool = False) -> tuple[int, bytes, bool]:
+    def _garbled(self, status: int, value: Any, *, lost: bool = False) -> tuple[int, bytes, Lost]:
         if self.garbles and not lost:
             self.garbles -= 1
-            return 200, b"<html><body>Sign in to the network</body></html>", False
-        return status, json.dumps(value).encode(), lost
+            return 200, b"<html><body>Sign in to the network</body></html>", ""
+        return status, json.dumps(value).encode(), "all" if lost else ""
+
+    def _download(self, content: bytes) -> tuple[int, bytes, Lost]:
+        if self.deletes_results:
+            return 404, b'{"error": {"message": "no such file"}}', ""
+        is_cut = self.cuts > 0
+        self.cuts -= is_cut
+        return 200, content, "half" if is_cut else ""
 
     def _results(self, lines: list[dict[str, Any]]) -> bytes:
         made = [_line_bytes(line) for line in lines]
         return b"".join(self.spoil(made) if self.spoil else made)
 
-    def _file(self, request: Request, name: str | None, action: str | None) -> tuple[int, bytes, bool]:
+    def _file(self, request: Request, name: str | None, action: str | None) -> tuple[int, bytes, Lost]:
         if request.method == "POST" and name is None:
             content = _uploaded(request)
             if content is None:
-                return 400, b'{"error": {"message": "expected multipart/form-data with purpose=batch and a file"}}', False
+                return 400, b'{"error": {"message": "expected multipart/form-data with purpose=batch and a file"}}', ""
             name = f"file-{len(self.files)}"
             self.files[name] = content
-            return 200, json.dumps({"id": name, "object": "file", "bytes": len(content), "purpose": "batch"}).encode(), False
+            return 200, json.dumps({"id": name, "object": "file", "bytes": len(content), "purpose": "batch"}).encode(), ""
         if name not in self.files:
-            return 404, b'{"error": {"message": "no such file"}}', False
+            return 404, b'{"error": {"message": "no such file"}}', ""
         if action == "content":
-            return 200, self.files[name], False
-        return 200, json.dumps({"id": name, "object": "file", "bytes": len(self.files[name]), "purpose": "batch"}).encode(), False
+            return self._download(self.files[name])
+        return 200, json.dumps({"id": name, "object": "file", "bytes": len(self.files[name]), "purpose": "batch"}).encode(), ""
 
     def _create(self, request: Request, *, is_claude: bool) -> tuple[int, Any]:
         body = json.loads(request.body)
@@ -198,10 +210,10 @@ class Batches:
                 self.files[view[name]] = self._results(lines)
         return view
 
-    def _claude_results(self, batch: Batch) -> tuple[int, bytes, bool]:
+    def _claude_results(self, batch: Batch) -> tuple[int, bytes, Lost]:
         if batch.answered is None:
-            return 404, b'{"type": "error", "error": {"type": "not_found_error", "message": "the batch has no results yet"}}', False
-        return 200, self._results([_claude_line(batch, *item) for item in batch.answered]), False
+            return 404, b'{"type": "error", "error": {"type": "not_found_error", "message": "the batch has no results yet"}}', ""
+        return self._download(self._results([_claude_line(batch, *item) for item in batch.answered]))
 
 
 def _line_bytes(line: dict[str, Any]) -> bytes:

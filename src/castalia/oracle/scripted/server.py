@@ -172,9 +172,12 @@ class Server:
         found = self.batches.handle(request)
         if found is None:
             return False
-        status, body, is_lost = found
-        if is_lost:
+        status, body, lost = found
+        if lost == "all":
             connection.abort()
+        elif lost == "half":
+            connection.write(connection.head(status, len(body), {"Content-Type": "application/jsonl"}) + body[: len(body) // 2])
+            connection.close()
         else:
             connection.reply(status, body)
         return True
