@@ -1,59 +1,120 @@
-"""Other frameworks to measure beside ours, each in its own virtual environment under the user's cache. Never our dependencies.
+"""Other frameworks measured beside ours, each in its own virtual environment under the user's cache. Never our dependencies.
 
-With `--peers` what is missing is installed by pip; without it only what is there is measured.
+Only `--peers` measures them; what is missing is installed by pip first. A rate is what the server sees, from the first request to the
+last answer, so that starting and ending don't count; the bare client is measured right before and right after, and the share of its rate
+is what can be compared between machines. CPU per call is the difference between a short and a long run, divided by that of their calls.
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from benchmarks.oracle_bench import IN_FLIGHT, REFUSED, Bench, Client, ClientFailed, Peer, name_of
 
 INSTALL_SECONDS = 600.0
-PACKAGES = {"bespokelabs-curator": "curator", "distilabel": "distilabel", "data-designer": "data_designer"}
-"""Package and the name of its script below `benchmarks/peers`."""
 
 
-class Peer(NamedTuple):
-    """A framework that can be run."""
+class Package(NamedTuple):
+    """What is installed for a peer."""
 
-    name: str
-    """With its version."""
-    command: list[str]
-    """Interpreter and script; takes the arguments of `benchmarks.oracle_client`."""
+    script: str
+    """Below `benchmarks/peers`, and the name of its environment."""
+    requirements: tuple[str, ...]
+
+
+PACKAGES = {
+    "bespokelabs-curator": Package("curator", ("bespokelabs-curator",)),
+    "data-designer": Package("data_designer", ("data-designer",)),
+    # it imports requests, which a dependency of its dependencies no longer brings
+    "distilabel": Package("distilabel", ("distilabel[openai]", "requests")),
+}
 
 
 def peers(nulls: dict[str, str]) -> list[Peer]:
     """Those that can be run here; the others are named in `nulls` with the reason."""
     found: list[Peer] = []
-    for package, script in PACKAGES.items():
-        file = Path(__file__).with_name("peers") / f"{script}.py"
-        python = _cache() / script / "bin" / "python"
-        if not file.is_file():
-            nulls[package] = f"there is no benchmarks/peers/{script}.py that calls it"
+    for package, (script, requirements) in PACKAGES.items():
+        if os.environ.get("CASTALIA_BENCHMARK_PEERS") != "1":
+            nulls[package] = "not asked for; `--peers` installs it into an environment of its own under the user's cache and measures it"
             continue
-        reason = None if python.is_file() else _install(package, python.parents[1])
-        if reason is None:
-            version = subprocess.run(
-                [python, "-c", f"from importlib.metadata import version; print(version({package!r}))"], capture_output=True, text=True
-            ).stdout.strip()
-            if version:
-                found.append(Peer(f"{package} {version}", [str(python), str(file)]))
-                continue
-            reason = f"{package} is not in {python.parents[1].name!r} of the peers' folder; remove that folder and run again"
-        nulls[package] = reason
+        folder = _cache() / script
+        python = folder / "bin" / "python"
+        version = _version(python, package)
+        reason = None if version else _install(requirements, folder)
+        version = version or _version(python, package)
+        if reason is None and version:
+            file = Path(__file__).with_name("peers") / f"{script}.py"
+            found.append(Peer(f"{package} {version}", [str(python), "-P", str(file)]))
+        else:
+            nulls[package] = reason or f"{package} is not in {script!r} of the peers' folder; remove that folder and run again"
     return found
+
+
+def beside(bench: Bench, client: Client, calls: int, sides: dict[str, dict[str, Any]], nulls: dict[str, str]) -> None:
+    """Rates, CPU and behavior under 429s of one client, between two runs of the bare one. What it can't do is said in `nulls`."""
+    side = sides.setdefault(name_of(client), {})
+    for in_flight in (IN_FLIGHT, 4 * IN_FLIGHT):
+        or_reason(
+            bench,
+            client,
+            f"calls_per_s_{in_flight}",
+            lambda in_flight=in_flight: side.update(_rate(bench, client, calls, in_flight)),
+            nulls,
+        )
+    or_reason(bench, client, "cpu_ms_64", lambda: side.update(_cpu(bench, client, calls)), nulls)
+    or_reason(bench, client, "share_under_429", lambda: side.update(_under_429(bench, client, min(calls, 1000), side)), nulls)
+
+
+def or_reason(bench: Bench, client: Client, figure: str, measure: Callable[[], Any], nulls: dict[str, str]) -> None:
+    """Measures; a client that fails gives its reason and how much it had paid for by then."""
+    try:
+        measure()
+    except (ClientFailed, ValueError, IndexError) as error:
+        paid = sum(number for text, number in bench.server.bill().subjects.items() if text.startswith("question "))
+        nulls[f"{name_of(client)} {figure}"] = f"{error} ({paid} calls were paid in that run)"
+
+
+def _rate(bench: Bench, client: Client, calls: int, in_flight: int) -> dict[str, Any]:
+    before, rate, after = (_seen(bench, who, calls, in_flight) for who in ("bare", client, "bare"))
+    return {f"calls_per_s_{in_flight}": round(rate, 1), f"of_bare_{in_flight}": round(2 * rate / (before + after), 3)}
+
+
+def _cpu(bench: Bench, client: Client, calls: int) -> dict[str, Any]:
+    short, long = (bench.measure(client, count, IN_FLIGHT, bench.folder())["cpu_seconds"] for count in (calls // 4, calls))
+    return {"cpu_ms_64": round((long - short) / (calls - calls // 4) * 1000, 2)}
+
+
+def _under_429(bench: Bench, client: Client, calls: int, side: dict[str, Any]) -> dict[str, Any]:
+    clean, refused = _seen(bench, client, calls, IN_FLIGHT), _seen(bench, client, calls, IN_FLIGHT, refused=REFUSED)
+    return {"calls_per_s_under_429": round(refused, 1), "share_under_429": round(refused / clean, 3)}
+
+
+def _seen(bench: Bench, client: Client, calls: int, in_flight: int, **script: Any) -> float:
+    """Calls per second as the server sees them. Raises ClientFailed when answers are missing."""
+    done = bench.measure(client, calls, in_flight, bench.folder(), **script)
+    if done["answers"] < calls:
+        raise ClientFailed(f"it ended with {done['answers']} of {calls} answers")
+    return calls / bench.server.bill().seconds
 
 
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "castalia" / "benchmark-peers"
 
 
-def _install(package: str, folder: Path) -> str | None:
-    if os.environ.get("CASTALIA_BENCHMARK_PEERS") != "1":
-        return "not installed; `--peers` installs it into an environment of its own under the user's cache"
-    commands = [[sys.executable, "-m", "venv", str(folder)], [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", package]]
-    for command in commands:
+def _version(python: Path, package: str) -> str:
+    if not python.is_file():
+        return ""
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip()
+
+
+def _install(requirements: tuple[str, ...], folder: Path) -> str | None:
+    """The reason why it could not be installed."""
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", *requirements]
+    for command in ([sys.executable, "-m", "venv", str(folder)], pip):
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
         except subprocess.TimeoutExpired:

@@ -3,14 +3,15 @@
 
 Its limits per minute are set out of the way, as they default to 200 requests; the pause after a rate limit is the `Retry-After` of the
 server, as it defaults to 10 seconds. Text is asked for and validated here, as its schema mode first tries the server with a class of its own.
+The import of litellm's encoding brings the vocabulary that tokens are counted with, which is downloaded otherwise.
 """
 
 from collections.abc import Sequence
 
+import litellm.litellm_core_utils.default_encoding  # noqa: F401  # pyright: ignore[reportMissingImports]
 from bespokelabs import curator  # pyright: ignore[reportMissingImports]
 from datasets import Dataset  # pyright: ignore[reportMissingImports]
 
-import litellm.litellm_core_utils.default_encoding  # noqa: F401  # pyright: ignore[reportMissingImports]  # brings the vocabulary to count with; it is downloaded otherwise
 from benchmarks.peers.asked import MAX_TOKENS, MODEL, SYSTEM, Asked, main
 
 

@@ -6,8 +6,8 @@ It keeps whole row groups when it is interrupted, so a group has as many rows as
 
 from collections.abc import Sequence
 
+import data_designer.config as dd  # pyright: ignore[reportMissingImports]
 import pandas
-from data_designer import config as dd  # pyright: ignore[reportMissingImports]
 from data_designer.interface import DataDesigner  # pyright: ignore[reportMissingImports]
 
 from benchmarks.peers.asked import MAX_TOKENS, MODEL, SYSTEM, Asked, main
