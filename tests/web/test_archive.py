@@ -2,6 +2,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from castalia.errors import CorruptObject, StoreError
 from castalia.web.archive import Archive, Fetched
@@ -51,13 +52,12 @@ def test_damage_is_noticed(tmp_path: Path):
 
 
 def test_records_can_be_read_by_any_warc_reader(tmp_path: Path):
-    from fastwarc.warc import ArchiveIterator
-
     archive = Archive(tmp_path)
     archive.put(_fetched("http://h/1", b"one"))
     archive.put(_fetched("http://h/2", b"two"))
     with (tmp_path / "pages.warc.gz").open("rb") as file:
-        records = [(record.headers["WARC-Target-URI"], record.reader.read()) for record in ArchiveIterator(file)]
+        kinds = WarcRecordType.response
+        records = [(record.headers["WARC-Target-URI"], record.reader.read()) for record in ArchiveIterator(file, record_types=kinds)]
     assert records == [("http://h/1", b"one"), ("http://h/2", b"two")]
 
 

@@ -34,8 +34,8 @@ def test_sitemaps_are_listed():
 
 def test_a_content_usage_line_refuses_training_for_its_path():
     rules = Robots(RobotsAnswer(200, "User-agent: *\nAllow: /\nContent-Usage: train-ai=y\nContent-Usage: /art/ train-ai=n"), AGENT)
-    assert rules.refuses_training("/art/one.html")
-    assert not rules.refuses_training("/docs/")
+    assert rules.refuses_training("http://h/art/one.html")
+    assert not rules.refuses_training("http://h/docs/")
 
 
 def test_opt_outs_in_headers_are_seen_and_those_for_others_are_not():

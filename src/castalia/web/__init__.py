@@ -6,7 +6,7 @@ The names below are loaded on first use, so that the parsing worker starts witho
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from castalia.web.fetch import FetchLimits
+    from castalia.web.request import FetchLimits
     from castalia.web.service import Web, open_web
 
 __all__ = ["FetchLimits", "Web", "open_web"]
@@ -14,7 +14,7 @@ __all__ = ["FetchLimits", "Web", "open_web"]
 
 def __getattr__(name: str) -> Any:
     if name == "FetchLimits":
-        from castalia.web.fetch import FetchLimits
+        from castalia.web.request import FetchLimits
 
         return FetchLimits
     if name in ("Web", "open_web"):

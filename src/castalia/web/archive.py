@@ -176,10 +176,11 @@ class Archive:
             if place == 0:
                 place += file.write(info_record(now(), f"castalia/{version('castalia')}"))
             for records in groups:
+                start = place
                 for record in records:
                     start = place
                     place += file.write(record)
-                places.append((start, place - start) if records else (place, 0))
+                places.append((start, place - start))
             file.flush()
             os.fsync(file.fileno())
         self._size = place

@@ -1,8 +1,7 @@
-"""What a response body is: unpacked under a cap, its type sniffed, its text decoded, block pages recognised."""
+"""What a response body is: its type sniffed, its text decoded, block pages and missing pages recognized."""
 
 import codecs
 import re
-import zlib
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 _HEADER_CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_:.-]+)", re.IGNORECASE)
@@ -28,46 +27,6 @@ _CHALLENGE = re.compile(
 _MISSING = re.compile(
     r"\b404\b|\bpage (?:was |could )?not (?:be )?found\b|\bpage (?:does not|doesn['’]t) exist\b|^not found$|\bno longer available\b", re.I
 )
-
-
-class BodyTooLarge(ValueError):
-    """The unpacked body is larger than the cap."""
-
-
-class Unpacker:
-    """Unpacks a response body piece by piece and never holds more than `cap` bytes of output."""
-
-    def __init__(self, encoding: str, cap: int) -> None:
-        self._room = cap
-        self._cap = cap
-        encoding = encoding.strip().lower()
-        if encoding in ("", "identity"):
-            self._decoder = None
-        elif encoding in ("gzip", "x-gzip", "deflate"):
-            self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # zlib or gzip header
-        else:
-            raise ValueError(f"content encoding {encoding!r} was not asked for")
-
-    def feed(self, data: bytes) -> bytes:
-        """Unpacked bytes of `data`. Raises BodyTooLarge beyond the cap, zlib.error for damaged data."""
-        if self._decoder is None:
-            return self._take(data)
-        parts: list[bytes] = []
-        while data:
-            parts.append(self._take(self._decoder.decompress(data, self._room + 1)))
-            data = self._decoder.unconsumed_tail
-        return b"".join(parts)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the packed stream came to its end."""
-        return self._decoder is None or self._decoder.eof
-
-    def _take(self, data: bytes) -> bytes:
-        self._room -= len(data)
-        if self._room < 0:
-            raise BodyTooLarge(f"more than {self._cap} bytes after unpacking")
-        return data
 
 
 def sniff_media_type(declared: str, body: bytes) -> str:
@@ -106,9 +65,9 @@ def decode_text(declared: str, body: bytes) -> str:
         return body.decode("cp1252", "replace")
 
 
-def looks_blocked(status: int, html: str) -> bool:
-    """Whether the answer is a challenge or a denial for robots, not content."""
-    return (status in (401, 403, 429, 503) or len(html) < 60_000) and bool(_CHALLENGE.search(html[:20_000]))
+def looks_blocked(status: int, html: str, size: int) -> bool:
+    """Whether the answer is a challenge or a denial for robots, not content. `size` counts bytes of the whole body."""
+    return (status in (401, 403, 429, 503) or size < 60_000) and bool(_CHALLENGE.search(html[:20_000]))
 
 
 def looks_missing(title: str, words: int) -> bool:

@@ -1,236 +1,273 @@
-"""One polite, bounded, guarded GET.
+"""A polite, guarded GET that follows redirects, obeys robots.txt and opt-outs, and archives what came.
 
-Every hop of a redirect is checked like a first request: scheme, address, robots. A host is asked at the slower of the
-configured rate and its Crawl-delay, one request at a time. Time, redirects and *unpacked* bytes are capped.
+Every hop of a redirect is checked like a first request: scheme, port, address, robots. What a host refuses (robots.txt, opt-outs) is
+not kept. A URL that was asked once is answered from the archive, unless its trouble may have passed.
 """
 
 import asyncio
 import hashlib
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
-import aiohttp
-from yarl import URL
-
-from castalia.web.addresses import CheckedResolver, ForbiddenAddress, check_literal, parse_networks
+from castalia.web.addresses import CheckedResolver, parse_networks
 from castalia.web.archive import Archive, Fetched, now
-from castalia.web.bodies import BodyTooLarge, Unpacker, decode_text, looks_blocked, sniff_media_type
-from castalia.web.optout import header_optout, path_of, tdmrep_optout
+from castalia.web.bodies import decode_text, looks_blocked, sniff_media_type
+from castalia.web.optout import header_optout, site_optout
+from castalia.web.politeness import HostSummary, Turns
+from castalia.web.request import Exchange, FetchLimits, Requester
 from castalia.web.robots import MAX_BYTES, Robots, RobotsAnswer
 from castalia.web.urls import canonical_url, host_of, site_root
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRIED = frozenset({429, 503})
 _UNREADABLE = "robots.txt could not be read"
-_TRANSIENT = frozenset({"unreachable", "timeout", "incomplete-body"})
+_TRANSIENT = frozenset({"unreachable", "timeout", "incomplete-body", "paused"})
+_SAMPLE = 60_000  # characters in which a block page shows
+_KEPT_ROBOTS = 2000  # hosts whose rules stay parsed in memory
+_NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
-@dataclass(frozen=True)
-class FetchLimits:
-    """How far a fetch goes. Execution, not identity."""
+class Outcome(NamedTuple):
+    """What came of a URL, and the exchanges on the way."""
 
-    rate_per_host: float = 1.0
-    """Requests per second to one host."""
-    total_seconds: float = 30.0
-    connect_seconds: float = 10.0
-    max_bytes: int = 10_000_000
-    """Of the unpacked body."""
-    max_redirects: int = 5
-    retries: int = 2
-    """After 429, 503 or a failed connection."""
-    longest_wait_seconds: float = 60.0
-    """A longer Retry-After ends the attempt."""
+    fetched: Fetched
+    exchanges: tuple[Exchange, ...] = ()
 
 
 class Fetcher:
-    """Fetches through the archive: a URL that was asked once is answered from there, unless its trouble may have passed."""
+    """Fetches through the archive. Made once per archive; one event loop."""
 
     def __init__(
         self, archive: Archive, user_agent: str, connect_to: Mapping[str, str], allow_private: Sequence[str], limits: FetchLimits
     ) -> None:
-        self._archive = archive
         self.user_agent = user_agent
+        self.turns = Turns(archive.folder, limits.rate_per_host)
+        self._archive = archive
         self._limits = limits
-        self._networks = parse_networks(allow_private)
-        self._resolver = CheckedResolver(self._networks, connect_to)
-        self._session: aiohttp.ClientSession | None = None
+        networks = parse_networks(allow_private)
+        self._requester = Requester(user_agent, CheckedResolver(networks, connect_to), networks, limits)
         self._asked: set[str] = set()
         self._robots: dict[str, Robots] = {}
-        self._tdmrep: dict[str, str] = {}
+        self._optouts: dict[str, tuple[str, str]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._next: defaultdict[str, float] = defaultdict(float)
-        self._delay: dict[str, float] = {}
 
-    async def fetch(self, url: str) -> Fetched:
+    async def fetch(self, url: str, *, again: bool = False) -> Fetched:
         """The archived or fresh outcome for `url`. Problems are data: `Fetched.problem` is a reason code.
 
-        Codes: bad-url, private-address, unreachable, timeout, too-large, incomplete-body, bad-encoding, redirect-loop,
-        robots, opt-out, status, block-page.
+        With `again` a page that is archived is asked for once more, on the condition that it changed (RFC 9110, 13.1). Codes: bad-url,
+        those of `Requester.get`, redirect-loop, robots, opt-out, status, block-page, paused.
         """
         canonical = canonical_url(url)
         if canonical is None:
-            return _failed(url, url, "bad-url", "no http or https URL with a host and without credentials")
+            return failed(url, url, "bad-url", "no http or https URL with a host and without credentials")
         known = self._archive.get(canonical)
-        if known is not None and (canonical in self._asked or not _may_pass(known)):
+        if known is not None and not again and (canonical in self._asked or not _may_pass(known)):
             return known
-        fetched = await self._follow(canonical)
-        self._asked.add(canonical)
-        self._archive.put(fetched)
+        fetched, exchanges = await self._follow(canonical, known if again else None)
+        if _may_pass(fetched):
+            self._asked.add(canonical)  # its trouble may pass, but not while this run lasts
+        await self._archive.put_soon(fetched, exchanges)
         return fetched
 
-    async def robots(self, url: str) -> Robots:
-        """The rules of the host of `url`."""
+    async def adopt(self, fetched: Fetched, origin: str) -> Fetched:
+        """A response that somebody else recorded, e.g. Common Crawl, judged by the rules of its host as they are now, and archived.
+
+        The rules are asked for as always; the page itself isn't.
+        """
+        refusal = await self._refusal(fetched.final_url)
+        if refusal is not None:
+            judged = failed(fetched.url, fetched.final_url, *refusal)
+        else:
+            judged = await self._judge(fetched)
+        await self._archive.put_soon(judged, origin=origin)
+        return judged
+
+    async def robots(self, url: str, *, public: bool = False) -> Robots:
+        """The rules of the host of `url`; `public` as in `Requester.get`."""
         root = site_root(url)
-        async with self._locks[f"robots {root}"]:
-            if root not in self._robots:
+        async with self._locks[root]:
+            rules = self._robots.get(root)
+            if rules is None:
                 answer = self._archive.robots(root)
                 if answer is None:
-                    answer = await self._fetch_robots(root)
+                    answer = await self._fetch_robots(root, public=public)
                     if 0 < answer.status < 500:  # a passing trouble is not remembered for a day
                         self._archive.put_robots(root, answer)
+                if len(self._robots) >= _KEPT_ROBOTS:
+                    self._robots.pop(next(iter(self._robots)))
                 rules = self._robots[root] = Robots(answer, self.user_agent)
-                self._delay[host_of(root)] = rules.crawl_delay
-            return self._robots[root]
+                said = "rules" if answer.status == 200 else rules.trouble if rules.unreachable else f"none ({answer.status})"
+                self.turns.note_robots(host_of(root), rules.crawl_delay, said)
+        if not self._locks[root].locked():
+            self._locks.pop(root, None)
+        return rules
+
+    def politeness(self) -> list[HostSummary]:
+        """How every host was treated."""
+        return list(self.turns.summary())
 
     async def close(self) -> None:
-        """Closes connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Closes connections and the file of turns."""
+        await self._requester.close()
+        self.turns.close()
 
-    async def _fetch_robots(self, root: str) -> RobotsAnswer:
+    async def _fetch_robots(self, root: str, *, public: bool) -> RobotsAnswer:
+        """Errors fail closed: also a redirect that leads nowhere, which RFC 9309 would let pass (2.3.1.2, "MAY")."""
         url = f"{root}robots.txt"
+        exchanges: list[Exchange] = []
+        answer = RobotsAnswer(0, f"redirect-loop: more than {self._limits.max_redirects} redirects")
+        current = url
         for _ in range(self._limits.max_redirects + 1):
-            got = await self._request(url, url, cap=MAX_BYTES, cut=True)
-            if got.status in _RETRIED or got.problem in ("unreachable", "timeout", "private-address"):
-                return RobotsAnswer(0, f"{got.problem}: {got.detail}" if got.problem else f"status {got.status}")
-            target = canonical_url(got.headers.get("location", ""), url) if got.status in _REDIRECTS else None
-            if target is None:
-                return RobotsAnswer(got.status, decode_text(got.headers.get("content-type", ""), got.body))
-            url = target
-        return RobotsAnswer(404, "")  # RFC 9309 2.3.1.2: too many redirects count as unavailable, which allows
-
-    async def _follow(self, url: str) -> Fetched:
-        current, seen = url, {url}
-        for _ in range(self._limits.max_redirects + 1):
-            rules = await self.robots(current)
-            if not rules.allows(current):
-                if rules.unreachable:
-                    code = "private-address" if rules.trouble.startswith("private-address") else "robots"
-                    return _failed(url, current, code, f"{_UNREADABLE}: {rules.trouble}")
-                return _failed(url, current, "robots", "robots.txt disallows it")
-            if rules.refuses_training(path_of(current)):
-                return _failed(url, current, "opt-out", "robots.txt: Content-Usage refuses training")
-            got = await self._patiently(url, current)
-            if got.problem or got.status not in _REDIRECTS:
-                return await self._judge(got)
+            got = await self._ask(current, cap=MAX_BYTES, cut=True, public=public or _is_public(exchanges))
+            exchanges.append(got)
+            if got.status not in _REDIRECTS:
+                answer = _robots_answer(got)
+                break
             target = canonical_url(got.headers.get("location", ""), current)
             if target is None:
-                return got._replace(problem="status", detail=f"{got.status} without a usable Location")
+                answer = RobotsAnswer(0, f"status {got.status} without a usable Location")
+                break
+            current = target
+        last = exchanges[-1]
+        fetched = _fetched(url, last) if last.status else failed(url, current, last.problem, last.detail)
+        await self._archive.put_soon(fetched._replace(problem=fetched.problem or "not-a-page"), exchanges)
+        return answer
+
+    async def _follow(self, url: str, known: Fetched | None) -> Outcome:
+        current, seen = url, {url}
+        exchanges: list[Exchange] = []
+        for _ in range(self._limits.max_redirects + 1):
+            refusal = await self._refusal(current, public=_is_public(exchanges))
+            if refusal is not None:
+                return Outcome(failed(url, current, *refusal), tuple(exchanges))
+            extra = _conditions(known) if known is not None and not known.problem and known.final_url == current else {}
+            got = await self._patiently(current, extra, public=_is_public(exchanges))
+            exchanges.append(got)
+            if got.problem:
+                return Outcome(failed(url, current, got.problem, got.detail), tuple(exchanges))
+            if got.status == 304 and known is not None:
+                return Outcome(known, tuple(exchanges))
+            if got.status not in _REDIRECTS:
+                return Outcome(await self._judge(_fetched(url, got)), tuple(exchanges))
+            target = canonical_url(got.headers.get("location", ""), current)
+            if target is None:
+                fetched = _fetched(url, got)._replace(problem="status", detail=f"{got.status} without a usable Location")
+                return Outcome(fetched, tuple(exchanges))
             if target in seen:
-                return _failed(url, current, "redirect-loop", f"{current} leads back to {target}")
+                return Outcome(failed(url, current, "redirect-loop", f"{current} leads back to {target}"), tuple(exchanges))
             seen.add(target)
             current = target
-        return _failed(url, current, "redirect-loop", f"more than {self._limits.max_redirects} redirects")
+        return Outcome(failed(url, current, "redirect-loop", f"more than {self._limits.max_redirects} redirects"), tuple(exchanges))
+
+    async def _refusal(self, url: str, *, public: bool = False) -> tuple[str, str] | None:
+        """(reason code, words) when `url` must not be fetched. `public` as in `Requester.get`: checked before robots.txt is asked."""
+        if public and (forbidden := await self._requester.refuses(url)):
+            return "private-address", forbidden
+        rules = await self.robots(url, public=public)
+        if rules.unreachable:
+            code = rules.trouble.split(":")[0]
+            return (code if code in ("private-address", "forbidden-port") else "robots"), f"{_UNREADABLE}: {rules.trouble}"
+        if not rules.allows(url):
+            return "robots", "robots.txt disallows it"
+        if rules.refuses_training(url):
+            return "opt-out", "robots.txt: Content-Usage or Content-Signal refuses training"
+        return None
 
     async def _judge(self, got: Fetched) -> Fetched:
-        if got.problem:
-            return got
-        html = decode_text(got.headers.get("content-type", ""), got.body) if got.media_type == "text/html" else ""
-        if looks_blocked(got.status, html):
+        """Whether an answer is a page that may be used. What an opt-out covers is not kept."""
+        is_html = got.media_type == "text/html"
+        html = decode_text(got.headers.get("content-type", ""), got.body[:_SAMPLE]) if is_html else ""
+        if looks_blocked(got.status, html, len(got.body)):
             return got._replace(problem="block-page", detail=f"status {got.status}, the page asks for a human")
         if got.status != 200:
             return got._replace(problem="status", detail=f"status {got.status}")
+        if not got.body.strip():
+            return got._replace(problem="empty-body", detail="status 200 without content")
         refusal = header_optout(got.headers, self.user_agent)
-        if not refusal and got.media_type == "text/html" and tdmrep_optout(await self._site_tdmrep(got.final_url), path_of(got.final_url)):
-            refusal = "/.well-known/tdmrep.json reserves text and data mining"
-        return got._replace(problem="opt-out", detail=refusal) if refusal else got
+        if not refusal and is_html:
+            refusal = site_optout(*await self._site_statements(got.final_url), got.final_url, self.user_agent)
+        return got._replace(problem="opt-out", detail=refusal, body=b"", body_sha256=_NO_BODY) if refusal else got
 
-    async def _site_tdmrep(self, url: str) -> str:
+    async def _site_statements(self, url: str) -> tuple[str, str]:
+        """What the host says for all of its pages: (tdmrep.json, ai.txt), each empty when it has none."""
         root = site_root(url)
-        if root not in self._tdmrep:
-            address = f"{root}.well-known/tdmrep.json"
-            known = self._archive.get(address)
-            if known is None:
-                known = await self._request(address, address, cap=MAX_BYTES, cut=False)
-                self._archive.put(known)
-            self._tdmrep[root] = known.body.decode("utf-8", "replace") if known.status == 200 and not known.problem else ""
-        return self._tdmrep[root]
+        async with self._locks[f"{root} statements"]:
+            if root not in self._optouts:
+                if len(self._optouts) >= _KEPT_ROBOTS:
+                    self._optouts.pop(next(iter(self._optouts)))
+                self._optouts[root] = (await self._statement(f"{root}.well-known/tdmrep.json"), await self._statement(f"{root}ai.txt"))
+        self._locks.pop(f"{root} statements", None)
+        return self._optouts[root]
 
-    async def _patiently(self, url: str, current: str) -> Fetched:
+    async def _statement(self, address: str) -> str:
+        known = self._archive.get(address)
+        if known is None or (_may_pass(known) and address not in self._asked):
+            got = await self._ask(address, cap=MAX_BYTES, cut=True)
+            known = _fetched(address, got) if got.status else failed(address, address, got.problem, got.detail)
+            self._asked.add(address)
+            await self._archive.put_soon(known._replace(problem=known.problem or "not-a-page"), [got])
+        return decode_text(known.headers.get("content-type", ""), known.body) if known.status == 200 else ""
+
+    async def _patiently(self, url: str, extra: Mapping[str, str], *, public: bool) -> Exchange:
         """Asks again after 429 and 503, when and as long as the host says, and after a failed connection."""
-        got = await self._request(url, current, cap=self._limits.max_bytes, cut=False)
+        got = await self._ask(url, cap=self._limits.max_bytes, extra=extra, public=public)
         for attempt in range(self._limits.retries):
             if got.status in _RETRIED:
                 pause = _retry_after(got.headers.get("retry-after", ""), default=2.0**attempt)
+                self.turns.pause(host_of(url), pause)  # the host asked for it, so it holds for all of its pages
+                if pause > self._limits.longest_wait_seconds:
+                    return got
             elif got.problem == "unreachable":
-                pause = 0.2 * 2**attempt
+                await asyncio.sleep(0.2 * 2**attempt)
             else:
                 return got
-            if pause > self._limits.longest_wait_seconds:
-                return got
-            await asyncio.sleep(pause)
-            got = await self._request(url, current, cap=self._limits.max_bytes, cut=False)
+            got = await self._ask(url, cap=self._limits.max_bytes, extra=extra, public=public)
         return got
 
-    async def _request(self, url: str, current: str, *, cap: int, cut: bool) -> Fetched:
-        """One request without redirects. With `cut`, a body beyond the cap is cut instead of refused."""
-        host = host_of(current)
-        await self._wait_turn(host)
-        try:
-            hostname = URL(current).host or ""
-            if not self._resolver.replaces(hostname):
-                check_literal(hostname, self._networks)
-            async with self._client().get(URL(current, encoded=True), allow_redirects=False) as response:
-                headers = _headers(response)
-                body = await _read(response, headers.pop("content-encoding", ""), cap, cut)
-                digest = hashlib.sha256(body).hexdigest()
-                media_type = sniff_media_type(headers.get("content-type", ""), body)
-                return Fetched(url, current, response.status, headers, media_type, body, digest, now())
-        except ForbiddenAddress as error:
-            return _failed(url, current, "private-address", str(error))
-        except BodyTooLarge as error:
-            return _failed(url, current, "too-large", str(error))
-        except TimeoutError:
-            return _failed(url, current, "timeout", f"no complete answer within {self._limits.total_seconds:g} s")
-        except (aiohttp.ClientPayloadError, EOFError) as error:
-            return _failed(url, current, "incomplete-body", str(error)[:200])
-        except (zlib.error, ValueError) as error:
-            return _failed(url, current, "bad-encoding", str(error)[:200])
-        except (aiohttp.ClientError, OSError) as error:
-            refused = error.__cause__ if isinstance(error.__cause__, ForbiddenAddress) else error
-            if isinstance(refused, aiohttp.ClientConnectorError) and isinstance(refused.os_error, ForbiddenAddress):
-                refused = refused.os_error
-            code = "private-address" if isinstance(refused, ForbiddenAddress) else "unreachable"
-            return _failed(url, current, code, f"{type(error).__name__}: {refused}"[:200])
+    async def _ask(
+        self, url: str, *, cap: int, cut: bool = False, public: bool = False, extra: Mapping[str, str] | None = None
+    ) -> Exchange:
+        """One request in the host's turn; no request at all while the host is to be left alone for long."""
+        host = host_of(url)
+        pause = self.turns.paused_for(host)
+        if pause > self._limits.longest_wait_seconds:
+            return Exchange(url, problem="paused", detail=f"the host is left alone for another {pause:.0f} s")
+        async with self.turns.turn(host):
+            got = await self._requester.get(url, cap=cap, cut=cut, public=public, extra=extra)
+            self.turns.note(host, body_bytes=len(got.body), failed=got.problem in ("unreachable", "timeout"))
+        return got
 
-    async def _wait_turn(self, host: str) -> None:
-        async with self._locks[host]:
-            pause = self._next[host] - time.monotonic()
-            if pause > 0:
-                await asyncio.sleep(pause)
-            self._next[host] = time.monotonic() + max(1 / self._limits.rate_per_host, self._delay.get(host, 0.0))
 
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # No DNS cache: every connection goes through the checked resolver. No proxies from the environment either.
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=self._resolver, use_dns_cache=False, limit=32),
-                timeout=aiohttp.ClientTimeout(total=self._limits.total_seconds, sock_connect=self._limits.connect_seconds),
-                headers={
-                    "User-Agent": self.user_agent,
-                    "Accept": "text/html,text/plain;q=0.9,*/*;q=0.5",
-                    "Accept-Encoding": "gzip, deflate",
-                },
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._session
+def failed(url: str, final_url: str, problem: str, detail: str) -> Fetched:
+    """The outcome of a URL that gave no answer."""
+    return Fetched(url, final_url, 0, {}, "", b"", "", now(), problem, detail)
+
+
+def _fetched(url: str, got: Exchange) -> Fetched:
+    headers = {name: value for name, value in got.headers.items() if name != "content-encoding"}
+    media_type = sniff_media_type(headers.get("content-type", ""), got.body)
+    return Fetched(url, got.url, got.status, headers, media_type, got.body, hashlib.sha256(got.body).hexdigest(), now())
+
+
+def _robots_answer(got: Exchange) -> RobotsAnswer:
+    if got.problem:
+        return RobotsAnswer(0, f"{got.problem}: {got.detail}")
+    if got.status in _RETRIED or not 200 <= got.status < 600:
+        return RobotsAnswer(0, f"status {got.status}")
+    return RobotsAnswer(got.status, got.body.decode("utf-8", "replace"))
+
+
+def _is_public(exchanges: Sequence[Exchange]) -> bool:
+    """Whether the last hop was a host of the public web, which may lead only to others of it."""
+    return bool(exchanges) and exchanges[-1].is_public
+
+
+def _conditions(known: Fetched) -> dict[str, str]:
+    stated = {"If-None-Match": known.headers.get("etag", ""), "If-Modified-Since": known.headers.get("last-modified", "")}
+    return {name: value for name, value in stated.items() if value}
 
 
 def _may_pass(fetched: Fetched) -> bool:
@@ -239,42 +276,12 @@ def _may_pass(fetched: Fetched) -> bool:
     return fetched.problem in _TRANSIENT or unread_rules or fetched.status == 429 or fetched.status >= 500
 
 
-def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Header fields by lower-case name; repeated fields joined by commas, except Location, of which the first counts."""
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        key = str(name).lower()
-        if key not in headers:
-            headers[key] = value
-        elif key != "location":
-            headers[key] += f", {value}"
-    return headers
-
-
-async def _read(response: aiohttp.ClientResponse, encoding: str, cap: int, cut: bool) -> bytes:
-    unpacker = Unpacker(encoding, cap)
-    parts: list[bytes] = []
-    try:
-        async for chunk in response.content.iter_chunked(1 << 16):
-            parts.append(unpacker.feed(chunk))
-    except BodyTooLarge:
-        if not cut:
-            raise
-        return b"".join(parts)
-    if parts and not unpacker.complete:
-        raise EOFError("the packed body ends too early")
-    return b"".join(parts)
-
-
 def _retry_after(value: str, default: float) -> float:
+    """Seconds (RFC 9110, 10.2.3); `default` for what is neither a number nor a date."""
     value = value.strip()
-    if value.isdigit():
-        return float(value)
+    if value.isdecimal():
+        return float(value[:10])
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time()) if value else default
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):
         return default
-
-
-def _failed(url: str, final_url: str, problem: str, detail: str) -> Fetched:
-    return Fetched(url, final_url, 0, {}, "", b"", "", now(), problem, detail)

@@ -1,36 +1,45 @@
 # pyright: basic
-"""Opt-outs that a response or a site states: X-Robots-Tag, TDM reservation, AI preferences."""
+"""Opt-outs that a page or a site states: X-Robots-Tag, TDM reservation (W3C TDMRep), AI preferences (AIPREF), ai.txt.
+
+Each function returns the statement that refuses, for the report, or an empty string. Where a statement can be read in two ways the
+refusing one counts; where it can't be read at all it says nothing.
+"""
 
 import json
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from castalia.web.robots import refuses_ai_training
+from castalia.web.robots import Robots, RobotsAnswer, refuses_ai_training
 
-_REFUSING = frozenset({"noai", "noindex", "none", "noml", "notrain"})
+_REFUSING = frozenset({"noai", "noindex", "none", "noml", "notrain", "noaitrain"})
+_VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
+"""Directives of X-Robots-Tag that have a colon themselves; any other word before a colon names a crawler."""
 
 
 def header_optout(headers: Mapping[str, str], user_agent: str) -> str:
-    """The header that forbids use for training, as `Name: value`, or an empty string. Header names are lower-case."""
-    product = user_agent.split("/")[0].strip().lower()
-    for rule in headers.get("x-robots-tag", "").split(","):
-        scope, colon, directives = rule.strip().lower().rpartition(":")
-        if (not colon or scope.strip() == product) and directives.strip() in _REFUSING:
-            return f"X-Robots-Tag: {rule.strip()}"
+    """The header that forbids use for training, as `Name: value`. Header names are lower-case, lines of X-Robots-Tag apart."""
+    product = _product(user_agent)
+    for line in headers.get("x-robots-tag", "").split("\n"):
+        agent = ""
+        for part in line.lower().split(","):
+            name, colon, rest = part.partition(":")
+            if colon and name.strip() not in _VALUED:  # a crawler's name governs the rest of its line
+                agent, part = name.strip(), rest
+            if agent in ("", "*", product) and set(part.split()) & _REFUSING:
+                return f"X-Robots-Tag: {line.strip()[:100]}"
     if headers.get("tdm-reservation", "").strip() == "1":
         return "TDM-Reservation: 1"
-    usage = headers.get("content-usage", "")
-    if usage and refuses_ai_training(usage):
-        return f"Content-Usage: {usage[:100]}"
+    for name in ("content-usage", "content-signal"):
+        if refuses_ai_training(headers.get(name, "")):
+            return f"{name.title()}: {headers[name][:100]}"
     return ""
 
 
 def meta_optout(metas: Mapping[str, str], user_agent: str) -> str:
-    """The `<meta>` element that forbids use for training, as `name=content`, or an empty string. Names are lower-case."""
-    product = user_agent.split("/")[0].strip().lower()
-    for name in ("robots", product):
-        directives = {part.strip().lower() for part in re.split(r"[,\s]+", metas.get(name, ""))}
+    """The `<meta>` element that forbids use for training, as `name=content`. Names are lower-case."""
+    for name in ("robots", _product(user_agent)):
+        directives = {part.strip().lower() for part in re.split(r"[,;\s]+", metas.get(name, ""))}
         if directives & _REFUSING:
             return f"{name}={metas[name][:100]}"
     if metas.get("tdm-reservation", "").strip() == "1":
@@ -38,17 +47,34 @@ def meta_optout(metas: Mapping[str, str], user_agent: str) -> str:
     return ""
 
 
+def site_optout(tdmrep: str, ai_txt: str, url: str, user_agent: str) -> str:
+    """The file of the site that reserves `url`: `/.well-known/tdmrep.json` or `/ai.txt`, by their texts."""
+    if tdmrep_optout(tdmrep, path_of(url)):
+        return "/.well-known/tdmrep.json reserves text and data mining"
+    if ai_txt_optout(ai_txt, url, user_agent):
+        return "/ai.txt disallows use for AI"
+    return ""
+
+
 def tdmrep_optout(document: str, path: str) -> bool:
     """Whether `/.well-known/tdmrep.json` (W3C TDMRep) reserves `path`; the first rule that fits decides."""
     try:
         rules = json.loads(document)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     for rule in rules if isinstance(rules, list) else []:
         location = rule.get("location") if isinstance(rule, dict) else None
         if isinstance(location, str) and _fits(location, path):
-            return rule.get("tdm-reservation") == 1
+            return rule.get("tdm-reservation") in (1, "1", True)
     return False
+
+
+def ai_txt_optout(document: str, url: str, user_agent: str) -> bool:
+    """Whether `/ai.txt`, written like robots.txt with patterns such as `*.html`, disallows `url`. HTML is no ai.txt."""
+    if "<html" in document[:2000].lower() or "disallow" not in document.lower():
+        return False
+    rules = Robots(RobotsAnswer(200, document), user_agent)
+    return not rules.allows(url)
 
 
 def path_of(url: str) -> str:
@@ -57,6 +83,23 @@ def path_of(url: str) -> str:
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
+def _product(user_agent: str) -> str:
+    return user_agent.split("/")[0].strip().lower()
+
+
 def _fits(location: str, path: str) -> bool:
-    body, end = (location[:-1], r"\Z") if location.endswith("$") else (location, "")
-    return re.match(".*".join(re.escape(part) for part in body.split("*")) + end, path) is not None
+    """Whether the pattern of a TDMRep rule matches, found piece by piece, so that no pattern takes long."""
+    anchored = location.endswith("$")
+    first, *others = location.removesuffix("$").split("*")
+    if not path.startswith(first):
+        return False
+    if not others:
+        return not anchored or path == first
+    place = len(first)
+    for piece in others[:-1]:
+        found = path.find(piece, place)
+        if found < 0:
+            return False
+        place = found + len(piece)
+    last = others[-1]
+    return path.endswith(last) and len(path) - len(last) >= place if anchored else path.find(last, place) >= 0

@@ -1,7 +1,7 @@
 """The web as stages see it: fetch, facts, search and archive behind one object."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,10 @@ from typing import Any
 from castalia.errors import ConfigError
 from castalia.web.archive import Archive, Fetched
 from castalia.web.bodies import decode_text
-from castalia.web.fetch import Fetcher, FetchLimits
+from castalia.web.fetch import Fetcher
+from castalia.web.frontier import Frontier, crawl
+from castalia.web.politeness import HostSummary
+from castalia.web.request import FetchLimits
 from castalia.web.robots import Robots
 from castalia.web.search.provider import SearchProvider
 from castalia.web.search.site import Discovered, discover
@@ -28,9 +31,30 @@ class Web:
         self._providers = dict(providers)
         self._parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="castalia-facts")
 
-    async def fetch(self, url: str) -> Fetched:
-        """The outcome for a URL, from the archive when it was fetched before."""
-        return await self._fetcher.fetch(url)
+    async def fetch(self, url: str, *, again: bool = False) -> Fetched:
+        """The outcome for a URL, from the archive when it was fetched before; with `again` the host is asked whether it changed."""
+        return await self._fetcher.fetch(url, again=again)
+
+    async def fetch_all(self, urls: Iterable[str], job: str = "") -> AsyncIterator[Fetched]:
+        """Outcomes of any number of URLs, many hosts at a time, in the order in which they come.
+
+        The queue is on disk under the name of the job; with the same name a job that was killed continues.
+        """
+        frontier = Frontier(self.archive.folder, job)
+        try:
+            frontier.add(urls)
+            async for fetched in crawl(frontier, self._fetcher.turns, self._fetcher.fetch):
+                yield fetched
+        finally:
+            frontier.close()
+
+    async def adopt(self, fetched: Fetched, origin: str) -> Fetched:
+        """Archives a response that somebody else recorded at `origin`, if the rules of its host allow it now."""
+        return await self._fetcher.adopt(fetched, origin)
+
+    def politeness(self) -> list[HostSummary]:
+        """How every host was treated, over all runs on this archive."""
+        return self._fetcher.politeness()
 
     async def robots(self, url: str) -> Robots:
         """The rules of the host of `url`."""
