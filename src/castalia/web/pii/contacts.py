@@ -16,6 +16,7 @@ _RESERVED_DOMAIN = re.compile(
 )
 _FILE_LIKE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|py|js|ts|css|html?|json|ya?ml|md|txt|so|rs|go|java|rb|sh)\Z")
 _ROLE = re.compile(r"\A(?:git|noreply|no-reply|donotreply|hg|svn|postmaster)\Z")
+_USER_INFO = re.compile(r"://[^\s/@]*\Z")
 _URL = re.compile(r"(?<![A-Za-z0-9])(?:https?|ftp)://[^\s<>\"'`{}|\\^\[\]]+[^\s<>\"'`{}|\\^\[\].,;:!?)*_]", re.IGNORECASE)
 
 
@@ -28,6 +29,8 @@ def emails(text: str, start: int, end: int) -> Iterator[Span]:
         if joined and value[: joined.start()].rpartition("@")[2].islower() and "." in value[: joined.start()].rpartition("@")[2]:
             value = value[: joined.start()]
         name, _, domain = value.lower().rpartition("@")
+        if _USER_INFO.search(text, max(0, match.start() - 80), match.start()):
+            continue
         if ".." not in value and not name.endswith(".") and not _FILE_LIKE.search(domain):
             reserved = _RESERVED_DOMAIN.search(domain) is not None or _ROLE.match(name) is not None
             yield Span(match.start(), match.start() + len(value), "EMAIL", value, False, reserved)

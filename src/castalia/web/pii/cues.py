@@ -3,10 +3,11 @@
 import re
 
 PHONE_BEFORE = re.compile(
-    r"(?<![^\W\d_])(?:(?:tele)?phones?(?: (?:no|numbers?|nr|#))?|tel|telefon[eo]?|teléfono|téléphone|telefoon|mobil[ei]?|móvil|portable|cell(?:ulare)?"
+    r"(?:(?<![^\W\d_])(?:(?:tele)?phones?(?: (?:no|numbers?|nr|#))?|tel|telefon[eo]?|teléfono|téléphone|telefoon|mobil[ei]?|móvil|portable|cell(?:ulare)?"
     r"|handy|fax|pager|whatsapp|sms|hotline|helpline|desk|main line|landline|callback|call(?:ing|ed)?(?: (?:me|us|him|her|them|now|at|on|to))*"
-    r"|dial(?:ing)?|text (?:me|us)(?: at)?|reach(?:ed|able)?(?: \w+)? (?:at|on)|answer(?:s|ing|ed)? (?:at|on)|contact (?:number|no)|ph|rufnummer"
-    r"|電話|电话|手机|тел(?:ефон)?)(?![^\W\d_])[\s.:#=\"'()*,/|-]{0,6}(?:(?:is|at|on|number|no|nr|to)[\s.:#]{1,3}){0,2}[\s+(]*\Z",
+    r"|dial(?:ing)?|text (?:me|us)(?: at)?|reach(?:ed|able)?(?: \w+)? (?:at|on)|answer(?:s|ing|ed)? (?:at|on)|contact(?: (?:number|no|us))?(?: (?:at|on))?"
+    r"|(?:my|his|her|their|our|your) number(?:['’]s)?|ph|rufnummer|тел(?:ефон)?)(?![^\W\d_])|電話|电话|手机|携帯)"
+    r"[\s.:：#=\"'()*,/|-]{0,6}(?:(?:is|at|on|number|no|nr|to)[\s.:#]{1,3}){0,2}[\s+(]*\Z",
     re.IGNORECASE,
 )
 PHONE_AFTER = re.compile(
@@ -16,7 +17,7 @@ NOT_PHONE = re.compile(
     r"(?:\b(?:isbn(?:-1[03])?|issn|doi|order|part|sku|serial|model|invoice|item|product|catalog(?:ue)?|ref(?:erence)?|ticket|case|issue|bug|patent"
     r"|version|commit|build|revision|release|rfc|line|lines|pages?|pp|lat(?:itude)?|lon(?:gitude)?|zip|account|acct|tracking|upc|ean|gtin|asin|oclc|pmid"
     r"|arxiv|population|code|id|coordinates"
-    r"|timestamp|port|room|size|vol(?:ume)?|no\. of|copyright|©)s?\b(?: (?:number|no|code|id|nr))?[\s.:#=]{0,3}|[$€£¥#§]\s?)\Z",
+    r"|timestamp|port|room|fig(?:ure)?|size|vol(?:ume)?|no\. of|copyright|©)s?\b(?: (?:number|no|code|id|nr))?[\s.:#=]{0,3}|[$€£¥#§]\s?)\Z",
     re.IGNORECASE,
 )
 SSN = re.compile(r"\b(?:ssns?|social[ -]?sec\w*|soc\.? ?sec|taxpayer|itin)\b", re.IGNORECASE)
@@ -29,6 +30,7 @@ CARD = re.compile(
     re.IGNORECASE,
 )
 NATIONAL = {
+    "ssn": SSN,
     "dni": re.compile(r"(?<![a-z])(?:dni|nie|nif|documento)(?![a-z])", re.IGNORECASE),
     "nino": re.compile(r"(?<![a-z])(?:nino|ni (?:number|no)|national insurance)(?![a-z])", re.IGNORECASE),
     "steuer": re.compile(r"(?<![a-z])(?:steuer-?id\w*|steuerliche\w*|idnr|tin|tax id\w*|steuernummer)(?![a-z])", re.IGNORECASE),
@@ -47,7 +49,7 @@ NATIONAL = {
 }
 ANY_NATIONAL = re.compile("|".join(words.pattern for words in NATIONAL.values()), re.IGNORECASE)
 VERSION_BEFORE = re.compile(
-    r"(?:(?<![a-z])(?:v|ver|version|versions|release|build|python|section|chapter|firmware|driver)|§|==|>=|<=|~=|\^)[\s:=]{0,2}\Z",
+    r"(?:(?<![a-z])(?:v|ver|version|versions|release|build|python|section|chapter|fig(?:ure|\.)?|room|clause|firmware|driver)|§|==|>=|<=|~=|\^)[\s:=]{0,2}\Z",
     re.IGNORECASE,
 )
 ADDRESS_BEFORE = re.compile(

@@ -28,6 +28,12 @@ def is_social_security(text: str) -> bool:
     return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
 
 
+def is_spelled_ssn(text: str) -> bool:
+    """One that can have been issued, with any separators or none."""
+    digits = re.sub(r"\D", "", text)
+    return is_social_security(f"{digits[:3]}-{digits[3:5]}-{digits[5:]}")
+
+
 def is_published_ssn(text: str) -> bool:
     """A number printed in advertisements, or counted up."""
     return text in ("078-05-1120", "219-09-9999", "123-45-6789")

@@ -23,6 +23,7 @@ from castalia.web.pii.national import (
     is_pesel,
     is_published_ssn,
     is_social_security,
+    is_spelled_ssn,
     is_swedish_id,
     is_vat,
 )
@@ -30,6 +31,7 @@ from castalia.web.pii.spans import Span, matches
 from castalia.web.pii.validators import is_card, is_iban, is_luhn, is_published_card, is_published_iban
 
 _CARD = re.compile(r"(?<![\w.-])(?:\d{4}([ \u00a0-]?)\d{4}\1\d{4}\1\d{1,7}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5})(?![\w-]|\.\d)")
+_LONG = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){11,18}(?![\w-]|\.\d)")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9])")
 _SSN = re.compile(r"(?<![\w-])(?<!\d[.,])\d{3}-\d{2}-\d{4}(?![\w-])")
 
@@ -44,6 +46,7 @@ class _Form(NamedTuple):
 
 
 _FORMS = (
+    _Form("ssn", re.compile(r"(?<![\w-])\d{3}([ .-]?)\d{2}\1\d{4}(?![\w-])"), is_spelled_ssn, "ssn"),
     _Form("cpf", re.compile(r"(?<![\w.-])\d{3}\.\d{3}\.\d{3}-\d{2}(?![\w-])"), is_cpf),
     _Form("cpf", re.compile(r"(?<![\w.-])\d{11}(?![\w-])"), is_cpf, "cpf"),
     _Form("nir", re.compile(r"(?<![\w-])[12] ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}(?![\w-])"), is_nir),
@@ -76,6 +79,9 @@ def cards(text: str, start: int, end: int) -> Iterator[Span]:
             quoted = text[found.start() - 1 : found.start()] in ("'", '"') and text[found.end() : found.end() + 1] in ("'", '"')
             certain = quoted or not found[0].isdigit() or _cued(text, found, CARD)
             yield Span(found.start(), found.end(), "CARD", found[0], certain, published, "luhn")
+    for found in matches(_LONG, text, start, end):
+        if is_luhn(found[0]) and CARD.search(before(text, found.start(), 60)):
+            yield Span(found.start(), found.end(), "CARD", found[0], True, is_published_card(found[0]), "luhn and cue")
 
 
 def accounts(text: str, start: int, end: int) -> Iterator[Span]:
