@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
@@ -52,6 +53,12 @@ class Record(Frozen):
         """`PREFIX` and the first 20 hex digits of the content hash, e.g. `atom_0f3a...`."""
         content = self.model_dump(mode="json", exclude=set(self.OUTSIDE_IDENTITY))
         return f"{self.PREFIX}_{content_hash(content)[:20]}"
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields replaced, and an identity of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("id", None)  # pydantic copies what was computed for the original, too
+        return copied
 
     def to_row(self) -> dict[str, Any]:
         """The record as plain values, `id` first."""
