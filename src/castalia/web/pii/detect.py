@@ -70,7 +70,7 @@ def _rules(text: str, start: int, end: int) -> Iterator[Span]:
 def apart(spans: Iterable[Span]) -> list[Span]:
     """The spans that stay where some overlap, in order: the certain one, then the longer one, then the earlier one."""
     kept: list[Span] = []
-    for span in sorted(set(spans), key=lambda span: (not span.certain, span.start - span.end, span.start, span.kind)):
+    for span in sorted(set(spans), key=lambda span: (not span.certain, span.start - span.end, span)):
         place = bisect_left(kept, span)
         if (not place or kept[place - 1].end <= span.start) and (place == len(kept) or span.end <= kept[place].start):
             kept.insert(place, span)
