@@ -30,7 +30,6 @@ CARD = re.compile(
     re.IGNORECASE,
 )
 NATIONAL = {
-    "ssn": SSN,
     "dni": re.compile(r"(?<![a-z])(?:dni|nie|nif|documento)(?![a-z])", re.IGNORECASE),
     "nino": re.compile(r"(?<![a-z])(?:nino|ni (?:number|no)|national insurance)(?![a-z])", re.IGNORECASE),
     "steuer": re.compile(r"(?<![a-z])(?:steuer-?id\w*|steuerliche\w*|idnr|tin|tax id\w*|steuernummer)(?![a-z])", re.IGNORECASE),

@@ -23,7 +23,6 @@ from castalia.web.pii.national import (
     is_pesel,
     is_published_ssn,
     is_social_security,
-    is_spelled_ssn,
     is_swedish_id,
     is_vat,
 )
@@ -33,7 +32,7 @@ from castalia.web.pii.validators import is_card, is_iban, is_luhn, is_published_
 _CARD = re.compile(r"(?<![\w.-])(?:\d{4}([ \u00a0-]?)\d{4}\1\d{4}\1\d{1,7}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5})(?![\w-]|\.\d)")
 _LONG = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){11,18}(?![\w-]|\.\d)")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9])")
-_SSN = re.compile(r"(?<![\w-])(?<!\d[.,])\d{3}-\d{2}-\d{4}(?![\w-])")
+_SSN = re.compile(r"(?<![\w-])(?<!\d[.,])\d{3}([ .-]?)\d{2}\1\d{4}(?![\w-]|\.\d)")
 
 
 class _Form(NamedTuple):
@@ -46,7 +45,6 @@ class _Form(NamedTuple):
 
 
 _FORMS = (
-    _Form("ssn", re.compile(r"(?<![\w-])\d{3}([ .-]?)\d{2}\1\d{4}(?![\w-])"), is_spelled_ssn, "ssn"),
     _Form("cpf", re.compile(r"(?<![\w.-])\d{3}\.\d{3}\.\d{3}-\d{2}(?![\w-])"), is_cpf),
     _Form("cpf", re.compile(r"(?<![\w.-])\d{11}(?![\w-])"), is_cpf, "cpf"),
     _Form("nir", re.compile(r"(?<![\w-])[12] ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}(?![\w-])"), is_nir),
@@ -100,12 +98,14 @@ def accounts(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def social_security(text: str, start: int, end: int) -> Iterator[Span]:
-    """Social security numbers of the United States. They have no check digit: a word that names something else rules them out."""
+    """Social security numbers of the United States. With hyphens a word that names something else rules
+    one out, as there is no check digit; written otherwise a word must name it."""
     for found in matches(_SSN, text, start, end):
-        if is_social_security(found[0]):
-            cued = _cued(text, found, SSN)
-            if cued or not NOT_SSN.search(before(text, found.start())):
-                yield Span(found.start(), found.end(), "ID", found[0], False, is_published_ssn(found[0]), "cue" if cued else "form")
+        if not is_social_security(found[0]):
+            continue
+        cued = _cued(text, found, SSN)
+        if cued or (found[0][3] == "-" and not NOT_SSN.search(before(text, found.start()))):
+            yield Span(found.start(), found.end(), "ID", found[0], False, is_published_ssn(found[0]), "cue" if cued else "form")
 
 
 def national_numbers(text: str, start: int, end: int) -> Iterator[Span]:
