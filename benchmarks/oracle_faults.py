@@ -1,14 +1,12 @@
-"""What a crash costs: SIGKILL at every step of a call and at random moments, online and by batch; and budgets under fuzzing.
+"""What a crash costs: SIGKILL at every step of a call and of a batch and at random moments; jumping clocks, failing disks, fuzzed budgets.
 
-After every round of kills the work is finished by a process that nobody kills, and the ledger is held against the bill of the model server,
-which writes down what it charged whether or not anybody received it. Children are forked from a process that has everything imported, so
-that a kill costs milliseconds and not a start of Python.
+The same work is done over three paths: online, by batch file, and by the batch APIs of both vendors. After every round of kills it is
+finished by a process that nobody kills, and the ledger is held against the bill of the model server, which writes down what it charged
+whether or not anybody received it, half the price in a batch.
 """
 
 import asyncio
 import json
-import multiprocessing
-import os
 import random
 import sqlite3
 import tempfile
@@ -17,36 +15,36 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel
-
+from benchmarks.oracle_faults_budgets import fuzz_budgets
+from benchmarks.oracle_faults_children import BUDGET_USD, CALLS, AskedBy, Ended, Order, fork, run_child, run_children
 from benchmarks.oracle_invariants import Charged, Price, answers_of, broken_invariants
-from castalia.errors import BudgetReached, MissingRecording, OracleError
-from castalia.oracle import OracleClient, RoleConfig, Task, open_ledger, open_oracle
-from castalia.oracle.failpoints import arm
-from castalia.oracle.providers.batch_file import export_pending, import_results
+from castalia.oracle import open_ledger
 from castalia.oracle.scripted import Act, Server, scripted_server
 
 STEPS = ("before-intent", "after-intent", "mid-send", "after-headers", "mid-body", "before-commit", "mid-commit", "after-commit")
 PASSAGES = (1, 2, 5, 9)
 """At which passage of a step the process dies."""
-BATCH_STEPS = ("mid-commit:1", "mid-commit:2", "mid-commit:3", "mid-commit:5")
+FILE_STEPS = ("mid-commit:1", "mid-commit:2", "mid-commit:3", "mid-commit:5")
 """A batch file is filled and taken in by commits alone."""
-CALLS = 30
-IN_FLIGHT = 8
+BATCH_STEPS: tuple[tuple[str, ...], ...] = (
+    *((f"mid-commit:{number}",) for number in (1, 3, 20, 34, 35, 36)),
+    ("batch-prepared:1",), ("batch-uploaded:1",), ("batch-created:1",), ("batch-adopted:1",),
+    ("batch-prepared:1", "batch-claimed:1"), ("batch-created:1", "batch-found:1"), ("batch-prepared:1", "batch-created:1"),
+    ("batch-created:1", "batch-adopted:1"),
+    ("", "batch-polled:1"), ("", "batch-line:1"), ("", "batch-line:9"), ("", "batch-results:1"), ("", "batch-results:3"),
+    ("", "batch-ended:1"), ("", "mid-commit:2"), ("", "mid-commit:4"), ("", "mid-commit:8"),
+)  # fmt: skip
+"""Deaths of one run after the other; an empty one lets a run submit, so that the next takes the results in."""
+QUICK_BATCH_STEPS = (("batch-created:1",), ("batch-prepared:1", "batch-created:1"), ("", "batch-results:1"))
+Vendor = Literal["openai", "anthropic"]
+PATHS: Mapping[Vendor, AskedBy] = {"openai": "openai batch", "anthropic": "anthropic batch"}
 PRICE = Price(1000, 2000)
-BUDGET_USD = 5.0
 NANO_PER_CENT = 10_000_000
-LIMIT_SECONDS = 60.0
-
-fork = multiprocessing.get_context("forkserver")
-
-
-class Point(BaseModel):
-    """What is asked for."""
-
-    x: int
+DISKS = (100_000, 150_000, 200_000, 250_000, 300_000, 400_000)
+"""Bytes of the ledger's log after which the disk fails: while calls are planned, sent, or taken in."""
+JUMP_SECONDS = 3 * 3600.0
 
 
 class Tried(NamedTuple):
@@ -59,78 +57,109 @@ class Tried(NamedTuple):
     double_done: int
     mismatch: int
     """Nano-dollars."""
+    batch_twice: int
+    """Answers that were charged in a batch though an earlier batch had them."""
+    broke: int
+    """Processes that ended with an error of their own, as they should when the disk fails."""
     other: tuple[str, ...]
     """Broken invariants that have no figure of their own."""
 
 
 def run(gold: Path | None, quick: bool) -> dict[str, Any]:
     """The figures; `gold` isn't needed."""
-    fork.set_forkserver_preload(["benchmarks.oracle_faults", "aiohttp", "castalia.oracle.providers.openai"])
+    del gold
+    fork.set_forkserver_preload(["benchmarks.oracle_faults_children", "aiohttp", "castalia.oracle.providers.openai"])
     started = time.monotonic()
-    steps = [f"{step}:{passage}" for step in STEPS for passage in (PASSAGES[:1] if quick else PASSAGES)]
-    wanted = 24 if quick else 200
     tried: list[Tried] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number, step in enumerate(steps):
-            tried.append(_online(Path(folder) / f"step-{number}", [step], number))
-        for number, step in enumerate(BATCH_STEPS[:1] if quick else BATCH_STEPS):
-            tried.append(_by_file(Path(folder) / f"batch-step-{number}", [step], number))
-        enumerated = sum(one.kills for one in tried)
-        seed = 0
-        while sum(one.kills for one in tried) < enumerated + wanted and seed < wanted:  # a child may end before its moment comes
-            tried.append(_online(Path(folder) / f"online-{seed}", [None] * 4, seed))
-            tried.append(_by_file(Path(folder) / f"batch-{seed}", [None] * 4, seed))
-            seed += 1
-        over, stopped = _budgets(Path(folder), 60 if quick else 1000)
-    kills = sum(one.kills for one in tried)
+    groups: dict[str, int] = {}
+
+    def count(name: str, done: list[Tried]) -> None:
+        tried.extend(done)
+        groups[name] = groups.get(name, 0) + sum(one.kills for one in done)
+
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for step in STEPS:
+            for passage in PASSAGES[:1] if quick else PASSAGES:
+                count("steps_online", [_online(root / f"step-{step}-{passage}", [f"{step}:{passage}"], 0)])
+        count("steps_by_file", [_by_file(root / f"file-{step}", [step], 0) for step in (FILE_STEPS[:1] if quick else FILE_STEPS)])
+        for number, deaths in enumerate(QUICK_BATCH_STEPS if quick else BATCH_STEPS):
+            for vendor in PATHS:
+                if not (vendor == "anthropic" and "batch-uploaded:1" in deaths):  # this API has no upload
+                    count("steps_by_batch", [_by_batch(root / f"batch-{vendor}-{number}", deaths, number, vendor)])
+        _at_random(root, 12 if quick else 200, count)
+        disturbed = _disturbed(root, quick)
+        over, stopped = fuzz_budgets(root, 40 if quick else 1000)
+    every = [*tried, *disturbed]
     figures = {
-        "kills": kills,
-        "kills_at_steps": enumerated,
-        "kills_at_random": kills - enumerated,
-        "lost": sum(one.lost for one in tried),
-        "listed_duplicates": sum(one.listed for one in tried),
-        "unlisted_duplicates": sum(one.unlisted for one in tried),
-        "double_done": sum(one.double_done for one in tried),
-        "bill_mismatch_cents": sum(one.mismatch for one in tried) / NANO_PER_CENT,
+        "kills": sum(groups.values()),
+        "kills_by_path": groups,
+        "lost": sum(one.lost for one in every),
+        "listed_duplicates": sum(one.listed for one in every),
+        "unlisted_duplicates": sum(one.unlisted for one in every),
+        "batch_duplicates": sum(one.batch_twice for one in every),
+        "double_done": sum(one.double_done for one in every),
+        "bill_mismatch_cents": sum(one.mismatch for one in every) / NANO_PER_CENT,
+        "clock_runs": sum(one.broke == 0 for one in disturbed),
+        "disk_failures": sum(one.broke for one in disturbed),
         "over_budget_cents": over / NANO_PER_CENT,
-        "budget_runs": 60 if quick else 1000,
+        "budget_runs": 40 if quick else 1000,
         "budget_stops": stopped,
-        "other_broken": sum(len(one.other) for one in tried),
+        "other_broken": sum(len(one.other) for one in every),
         "seconds": time.monotonic() - started,
     }
-    for words in [words for one in tried for words in one.other][:10]:
+    for words in [words for one in every for words in one.other][:10]:
         print(words)
     return {"figures": figures}
 
 
-# Kills
+def _at_random(root: Path, wanted: int, count: Callable[[str, list[Tried]], None]) -> None:
+    """Kills at random moments over all paths in turn; a child may end before its moment comes."""
+    kills = seed = 0
+    while kills < wanted and seed < wanted:
+        folder = root / f"random-{seed}"
+        paths: tuple[tuple[str, Callable[[], Tried]], ...] = (
+            ("random_online", lambda folder=folder, seed=seed: _online(folder / "online", [None] * 4, seed)),
+            ("random_by_file", lambda folder=folder, seed=seed: _by_file(folder / "file", [None] * 4, seed)),
+            ("random_by_batch", lambda folder=folder, seed=seed: _by_batch(folder / "batch", [None] * 4, seed, _vendor(seed))),
+            ("random_online_and_by_batch", lambda folder=folder, seed=seed: _mixed(folder / "mixed", [None] * 4, seed)),
+            ("random_eight_processes", lambda folder=folder, seed=seed: _eight(folder / "eight", seed, _vendor(seed))),
+        )
+        folder.mkdir()
+        for name, path in paths[: 4 if seed % 4 else 5]:
+            done = path()
+            kills += done.kills
+            count(name, [done])
+        seed += 1
 
 
-def _online(folder: Path, deaths: Sequence[str | None], seed: int) -> Tried:
+def _vendor(seed: int) -> Vendor:
+    return "anthropic" if seed % 2 else "openai"
+
+
+def _disturbed(root: Path, quick: bool) -> list[Tried]:
+    """Nobody is killed, but the wall clock jumps by hours, or the disk fails in the middle."""
+    done: list[Tried] = []
+    for number, jump in enumerate((JUMP_SECONDS, -JUMP_SECONDS)[: 1 if quick else 2]):
+        done.append(_online(root / f"clock-{number}", ["", "after-headers:3"], number, clock=jump))
+        done += [_by_batch(root / f"clock-{vendor}-{number}", ["batch-created:1"], number, vendor, clock=jump) for vendor in PATHS]
+    for number, disk in enumerate(DISKS[1:2] if quick else DISKS):
+        done.append(_online(root / f"disk-{number}", [""], number, disk=disk))
+        done += [_by_batch(root / f"disk-{vendor}-{number}", ["", ""], number, vendor, disk=disk) for vendor in PATHS]
+    return done
+
+
+# Paths
+
+
+def _online(folder: Path, deaths: Sequence[str | None], seed: int, *, clock: float = 0.0, disk: int = 0) -> Tried:
     """Calls over HTTP, with refusals and cut connections; each of `deaths` is a step, or None for a random moment."""
     draw = random.Random(seed)
-    faults = random.Random(seed + 1)
-    at_random = None in deaths
-
-    def script(number: int, _: str) -> Act:
-        kind = faults.random() if at_random else 1.0
-        if kind < 0.05:
-            return Act(status=429, retry_after="0")
-        if kind < 0.1:
-            return Act(fault="reset")
-        return Act(text=json.dumps({"x": number}), usage=(10 + number, 5), delay=faults.random() * 0.02)
-
-    with _serving(script) as server:
-        told: dict[str, bytes] = {}
-        kills = 0
-        for death in deaths:
-            code, acknowledged = _child(ask_online, folder, server.openai, death, draw)
-            kills += code == -9
-            told |= acknowledged
-        _, acknowledged = _child(ask_online, folder, server.openai, "", draw)
-        told |= acknowledged
-        bill = [Charged(f"req-{item.number}", item.body, item.tokens) for item in server.bill]
-    return _judged(folder, kills, bill, told, expected=CALLS)
+    with _serving(_script(random.Random(seed + 1), faulty=None in deaths, refuses=bool(clock))) as server:
+        order = Order(str(folder), "online", server.openai, clock=clock)
+        ended = [run_child(order._replace(death=death, disk=disk), draw) for death in deaths]
+        ended.append(run_child(order, draw))
+        return _judged(folder, ended, _bill(server))
 
 
 def _by_file(folder: Path, deaths: Sequence[str | None], seed: int) -> Tried:
@@ -138,23 +167,17 @@ def _by_file(folder: Path, deaths: Sequence[str | None], seed: int) -> Tried:
     draw = random.Random(seed)
     answered: dict[str, bytes] = {}
     folder.mkdir()
-    told: dict[str, bytes] = {}
-    kills = 0
+    ended: list[Ended] = []
     for death in (*deaths, ""):
-        code, acknowledged = _child(ask_by_file, folder, "", death, draw)
-        kills += code == -9
-        told |= acknowledged
+        ended.append(run_child(Order(str(folder), "file", death=death), draw))
         pending = folder / "pending.jsonl"
-        lines = pending.read_bytes().splitlines() if pending.is_file() else []
-        for line in lines:
+        for line in pending.read_bytes().splitlines() if pending.is_file() else []:
             key = json.loads(line)["custom_id"]
             answered.setdefault(key, _result(key, len(answered)))
         (folder / "results.jsonl").write_bytes(b"".join(line + b"\n" for line in answered.values()))
-    for _ in range(2):  # the first takes the results in, the second is answered by the ledger
-        _, acknowledged = _child(ask_by_file, folder, "", "", draw)
-        told |= acknowledged
-    bill = [Charged("", line, (10 + number, 5)) for number, line in enumerate(answered.values())]
-    return _judged(folder, kills, bill, told, expected=CALLS)
+    # The first takes the results in, the second is answered by the ledger.
+    ended += [run_child(Order(str(folder), "file"), draw) for _ in range(2)]
+    return _judged(folder, ended, [Charged("", line, (10 + number, 5)) for number, line in enumerate(answered.values())])
 
 
 def _result(key: str, number: int) -> bytes:
@@ -164,21 +187,118 @@ def _result(key: str, number: int) -> bytes:
     return json.dumps({"custom_id": key, "response": {"status_code": 200, "body": body}, "error": None}).encode()
 
 
-def _judged(folder: Path, kills: int, bill: Sequence[Charged], told: Mapping[str, bytes], *, expected: int) -> Tried:
+def _by_batch(folder: Path, deaths: Sequence[str | None], seed: int, vendor: Vendor, *, clock: float = 0.0, disk: int = 0) -> Tried:
+    """Calls by a vendor's batch API; at random also with lost answers, slow batches, broken downloads, and items that are refused."""
+    draw = random.Random(seed)
+    faulty = None in deaths
+    with _serving(_script(random.Random(seed + 1), faulty=faulty)) as server:
+        order = Order(str(folder), PATHS[vendor], _address(server, vendor), clock=clock)
+        ended: list[Ended] = []
+        for death in deaths:
+            _disturb_batches(server, draw, faulty)
+            ended.append(run_child(order._replace(death=death, disk=disk, is_patient=faulty or bool(disk)), draw))
+        server.batches.seconds = server.batches.lose_answers = server.batches.cuts = 0
+        ended += _to_the_end(order, draw)
+        return _judged(folder, ended, _bill(server))
+
+
+def _mixed(folder: Path, deaths: Sequence[str | None], seed: int) -> Tried:
+    """One ledger whose runs ask now online, now by batch."""
+    draw = random.Random(seed)
+    with _serving(_script(random.Random(seed + 1), faulty=True)) as server:
+        batch = Order(str(folder), "openai batch", server.openai)
+        ended: list[Ended] = []
+        for death in deaths:
+            _disturb_batches(server, draw, True)
+            path = batch if draw.random() < 0.5 else batch._replace(path="online")
+            ended.append(run_child(path._replace(death=death, is_patient=True), draw))
+        server.batches.seconds = server.batches.lose_answers = server.batches.cuts = 0
+        ended += _to_the_end(batch, draw)
+        return _judged(folder, ended, _bill(server))
+
+
+def _eight(folder: Path, seed: int, vendor: Vendor) -> Tried:
+    """Eight processes on one plan, three of which are killed."""
+    draw = random.Random(seed)
+    with _serving(_script(random.Random(seed + 1), faulty=False)) as server:
+        order = Order(str(folder), PATHS[vendor], _address(server, vendor), is_patient=True)
+        ended: list[Ended] = []
+        for _ in range(2):
+            ranges = [(start, min(CALLS, start + 12)) for start in range(0, 24, 3)]
+            orders = [order._replace(first=first, last=last) for first, last in ranges]
+            for number in draw.sample(range(8), 3):
+                orders[number] = orders[number]._replace(death=None)
+            ended += run_children(orders, draw)
+        ended += _to_the_end(order, draw)
+        return _judged(folder, ended, _bill(server))
+
+
+def _to_the_end(order: Order, draw: random.Random) -> list[Ended]:
+    """Undisturbed runs until everything is answered: one submits what is open, the next takes it in; refused items go out once more."""
+    ended: list[Ended] = []
+    while len(ended) < 8:
+        ended.append(run_child(order._replace(death=""), draw))
+        if len(ended[-1].told) == CALLS:
+            break
+    return ended
+
+
+def _disturb_batches(server: Server, draw: random.Random, faulty: bool) -> None:
+    if faulty:
+        server.batches.seconds = draw.choice([0.0, 0.0, 0.1])
+        server.batches.lose_answers = draw.choice([0, 0, 1])
+        server.batches.cuts = draw.choice([0, 0, 1])
+
+
+def _script(faults: random.Random, *, faulty: bool, refuses: bool = False) -> Callable[[int, str], Act]:
+    def script(number: int, _: str) -> Act:
+        kind = faults.random()
+        if refuses and kind < 0.1:
+            return Act(status=429, retry_date=1.0)
+        if faulty and kind < 0.05:
+            return Act(status=429, retry_after="0")
+        if faulty and kind < 0.1:
+            return Act(fault="reset", usage=(10 + number, 5), text=json.dumps({"x": number}))
+        return Act(text=json.dumps({"x": number}), usage=(10 + number, 5), delay=faults.random() * 0.02)
+
+    return script
+
+
+def _address(server: Server, vendor: Vendor) -> str:
+    return server.openai if vendor == "openai" else server.anthropic
+
+
+# Judging
+
+
+def _bill(server: Server) -> list[Charged]:
+    return [Charged(item.request_id, item.body, item.tokens, item.share, item.user if item.batch else "") for item in server.bill]
+
+
+def _judged(folder: Path, ended: Sequence[Ended], bill: Sequence[Charged]) -> Tried:
     """The ledger held against the bill."""
     ledger = folder / "ledger.sqlite"
+    told: Mapping[str, bytes] = {key: raw for one in ended for key, raw in one.told.items()}
     broken = broken_invariants(ledger, bill, told, price=PRICE, budget=int(BUDGET_USD * 1e9))
     done = answers_of(ledger)
     with open_ledger(ledger, readonly=True) as book:
         listed = len(book.in_doubt())
     names = [one.name for one in broken]
     unlisted = max(0, len(bill) - len(done) - listed)
-    others = [f"{one.name}: {one.words}" for one in broken if one.name not in ("I1", "I2", "I3", "I4", "I5")]
-    if len(done) != expected:
-        others.append(f"I8: {len(done)} of {expected} calls are answered after the last run")
+    others = [f"{folder.name}: {one.name}: {one.words}" for one in broken if one.name not in ("I1", "I2", "I3", "I4", "I5")]
+    others += [
+        f"{folder.name}: call {key[:12]} was told as two different answers"
+        for one in ended
+        for key, raw in one.told.items()
+        if told[key] != raw
+    ]
+    if len(done) != CALLS:
+        others.append(f"{folder.name}: I8: {len(done)} of {CALLS} calls are answered after the last run")
+    asked = [item.in_batch for item in bill if item.in_batch]
     return Tried(
-        kills, names.count("I1"), max(unlisted, names.count("I2")), listed, names.count("I3") + names.count("I4"), _mismatch(ledger, bill),
-        tuple(others),
+        sum(one.code == -9 for one in ended), names.count("I1"), max(unlisted, names.count("I2")), listed,
+        names.count("I3") + names.count("I4"), _mismatch(ledger, bill), len(asked) - len(set(asked)),
+        sum(one.code == 1 for one in ended), tuple(others),
     )  # fmt: skip
 
 
@@ -194,83 +314,8 @@ def _mismatch(ledger: Path, bill: Sequence[Charged]) -> int:
     total = 0
     for request_id, body, cost in rows:
         item = by_id.get(request_id) or by_body.get(body)
-        due = 0 if item is None else item.tokens[0] * PRICE.input + item.tokens[1] * PRICE.output
-        total += abs(cost - due)
+        total += abs(cost - (0 if item is None else item.due(PRICE)))
     return total
-
-
-# Children
-
-
-def _child(
-    work: Callable[[str, str, str], None], folder: Path, base_url: str, death: str | None, draw: random.Random
-) -> tuple[int | None, dict[str, bytes]]:
-    """Runs `work` in a process of its own until it ends or dies. `death` is a step; None kills it at a random moment.
-
-    Returns its exit code and what it was told: answers are noted in a file as they come, so that none is forgotten with its process.
-    """
-    folder.mkdir(exist_ok=True)
-    note = folder / "told.jsonl"
-    note.unlink(missing_ok=True)
-    process = fork.Process(target=work, args=(str(folder), base_url, death or ""))
-    process.start()
-    if death is None:
-        process.join(draw.random() * 0.35)
-        process.kill()
-    process.join(LIMIT_SECONDS)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-        raise RuntimeError(f"a child in {folder} did not end within {LIMIT_SECONDS:.0f} s")
-    if death == "" and process.exitcode != 0:
-        raise RuntimeError(f"the undisturbed run in {folder} ended with {process.exitcode}")
-    lines = note.read_text(encoding="utf-8").split("\n")[:-1] if note.is_file() else []
-    return process.exitcode, {key: raw.encode() for key, raw in map(json.loads, lines)}
-
-
-def ask_online(folder: str, base_url: str, death: str) -> None:
-    """Asks for everything over HTTP."""
-    arm(death)
-    asyncio.run(_ask_all(Path(folder), _role({"provider": "openai", "base_url": base_url})))
-
-
-def ask_by_file(folder: str, _: str, death: str) -> None:
-    """Takes in what was answered, then plans the rest and writes the file."""
-    arm(death)
-    place = Path(folder)
-    results = place / "results.jsonl"
-    if results.is_file():
-        with open_ledger(place / "ledger.sqlite") as ledger:
-            import_results(ledger, results)
-    asyncio.run(_ask_all(place, _role({"provider": "batch_file"})))
-    with open_ledger(place / "ledger.sqlite", readonly=True) as ledger:
-        export_pending(ledger, place / "pending.jsonl")
-
-
-def _role(settings: dict[str, Any]) -> RoleConfig:
-    usual = {"model": "scripted", "max_tokens": 100, "prices": {"input": 1.0, "output": 2.0}}
-    return RoleConfig.model_validate({**usual, **settings})
-
-
-async def _ask_all(folder: Path, role: RoleConfig) -> None:
-    note = os.open(folder / "told.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    try:
-        async with open_oracle({"writer": role}, folder / "ledger.sqlite", budget_usd=BUDGET_USD, concurrency=IN_FLIGHT) as oracle:
-
-            async def one(number: int) -> None:
-                try:
-                    reply = await oracle.ask("writer", "You extract.", f"Extract {number}.", Point, task=_task(number))
-                except MissingRecording:
-                    return
-                os.write(note, (json.dumps([reply.key, reply.raw.decode()]) + "\n").encode())
-
-            await asyncio.gather(*(one(number) for number in range(CALLS)))
-    finally:
-        os.close(note)
-
-
-def _task(number: int) -> Task:
-    return Task(stage="extract", prompt="extract", subject=f"page-{number}", prompt_sha256="0" * 64)
 
 
 @contextmanager
@@ -288,58 +333,3 @@ def _serving(script: Callable[[int, str], Act]) -> Generator[Server]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
-
-
-# Budgets
-
-
-def _budgets(folder: Path, runs: int) -> tuple[int, int]:
-    """(nano-dollars by which any bill exceeded its budget, runs that the budget stopped)."""
-    return asyncio.run(_fuzz(folder, runs))
-
-
-async def _fuzz(folder: Path, runs: int) -> tuple[int, int]:
-    over = stopped = 0
-    chance = random.Random(0)
-
-    def script(number: int, _: str) -> Act:
-        kind = chance.random()
-        if kind < 0.06:
-            return Act(status=chance.choice([429, 503]), retry_after="0")
-        if kind < 0.14:
-            return Act(fault=chance.choice(["reset", "disconnect"]), usage=(chance.randint(0, 900), chance.randint(0, most)))
-        counted = None if kind < 0.2 else (chance.randint(0, 900), chance.randint(0, most))
-        charge = (chance.randint(0, 900), chance.randint(0, most)) if counted is None else None
-        text = "not JSON" if kind > 0.95 else json.dumps({"x": number})
-        return Act(text=text, usage=counted, charge=charge, reasoning=0, delay=chance.random() * 0.003)
-
-    most = 1
-    async with scripted_server(script) as server:
-        for number in range(runs):
-            most = chance.choice([1, 40, 400])
-            usd_in, usd_out = chance.choice([0.1, 1.0, 15.0]), chance.choice([0.4, 5.0, 75.0])
-            role = _role(
-                {"provider": "openai", "base_url": server.openai, "max_tokens": most, "prices": {"input": usd_in, "output": usd_out}}
-            )
-            one = (1500 * usd_in + most * usd_out) / 1e6
-            budget = one * chance.uniform(0, 12)
-            server.bill.clear()
-            place = folder / f"budget-{number % 8}-{number}.sqlite"
-            async with open_oracle({"writer": role}, place, budget_usd=budget, concurrency=chance.choice([1, 4, 16])) as oracle:
-                results = await asyncio.gather(*(_try(oracle, k) for k in range(chance.randint(2, 14))))
-                committed = round(sum(oracle.ledger.money()) * 1e9)
-            stopped += any(isinstance(result, BudgetReached) for result in results)
-            billed = sum(item.tokens[0] * round(usd_in * 1000) + item.tokens[1] * round(usd_out * 1000) for item in server.bill)
-            over += max(0, billed - int(budget * 1e9), committed - int(budget * 1e9))
-            for path in folder.glob(f"{place.name}*"):
-                if path.is_file():
-                    path.unlink()
-    return over, stopped
-
-
-async def _try(oracle: OracleClient, number: int) -> OracleError | None:
-    try:
-        await oracle.ask("writer", "You extract.", f"Extract {number}.", Point, task=_task(number))
-    except OracleError as error:
-        return error
-    return None

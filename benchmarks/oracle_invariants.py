@@ -12,11 +12,10 @@ Budget: nothing paid or reserved exceeds it.
 """
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from castalia.oracle import open_ledger
 
@@ -29,6 +28,14 @@ class Charged(NamedTuple):
     body: bytes
     tokens: tuple[int, int]
     """In and out."""
+    share: float = 1.0
+    """Of the price, what is charged: less in a batch."""
+    in_batch: str = ""
+    """What was asked, where it was answered in a batch."""
+
+    def due(self, price: "Price") -> int:
+        """Nano-dollars."""
+        return round(self.share * (self.tokens[0] * price.input + self.tokens[1] * price.output))
 
 
 class Price(NamedTuple):
@@ -81,7 +88,7 @@ def broken_invariants(
             broken += [Broken("I8", f"{count} calls are left {what}") for what, count in db.execute(_LEFT) if count]
         committed = db.execute("SELECT sum(value) FROM meta WHERE name IN ('spent', 'in_flight', 'in_doubt', 'written_off')").fetchone()[0]
     if budget is not None:
-        billed = sum(tokens[0] * price.input + tokens[1] * price.output for _, _, tokens in charged) if price else 0
+        billed = sum(item.due(price) for item in charged) if price else 0
         for what, nano in (("the ledger holds", committed), ("the provider billed", billed)):
             if nano > budget:
                 broken.append(Broken("budget", f"{what} {nano} nano-dollars, the budget is {budget}"))
@@ -122,20 +129,20 @@ _LEFT = (
 def _unmatched(charged: list[Charged], paid: list[Paid], broken: list[Broken], price: Price | None) -> list[Charged]:
     """What was billed and isn't in the ledger; on the way I1 and I5 are checked for what is."""
     by_id = {item.request_id: item for item in paid if item.request_id}
-    by_body = Counter(item.body for item in paid)
+    by_body: dict[bytes, list[Paid]] = {}
+    for item in paid:
+        by_body.setdefault(item.body, []).append(item)
     unmatched: list[Charged] = []
     for item in charged:
-        found: Any = by_id.get(item.request_id) if item.request_id else None
-        if found is None and (item.request_id or not by_body[item.body]):
-            unmatched.append(item)
-            continue
-        by_body[item.body] -= 1
+        same = by_body.get(item.body, [])
+        found = by_id.get(item.request_id) if item.request_id else (same.pop() if same else None)
         if found is None:
+            unmatched.append(item)
             continue
         if found.body != item.body:
             broken.append(Broken("I1", f"call {found.key[:12]}: the provider sent {item.body[:60]!r}, the ledger has {found.body[:60]!r}"))
         if price and not found.is_estimated:
-            due = item.tokens[0] * price.input + item.tokens[1] * price.output
+            due = item.due(price)
             if found.cost != due:
                 broken.append(Broken("I5", f"call {found.key[:12]} cost {found.cost} nano-dollars, the bill says {due}"))
     return unmatched
