@@ -393,3 +393,18 @@ def test_unknown_providers_and_addresses_with_passwords_are_configuration_errors
         RoleConfig(provider="openai", model="m", base_url="http://user:password@host/v1")
     with pytest.raises(ConfigError, match=r"'nobody' does not exist.*recorded"):
         open_oracle({"writer": RoleConfig(provider="nobody", model="m")}, tmp_path / "l.db", budget_usd=None).worst_case("writer", "", "")
+
+
+def test_five_hundred_answers_from_the_ledger_come_back_together_each_to_its_own_question(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with scripted_server(lambda *_: Act(text='{"x": 7}')) as server, client(tmp_path, role(server.openai)) as oracle:
+            first = await asyncio.gather(*(ask(oracle, f"s{number}") for number in range(500)))
+            questions = [asyncio.create_task(ask(oracle, f"s{number}")) for number in range(500)]
+            await asyncio.sleep(0)
+            questions[3].cancel()  # one who leaves changes nothing for the others
+            again = await asyncio.gather(*questions, return_exceptions=True)
+            assert isinstance(again[3], asyncio.CancelledError)
+            assert [reply.key for reply in again if isinstance(reply, Reply)] == [r.key for n, r in enumerate(first) if n != 3]
+            assert len(server.bill) == 500
+
+    asyncio.run(run())

@@ -15,6 +15,7 @@ from castalia.oracle.ledger.reading import approximate_tokens, reading_of
 from castalia.oracle.ledger.rows import Done, Intent, NoMoney, Reading, Sent, Theirs
 from castalia.oracle.ledger.submissions import PREFIX as BATCH_LEASE
 from castalia.oracle.limits import Flight, Limiter
+from castalia.oracle.lookups import Lookups
 from castalia.oracle.prices import TokenPrice, to_usd
 from castalia.oracle.providers import provider_class
 from castalia.oracle.providers.base import HttpProvider, LocalProvider, UnreadableAnswer
@@ -59,6 +60,7 @@ class Dispatch:
         self._offline = offline
         self._exchange = Exchange(ledger, self.tally, redactor, keys)
         self.desk = BatchDesk(ledger, self._exchange.transport, redactor, budget)
+        self._lookups = Lookups(ledger)
         self._runs: dict[str, Run] = {}
         self.short_of_money = 0
         self._open = 0
@@ -69,7 +71,7 @@ class Dispatch:
     async def answer(self, call: Call) -> Done:
         """The answer of a call: from the ledger, from a call already under way, or by making it."""
         intent = call.intent
-        done = self.ledger.lookup(intent.key)
+        done = await self._lookups.find(intent.key)
         if done is None:
             run = self._runs.get(intent.key)
             if run is None:

@@ -31,6 +31,8 @@ def told_quotas(headers: Mapping[str, str]) -> list[Told]:
 
     The times of reset are left out: both vendors give the moment when everything is free again, and the bucket refills before it.
     """
+    if not any("ratelimit" in name.lower() for name in headers):
+        return []
     found: list[Told] = []
     for kind, limit_name, remaining_name in _HEADERS:
         limit, remaining = _number(headers.get(limit_name)), _number(headers.get(remaining_name))

@@ -1,8 +1,9 @@
 """The ledger: what was asked, what it cost, what came back. Committed in that order around every paid call."""
 
+import json
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -93,8 +94,16 @@ class Ledger:
 
     def lookup(self, key: str) -> Done | None:
         """The committed answer of a done call."""
-        row = self._look("SELECT body FROM calls JOIN answers ON answers.attempt = answer WHERE key = ? AND state = 'done'", key)
-        return Done(key, row[0][0]) if row else None
+        return self.lookup_all([key]).get(key)
+
+    def lookup_all(self, keys: Sequence[str]) -> dict[str, Done]:
+        """The committed answers of those calls that are done."""
+        rows = self._look(
+            "SELECT calls.key, body FROM json_each(?) AS asked CROSS JOIN calls ON calls.key = asked.value AND state = 'done' "
+            "JOIN answers ON answers.attempt = answer",
+            json.dumps(keys),
+        )
+        return {key: Done(key, body) for key, body in rows}
 
     def call(self, key: str) -> LedgerCall:
         """Everything about one call; `key` may be shortened to a unique prefix. Raises StoreError when there is no such call."""
