@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from castalia.corpus.row import CorpusDocument
@@ -47,6 +47,11 @@ class Licensed:
     places: Counter[str] = field(default_factory=Counter[str])
     """Documents by the place of the evidence."""
     hosts: Counter[str] = field(default_factory=Counter[str])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, largest counts first."""
+        places, hosts = dict(self.places.most_common()), dict(self.hosts.most_common())
+        return {"spdx": self.spdx, "documents": self.documents, "words": self.words, "places": places, "hosts": hosts}
 
 
 @dataclass
@@ -110,7 +115,7 @@ class CorpusFacts:
             "steps": [step._asdict() for step in self.steps],
             "rejected": [_plain(item) for item in ordered(self.rejected)],
             "opt_outs": [_plain(item) | {"signal": item.reason} for item in ordered(self.opt_outs)],
-            "licences": [asdict(item) for item in sorted(self.licences.values(), key=lambda item: (-item.documents, item.spdx))],
+            "licences": [item.to_json() for item in sorted(self.licences.values(), key=lambda item: (-item.documents, item.spdx))],
             "languages": dict(self.languages.most_common()),
             "duplicates": dict(self.duplicates.most_common()),
             "personal_data": {

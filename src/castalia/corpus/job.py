@@ -16,7 +16,7 @@ from castalia.corpus.facts import CorpusFacts, Step
 from castalia.engine import Event, RunReport, run_pipeline
 from castalia.errors import ConfigError, StaleStage
 from castalia.store import write_file
-from castalia.web.archive import Archive
+from castalia.web import Web
 from castalia.workspace import Workspace, open_web_of, open_workspace, save_resolved
 
 STAGES = ("collect", "normalize", "scrub", "deduplicate")
@@ -64,7 +64,7 @@ async def collect_corpus(
     web = open_web_of(workspace)
     try:
         ran = await _run(workspace, {"web": web}, out, rebuild, keep, on_event)
-        facts, wrote = _write(workspace, out, web.archive, ran)
+        facts, wrote = _write(workspace, out, web)
     finally:
         await web.close()
     return Collected(facts, ran.ran, wrote, ran.seconds)
@@ -94,7 +94,7 @@ async def _run(
         raise StaleStage(f"{str(out)!r} holds a corpus of other settings: {error}; or name another folder with --out") from error
 
 
-def _write(workspace: Workspace, out: Path, archive: Archive, ran: RunReport) -> tuple[Mapping[str, Any], bool]:
+def _write(workspace: Workspace, out: Path, web: Web) -> tuple[Mapping[str, Any], bool]:
     # Only now: what a refused run asked for must not stand where the settings of the stored corpus stood.
     write_file(out / CONFIGURATION, (_HEAD.format(path=out / CONFIGURATION) + _sparse(workspace.config)).encode())
     save_resolved(workspace)
@@ -105,11 +105,22 @@ def _write(workspace: Workspace, out: Path, archive: Archive, ran: RunReport) ->
     sources = workspace.config.sources
     allowed = sources.licences if isinstance(sources.licences, str) else ", ".join(sources.licences)
     facts = CorpusFacts(sites=list(sources.sites), allowed=allowed, made_from=made_from)
-    facts.steps = [Step(stage.name, stage.inputs or stage.kept + stage.rejected, stage.kept, stage.rejected) for stage in ran.stages]
-    write_corpus(workspace.store, archive, out, facts, STAGES)
+    facts.steps = _steps(workspace)
+    facts.hosts = [host._asdict() for host in web.politeness()]
+    write_corpus(workspace.store, web.archive, out, facts, STAGES)
     made = facts.to_json()
     write_file(out / REPORT, f"{json.dumps(made, ensure_ascii=False, indent=2)}\n".encode())
     return made, True
+
+
+def _steps(workspace: Workspace) -> list[Step]:
+    """Records by stage: what the dataset that goes on has, and what was rejected."""
+    store, steps = workspace.store, list[Step]()
+    for stage in workspace.stages:
+        if stage.name in STAGES:
+            kept, rejected = store.manifest(next(iter(stage.writes))).rows, store.manifest(stage.rejects).rows
+            steps.append(Step(stage.name, steps[-1].kept if steps else kept + rejected, kept, rejected))
+    return steps
 
 
 def _sparse(config: Config) -> str:

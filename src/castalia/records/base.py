@@ -57,7 +57,7 @@ class Record(Frozen):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields replaced, and an identity of its own."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("id", None)  # pydantic copies what was computed for the original, too
+        vars(copied).pop("id", None)  # pydantic copies what was computed for the original, too
         return copied
 
     def to_row(self) -> dict[str, Any]:

@@ -44,7 +44,8 @@ _OFTEN_ADDED = {
 _NAMING = word_set(
     "a above an and anyone apache association author authors berkeley board by c california consortium contributor contributors copyright "
     "corporation development distributors foundation global group holder holders in inc internet is isc its january listed name names nor of or "
-    "organization owner owners perl postgresql provided regents software systems the this trustees university vim www org http https"
+    "organization owner owners as database formerly known management perl postgres postgres95 postgresql "
+    "provided regents software system systems then the this trustees university vim www org http https"
 )
 """Words where editions of a text name their holder, and the words around them. All others must stand in a text that is the licence."""
 
