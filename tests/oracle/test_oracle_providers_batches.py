@@ -165,6 +165,7 @@ def test_what_expired_is_asked_again_and_what_was_refused_is_not_hidden(tmp_path
                 assert ledger.verify().problems == ()
                 assert ledger.money().in_doubt == 0
             fates.clear()
+            await ask_all(tmp_path, provider, address(server, provider), CALLS)
             third = await ask_all(tmp_path, provider, address(server, provider), CALLS)
             assert_paid_once(tmp_path, server, third)
 

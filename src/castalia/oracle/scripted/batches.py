@@ -6,6 +6,7 @@ Every item is decided by the server's script, as if it had come alone. An act wi
 item unanswered and unbilled. Answers in a batch are billed when it is processed, byte for byte as its results have them.
 """
 
+import asyncio
 import json
 import re
 import time
@@ -36,6 +37,8 @@ class Batch:
     items: list[dict[str, Any]]
     metadata: dict[str, str]
     created: float
+    due: float
+    """When it is processed."""
     source: str = ""
     answered: list[tuple[str, str, Any]] | None = None
     """(custom id, fate, body) of every item once it is processed; fates are `succeeded`, `errored`, `expired`, `canceled`."""
@@ -135,18 +138,22 @@ class Batches:
         body = json.loads(request.body)
         now = time.time()
         if is_claude:
-            batch = Batch(f"msgbatch_{len(self.batches)}", "messages", body["requests"], {}, now)
+            batch = Batch(f"msgbatch_{len(self.batches)}", "messages", body["requests"], {}, now, now + self.seconds)
         else:
             source = self.files.get(body["input_file_id"])
             if source is None:
                 return 400, {"error": {"message": "no such file"}}
             items = [json.loads(line) for line in source.splitlines() if line.strip()]
             api: Api = "responses" if body["endpoint"].endswith("/responses") else "chat"
-            batch = Batch(f"batch_{len(self.batches)}", api, items, body.get("metadata") or {}, now, body["input_file_id"])
+            batch = Batch(
+                f"batch_{len(self.batches)}", api, items, body.get("metadata") or {}, now, now + self.seconds, body["input_file_id"]
+            )
         ids = [item["custom_id"] for item in batch.items]
         if len(set(ids)) != len(ids) or not all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", item) for item in ids):
             return 400, {"error": {"message": "custom ids must be unique and fit ^[a-zA-Z0-9_-]{1,64}$", "type": "invalid_request_error"}}
         self.batches[batch.id] = batch
+        # It is processed, and billed, whether or not anybody asks for it again.
+        asyncio.get_running_loop().call_later(self.seconds + 0.01, self._process, batch)
         return 200, _claude_view(batch) if is_claude else self._openai_view(batch)
 
     def _list(self, request: Request, *, is_claude: bool) -> dict[str, Any]:
@@ -163,7 +170,7 @@ class Batches:
         return {"object": "list", "data": views, "has_more": len(mine) > size, "last_id": page[-1].id if page else None}
 
     def _process(self, batch: Batch) -> None:
-        if batch.answered is not None or (time.time() < batch.created + self.seconds and not batch.is_cancelled):
+        if batch.answered is not None or (time.time() < batch.due and not batch.is_cancelled):
             return
         batch.answered = []
         if self.fate == "failed":
