@@ -35,6 +35,7 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
     "oracle_faults": {
         "lost": Aim("==", 0),
         "unlisted_duplicates": Aim("==", 0),
+        "batch_duplicates": Aim("==", 0),
         "double_done": Aim("==", 0),
         "bill_mismatch_cents": Aim("==", 0),
         "over_budget_cents": Aim("==", 0),

@@ -1,8 +1,8 @@
 """A model server in a process of its own that costs next to nothing per call, so that a benchmark measures the client.
 
 It speaks OpenAI Chat Completions: waits `delay` seconds, answers with a JSON object, and refuses a random share of the requests with 429
-and `Retry-After: 1`. Every whole answer is on its bill. `GET /bill` gives the numbers as JSON; `POST /script` with a JSON object of
-`Script` fields changes how it behaves and empties the bill.
+and `Retry-After: 1`. Every other request is on its bill as soon as it is there, whether or not its client lives to see the answer.
+`GET /bill` gives the numbers as JSON; `POST /script` with a JSON object of `Script` fields changes how it behaves and empties the bill.
 
     with model_server() as server:
         server.script(delay=0.05)
@@ -40,9 +40,9 @@ class Bill(NamedTuple):
     requests: int
     refused: int
     answered: int
-    """Answers that it finished: this is what a provider charges."""
+    """Answers that it wrote to a client that was still there."""
     subjects: dict[str, int]
-    """Answers by the user's last message."""
+    """What is charged, by the user's last message: every request that came whole and wasn't refused, also when its client dies."""
     seconds: float
     """From the first request for a `question N` to the last answer to one: how long the calls took, without starting up and winding up."""
 
@@ -90,7 +90,7 @@ class _State:
     def reset(self, script: Script) -> None:
         self.script = script
         self.random = random.Random(script.seed)
-        self.requests = self.refused = 0
+        self.requests = self.refused = self.answered = 0
         self.subjects: dict[str, int] = {}
         self.first: float | None = None
         self.last = 0.0
@@ -130,9 +130,8 @@ class _Connection(asyncio.Protocol):
     def _request(self, head: bytes, body: bytes) -> None:
         state = self._state
         if head.startswith(b"GET /bill"):
-            answered = sum(state.subjects.values())
             seconds = 0.0 if state.first is None else max(0.0, state.last - state.first)
-            counts = {"requests": state.requests, "refused": state.refused, "answered": answered}
+            counts = {"requests": state.requests, "refused": state.refused, "answered": state.answered}
             self._reply(200, {**counts, "subjects": state.subjects, "seconds": seconds})
         elif head.startswith(b"POST /script"):
             state.reset(Script(**json.loads(body)))
@@ -149,15 +148,18 @@ class _Connection(asyncio.Protocol):
                 state.refused += 1
                 self._reply(429, {"error": {"message": "slow down"}}, "Retry-After: 1\r\n")
             else:
+                # A provider charges what it works on; that the client is gone it learns too late.
+                subject = _text(asked)
+                state.subjects[subject] = state.subjects.get(subject, 0) + 1
                 asyncio.get_running_loop().call_later(state.script.delay, self._answer, state, asked)
         else:
             self._reply(404, {"error": {"message": "no such path"}})
 
     def _answer(self, state: _State, asked: dict[str, Any]) -> None:
         if self._transport is None:
-            return  # the client is gone, so nobody is charged
+            return  # the client is gone
+        state.answered += 1
         subject = _text(asked)
-        state.subjects[subject] = state.subjects.get(subject, 0) + 1
         if _counted(asked):
             state.last = time.perf_counter()
         message = {"role": "assistant", "content": json.dumps({"answer": f"About {subject}."})}

@@ -5,6 +5,7 @@ both. Rates are fractions of the bare client's; each is the best of its runs, be
 """
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,7 +98,9 @@ def killed(bench: Bench, client: Client, sides: dict[str, dict[str, Any]]) -> di
     """What is paid twice after a SIGKILL near the end, and whether the ledger lists it."""
     folder = bench.folder()
     bench.kill(client, folder)
-    before = bench.server.bill().subjects
+    time.sleep(0.2)  # what the client had sent comes in
+    bill = bench.server.bill()
+    before, delivered = bill.subjects, bill.answered
     again = bench.measure(client, KILLED_CALLS, IN_FLIGHT, folder)
     after = bench.server.bill().subjects
     asked = [f"question {number}" for number in range(KILLED_CALLS)]
@@ -116,7 +119,8 @@ def killed(bench: Bench, client: Client, sides: dict[str, dict[str, Any]]) -> di
         "listed_as_in_doubt": listed,
         "unlisted_duplicates": max(0, twice - listed),
         "broken_invariants": [f"{item.name}: {item.words}" for item in broken],
-        "answered_before_the_kill": sum(before.values()),
+        "charged_before_the_kill": sum(before.values()),
+        "unanswered_at_the_kill": sum(before.values()) - delivered,
     }
 
 

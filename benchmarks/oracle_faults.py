@@ -93,7 +93,7 @@ def run(gold: Path | None, quick: bool) -> dict[str, Any]:
     every = [*tried, *disturbed]
     figures = {
         "kills": sum(groups.values()),
-        "kills_by_path": groups,
+        **{f"kills_{name}": number for name, number in groups.items()},
         "lost": sum(one.lost for one in every),
         "listed_duplicates": sum(one.listed for one in every),
         "unlisted_duplicates": sum(one.unlisted for one in every),
