@@ -1,6 +1,7 @@
 """Where a stage's outputs go: each record to the dataset of its type, each Reject to the stage's rejects."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Self
 
 from castalia.engine.stage import Stage
 from castalia.errors import ConfigError
@@ -25,24 +26,38 @@ def require_origin(stage: Stage, output: Record) -> None:
         )
 
 
-def publish_outputs(
-    stage: Stage, outputs: Iterable[Record], store: Store, *, inputs: Mapping[str, Manifest], fingerprint: str
-) -> Mapping[str, Manifest]:
-    """Writes all datasets of a stage, the empty ones too, and names them only when all are written."""
-    sorted_out: dict[str, list[Record]] = {dataset: [] for dataset in stage.outputs}
-    has_inputs = any(manifest.rows for manifest in inputs.values())
-    for output in outputs:
-        dataset = dataset_of(stage, output)
-        if has_inputs:
-            require_origin(stage, output)
-        sorted_out[dataset].append(output)
-    parents = {dataset: manifest.hash for dataset, manifest in inputs.items()}
-    manifests = {
-        dataset: store.put_dataset(dataset, record_type, sorted_out[dataset], fingerprint=fingerprint, parents=parents)
-        for dataset, record_type in stage.outputs.items()
-    }
-    store.publish(manifests.values())
-    return manifests
+class Outputs:
+    """What a running stage has made so far, on its way to the store. Used as a context manager: what isn't published is forgotten."""
+
+    def __init__(self, stage: Stage, store: Store, inputs: Mapping[str, Manifest]) -> None:
+        self._stage = stage
+        self._store = store
+        self._inputs = inputs
+        self._has_inputs = any(manifest.rows for manifest in inputs.values())
+        self._spools = {dataset: store.spool(dataset, record_type) for dataset, record_type in stage.outputs.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for spool in self._spools.values():
+            spool.close()
+
+    def add(self, output: Record) -> None:
+        """One more output. Raises ConfigError when the stage doesn't write its type or it says nothing of its origin."""
+        dataset = dataset_of(self._stage, output)
+        if self._has_inputs:
+            require_origin(self._stage, output)
+        self._spools[dataset].add(output)
+
+    def publish(self, fingerprint: str) -> Mapping[str, Manifest]:
+        """Writes all datasets of the stage, the empty ones too, and names them only when all are written."""
+        parents = {dataset: manifest.hash for dataset, manifest in self._inputs.items()}
+        manifests = {
+            dataset: self._store.put_spooled(spool, fingerprint=fingerprint, parents=parents) for dataset, spool in self._spools.items()
+        }
+        self._store.publish(manifests.values())
+        return manifests
 
 
 def _types(stage: Stage) -> str:

@@ -12,7 +12,7 @@ from castalia.engine.compute import Engine, run_map
 from castalia.engine.context import Context
 from castalia.engine.events import Event, StageAdvanced, StageFinished, StageSkipped, StageStarted
 from castalia.engine.fingerprint import RoleIdentity, fingerprint_parts
-from castalia.engine.outputs import publish_outputs
+from castalia.engine.outputs import Outputs
 from castalia.engine.pipeline_check import check_names, check_pipeline, downstream
 from castalia.engine.plan import InLedger, Price, priced, resolve_params
 from castalia.engine.stage import Params, Stage
@@ -157,9 +157,10 @@ async def _bring_up_to_date(
         return _report(stage, "fresh", found, _current(stage, run.store), 0.0)
     started = time.monotonic()
     try:
-        outputs = await _run_stage(stage, params, found, run)
-        run.store.put_json(found.parts)
-        manifests = publish_outputs(stage, outputs, run.store, inputs=found.inputs, fingerprint=found.fingerprint)
+        with Outputs(stage, run.store, found.inputs) as outputs:
+            await _run_stage(stage, params, found, run, outputs)
+            run.store.put_json(found.parts)
+            manifests = outputs.publish(found.fingerprint)
     except CastaliaError as error:
         raise _named(error, stage) from error.__cause__
     report = _report(stage, "ran", found, manifests, time.monotonic() - started)
@@ -167,7 +168,7 @@ async def _bring_up_to_date(
     return report
 
 
-async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run) -> list[Record]:
+async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run, outputs: Outputs) -> None:
     inputs: dict[str, Sequence[Record]] = {
         dataset: run.store.read_dataset(found.inputs[dataset].hash, record_type) if dataset in found.inputs else ()
         for dataset, record_type in stage.reads.items()
@@ -179,28 +180,33 @@ async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run)
 
     run.on_event(StageStarted(stage.name, total))
     if stage.shape == "map":
-        return await _map(stage, params, inputs[stage.source], run, advanced)
+        await _map(stage, params, inputs[stage.source], run, advanced, outputs)
+        return
     side = {dataset: tuple(records) for dataset, records in inputs.items() if stage.shape == "ask" and dataset != stage.source}
     prompts = {path.stem: path for path in stage.prompts}
     ctx = Context(stage.name, stage.oracle, prompts, run.oracle, side, run.services, advanced)
     if stage.shape == "ask":
-        return await run_ask(stage, params, ctx, inputs[stage.source], in_flight=run.in_flight, advanced=advanced)
-    return [output async for output in _iterate(stage, stage.run(inputs, params, ctx))]
+        for output in await run_ask(stage, params, ctx, inputs[stage.source], in_flight=run.in_flight, advanced=advanced):
+            outputs.add(output)
+        return
+    async for output in _iterate(stage, stage.run(inputs, params, ctx)):
+        outputs.add(output)
 
 
-async def _map(stage: Stage, params: Params, records: Sequence[Record], run: _Run, advanced: Callable[[int], None]) -> list[Record]:
+async def _map(
+    stage: Stage, params: Params, records: Sequence[Record], run: _Run, advanced: Callable[[int], None], outputs: Outputs
+) -> None:
     """Checks in = kept + rejected: each record comes back once, with at least one output."""
-    outputs: list[Record] = []
     done = 0
     for mapped in run_map(stage, params, records, workers=run.workers, engine=run.engine):
-        outputs += mapped.outputs
+        for output in mapped.outputs:
+            outputs.add(output)
         done += 1
         advanced(done)
         # Lets an interrupt and other tasks in between records.
         await asyncio.sleep(0)
     if done != len(records):
         raise ConfigError(f"stage {stage.name!r} was given {len(records)} records and {done} came back; run it again with workers=0")
-    return outputs
 
 
 async def _iterate(stage: Stage, outputs: Any) -> AsyncIterator[Record]:

@@ -28,6 +28,7 @@ from castalia.store.lock import hold_lock
 from castalia.store.manifest import Manifest, Parent, Shard, Waiver
 from castalia.store.schema import schema_text, to_table
 from castalia.store.shards import decode_shard, encode_shard, find_row
+from castalia.store.spool import Row, Spool
 
 R = TypeVar("R", bound=Record)
 
@@ -123,24 +124,44 @@ class Store:
         parents: Mapping[str, str] | None = None,
     ) -> Manifest:
         """Stores the objects of a dataset without naming them; `publish` does that."""
+        spool = self.spool(name, record_type)
+        try:
+            for record in records:
+                spool.add(record)
+            return self.put_spooled(spool, fingerprint=fingerprint, parents=parents)
+        finally:
+            spool.close()
+
+    def spool(self, name: str, record_type: type[Record]) -> Spool:
+        """A place for the records of a dataset while they are made; the caller closes it. Raises ConfigError, StorageFull, StoreError."""
         if not _NAME.fullmatch(name):
             raise ConfigError(f"dataset name {name!r} isn't usable; use lower-case words, joined by '_', '-' or '.'")
-        rows, duplicates = _sorted_rows(name, record_type, records)
-        content = hashlib.sha256()
-        for row in rows:
-            content.update(row.text.encode() + b"\n")
+        return Spool(name, record_type, Path(self.root) / "tmp" if isinstance(self._files, LocalFiles) else None)
+
+    def put_spooled(self, spool: Spool, *, fingerprint: str, parents: Mapping[str, str] | None = None) -> Manifest:
+        """Stores the objects of a dataset without naming them. One shard is in memory at a time."""
+        content, characters = hashlib.sha256(), 0
+
+        def counted() -> Iterator[Row]:
+            nonlocal characters
+            for row in spool.rows():
+                content.update(row.text.encode() + b"\n")
+                characters += len(row.text)
+                yield row
+
+        shards = tuple(self._put_shard(part, spool.record_type) for part in _cut(counted()))
         manifest = Manifest(
-            dataset=name,
-            record=record_type.__name__,
-            prefix=record_type.PREFIX,
-            columns=schema_text(record_type),
-            rows=len(rows),
-            duplicates=duplicates,
-            characters=sum(len(row.text) for row in rows),
+            dataset=spool.name,
+            record=spool.record_type.__name__,
+            prefix=spool.record_type.PREFIX,
+            columns=schema_text(spool.record_type),
+            rows=len(spool),
+            duplicates=spool.duplicates,
+            characters=characters,
             content=content.hexdigest(),
             fingerprint=fingerprint,
             parents=tuple(Parent(dataset=key, manifest=value) for key, value in sorted((parents or {}).items())),
-            shards=tuple(self._put_shard(part, record_type) for part in _cut(rows)),
+            shards=shards,
         )
         self.put_object(manifest.encode())
         return manifest
@@ -257,7 +278,7 @@ class Store:
         """
         return nullcontext() if isinstance(self._files, ObjectFiles) else _lock_directory(self._files, purpose)
 
-    def _put_shard(self, rows: Sequence["_Row"], record_type: type[Record]) -> Shard:
+    def _put_shard(self, rows: Sequence[Row], record_type: type[Record]) -> Shard:
         data = encode_shard(to_table([json.loads(row.text) for row in rows], record_type))
         return Shard(sha256=self.put_object(data), rows=len(rows), size=len(data), first=rows[0].id, last=rows[-1].id)
 
@@ -277,29 +298,8 @@ def _lock_directory(files: LocalFiles, purpose: str) -> Generator[None]:
         yield
 
 
-class _Row(NamedTuple):
-    """A row as JSON text, which takes a fraction of the memory that its values take."""
-
-    id: str
-    text: str
-
-
-def _sorted_rows(name: str, record_type: type[Record], records: Iterable[Record]) -> tuple[list[_Row], int]:
-    """Rows by id, one an id, and how many were dropped. Of equal ids the one whose JSON sorts first stays, so that
-    the order in which records arrive doesn't decide."""
-    rows: dict[str, _Row] = {}
-    count = 0
-    for record in records:
-        if type(record) is not record_type:
-            raise ConfigError(f"dataset {name!r} holds {record_type.__name__} records, it was given {record!r:.120}")
-        row = _Row(record.id, canonical_json(record.to_row()))
-        rows[row.id] = min(row, rows.get(row.id, row), key=lambda candidate: candidate.text)
-        count += 1
-    return sorted(rows.values(), key=lambda row: row.id), count - len(rows)
-
-
-def _cut(rows: list[_Row]) -> Iterator[list[_Row]]:
-    part: list[_Row] = []
+def _cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    part: list[Row] = []
     characters = 0
     for row in rows:
         if part and (len(part) == ROWS_PER_SHARD or characters + len(row.text) > CHARACTERS_PER_SHARD):
