@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from castalia.oracle import ChatMessage, OracleClient, RoleConfig, Task, open_oracle, quotas, transport
 from castalia.oracle.ledger import writer
@@ -60,6 +60,13 @@ class Wider(BaseModel):
 
     x: int = Field(ge=0, description="How far.")
     y: int = 0
+
+
+class Reversed(BaseModel):
+    """A point."""
+
+    y: int = 0
+    x: int = Field(ge=0, description="How far.")
 
 
 class Red(BaseModel):
@@ -126,6 +133,10 @@ def task(**changes: Any) -> Change:
     return lambda question: replace(question, task=replace(question.task, **changes))
 
 
+def named(answer: type[BaseModel], name: str) -> Change:
+    return asked(answer=create_model(name, __base__=answer, __doc__=answer.__doc__))
+
+
 def turns(change: Callable[[tuple[ChatMessage, ...]], tuple[ChatMessage, ...]]) -> Change:
     return lambda question: replace(question, turns=change(question.turns))
 
@@ -150,6 +161,8 @@ MATTERS: dict[str, tuple[Question, Change]] = {
     "base url, host": (ASKED, role(host="localhost")),
     "address parameters": (ASKED, role(query={"api-version": "2"})),
     "extra fields of the body": (ASKED, role(extra_body={"seed": 7})),
+    "order of the answer's properties": (replace(ASKED, answer=Wider), named(Reversed, "Wider")),
+    "order of a tool's description": (TOOLED, asked(tools_text=partial(json.dumps, sort_keys=True))),
     "model": (ASKED, role(model="another")),
     "model, letter case": (ASKED, role(model="Scripted")),
     "temperature, given": (ASKED, role(temperature=0.5)),
@@ -232,7 +245,11 @@ DOES_NOT: dict[str, tuple[Question, Change]] = {
     "home folder": (ASKED, asked(environment={"HOME": "/nowhere"})),
     "time zone": (ASKED, asked(environment={"TZ": "Asia/Tokyo"})),
     "questions beside it": (ASKED, asked(beside=3)),
-    "spelling of the tools": (TOOLED, asked(tools_text=partial(json.dumps, indent=2, sort_keys=True))),
+    "order of extra fields": (
+        ASKED.with_role(extra_body={"a": {"c": 1, "d": 2}, "b": 3}),
+        role(extra_body={"b": 3, "a": {"d": 2, "c": 1}}),
+    ),
+    "spelling of the tools": (TOOLED, asked(tools_text=partial(json.dumps, indent=2))),
 }
 
 

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from castalia.oracle.calls import Schema
-from castalia.oracle.compact import NotJSON, strict_json
-from castalia.records import canonical_json
+from castalia.oracle.compact import NotJSON, compact_json, strict_json
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -35,8 +34,8 @@ def schema_value(schema: Schema) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def wire_schema(answer: type[BaseModel]) -> Schema:
-    """The JSON schema of `answer` in the dialect that all JSON-schema modes take: closed objects, every property required."""
-    return Schema(answer.__name__, canonical_json(_tighten(answer.model_json_schema())))
+    """The JSON schema of `answer` in the dialect that all JSON-schema modes take: closed objects, every property required, in its order."""
+    return Schema(answer.__name__, compact_json(_tighten(answer.model_json_schema())).decode())
 
 
 def _tighten(node: Any) -> Any:

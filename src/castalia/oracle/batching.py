@@ -60,7 +60,7 @@ class BatchDesk:
                 f"prompt {intent.prompt!r} for {intent.subject!r} holds a key from the environment, which the ledger masks, so no batch can "
                 f"carry it; take it out of what is asked, or ask without `batch: true`"
             )
-        account = Account(provider, key, batch_api(provider))
+        account = self.account(provider, key)
         waiting = self._waiting.setdefault(account.names, Waiting(account))
         async with waiting.lock:
             if waiting.problem is not None:
@@ -82,6 +82,11 @@ class BatchDesk:
             f"prompt {intent.prompt!r} for {intent.subject!r} waits for a batch of {provider.name} at {provider.base_url}. Calls that are "
             f"not under way are submitted when this run ends; results take up to a day. Run the same command again later to go on"
         )
+
+    @staticmethod
+    def account(provider: HttpProvider, key: str | None) -> Account:
+        """Where a provider's batches go."""
+        return Account(provider, key, batch_api(provider))
 
     async def look(self, account: Account) -> None:
         """Finds submissions that a crash left behind, and takes in the results there are."""

@@ -36,7 +36,7 @@ class Schema(NamedTuple):
     name: str
     """Name of the pydantic class."""
     text: str
-    """JSON schema as canonical JSON, without what JSON-schema modes can't express (see `answers.wire_schema`)."""
+    """JSON schema, properties in their declared order, without what JSON-schema modes can't express (see `answers.wire_schema`)."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from castalia.oracle.exchange import Call, NoSchemaMode
 from castalia.oracle.ledger import Ledger
 from castalia.oracle.ledger.reading import most_tokens
 from castalia.oracle.ledger.rows import Done, Intent
+from castalia.oracle.ledger.submissions import Submission
 from castalia.oracle.pending import write_pending
 from castalia.oracle.prices import FREE, to_nano, to_usd
 from castalia.oracle.providers import open_provider
@@ -194,6 +195,22 @@ class OracleClient:
         done = await self._answer(role, call)
         said = done.said or part.provider.read(done.raw)
         return TextReply(said.text, call.intent.key, said.stop, said.tool_calls_json)
+
+    async def look_at_batches(self) -> list[str]:
+        """Takes in the results of batches under way, once; returns what became of them. `ledger.submissions(living=True)` has those that
+        are still under way. Raises OracleRefused or OracleError when a provider can't be asked."""
+        if self._dispatch is None:
+            raise ConfigError("the oracle is not open; use `async with open_oracle(...) as client`")
+        notes = self._dispatch.desk.notes
+        before = len(notes)
+        await self._dispatch.look_at_batches(list(self._providers.values()))
+        found = notes[before:]
+        del notes[before:]
+        return found
+
+    def has_account(self, batch: Submission) -> bool:
+        """Whether a role asks where the batch was sent, with the key it was sent with."""
+        return self._dispatch is not None and self._dispatch.has_account(list(self._providers.values()), batch)
 
     def import_results(self, path: Path) -> "Imported":
         """Files the results of a batch in the ledger; importing twice changes nothing. See `providers.batch_file`."""

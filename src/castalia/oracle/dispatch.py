@@ -5,6 +5,7 @@ Calls run in tasks of their own. A caller that is cancelled stops waiting, but w
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from castalia.errors import AnswerUnusable, BudgetReached, MissingRecording, OracleError
@@ -14,11 +15,12 @@ from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import approximate_tokens, reading_of
 from castalia.oracle.ledger.rows import Done, Intent, NoMoney, Reading, Sent, Theirs
 from castalia.oracle.ledger.submissions import PREFIX as BATCH_LEASE
+from castalia.oracle.ledger.submissions import Submission
 from castalia.oracle.limits import Flight, Limiter
 from castalia.oracle.lookups import Lookups
 from castalia.oracle.prices import TokenPrice, to_usd
 from castalia.oracle.providers import provider_class
-from castalia.oracle.providers.base import HttpProvider, LocalProvider, UnreadableAnswer
+from castalia.oracle.providers.base import HttpProvider, LocalProvider, Provider, UnreadableAnswer
 from castalia.oracle.redact import Redactor
 
 POLL_SECONDS = 0.05
@@ -128,6 +130,18 @@ class Dispatch:
                 await asyncio.wait(late)
         await self._exchange.close()
 
+    async def look_at_batches(self, providers: Iterable[Provider]) -> None:
+        """Takes in what the batches of these providers have brought, and finds those that a crash left behind."""
+        for provider in providers:
+            if isinstance(provider, HttpProvider) and provider.config.batch:
+                await self.desk.look(self.desk.account(provider, self._exchange.key(provider)))
+
+    def has_account(self, providers: Iterable[Provider], batch: Submission) -> bool:
+        """Whether one of these providers would look at the batch."""
+        asking = (provider for provider in providers if isinstance(provider, HttpProvider) and provider.config.batch)
+        accounts = [self.desk.account(provider, self._exchange.key(provider)).names for provider in asking]
+        return (batch.provider, batch.base_url, batch.account) in accounts
+
     def limiter(self, call: Call) -> Limiter:
         """The limiter of the call's model."""
         name = (call.intent.provider, call.intent.base_url, call.intent.model)
@@ -148,7 +162,7 @@ class Dispatch:
                 f"(model {call.intent.model!r}). Run without --offline to ask for it"
             )
         if call.provider.config.batch:
-            done = await self.desk.answer(call.intent, call.provider, self._exchange.key(call))
+            done = await self.desk.answer(call.intent, call.provider, self._exchange.key(call.provider))
             self.tally.cached += 1
             return done
         failures = Failures()
@@ -191,7 +205,7 @@ class Dispatch:
         intent = call.intent
         limiter = self.limiter(call)
         # Raises before the ledger is touched when the key isn't there.
-        key = self._exchange.key(call)
+        key = self._exchange.key(call.provider)
         reserved = approximate_tokens(intent.request) + provider.config.max_tokens
         if not limiter.try_start(reserved):
             await limiter.start(reserved)

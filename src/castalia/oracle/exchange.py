@@ -203,18 +203,18 @@ class Exchange:
             limiter.refuse(error)
         return error
 
-    def key(self, call: Call) -> str | None:
+    def key(self, provider: Provider) -> str | None:
         """The API key, once the way to the provider is known to be open. Raises ConfigError or OracleRefused."""
-        if isinstance(call.provider, HttpProvider):
+        if isinstance(provider, HttpProvider):
             # A bundle of certificates that can't be used is an error now, not after the intent.
-            self.transport.session(direct=call.provider.is_loopback)
-        variable = call.provider.config.key_variable()
+            self.transport.session(direct=provider.is_loopback)
+        variable = provider.config.key_variable()
         if variable is None:
             return None
         key = self._keys.get(variable)
         if not key:
             raise OracleRefused(
-                f"provider {call.intent.provider!r} needs an API key in environment variable {variable!r}, which is not "
+                f"provider {provider.config.provider!r} needs an API key in environment variable {variable!r}, which is not "
                 f"set. Set it, or point the role at a local server (`provider: openai`, `base_url: http://localhost:8000/v1`), "
                 f"or use `provider: batch_file`"
             )

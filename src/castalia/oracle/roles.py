@@ -1,16 +1,17 @@
 """Who plays a role: provider, model and sampling. Roles are what stages ask; configuration says who answers."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from castalia.errors import ConfigError
 from castalia.oracle.prices import FREE, TokenPrice, listed_price, token_price
-from castalia.records import Frozen
+from castalia.records import Frozen, canonical_json
 
 UNBILLED_PROVIDERS = frozenset({"recorded", "batch_file"})
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
@@ -66,6 +67,12 @@ class RoleConfig(Frozen):
     recordings: str | None = Field(None, description="Folder of recorded answers, or of the batch files.")
     prices: Prices | None = Field(None, description="Price to count with instead of the shipped table.")
     _hash: int | None = PrivateAttr(None)
+
+    @field_validator("extra_body", "query")
+    @classmethod
+    def _in_one_order(cls, value: dict[str, Any]) -> dict[str, Any]:
+        # How somebody arranged a file doesn't change what is asked.
+        return json.loads(canonical_json(value))
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:

@@ -14,7 +14,7 @@ class Intent(NamedTuple):
 
     key: str
     request: str
-    """Canonical JSON of everything that can change the answer; `key` is its sha256."""
+    """JSON of everything that can change the answer, in the order it is asked; `key` is its sha256."""
     redacted: bool
     """Whether a secret was masked in `request`, which then no longer hashes to `key`."""
     stage: str

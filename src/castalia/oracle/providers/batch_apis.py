@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from castalia.oracle.compact import NotJSON, strict_json
+from castalia.oracle.compact import NotJSON, compact_json, strict_json
 from castalia.oracle.ledger.submissions import Submission
 from castalia.oracle.providers.base import HttpProvider, UnreadableAnswer
 from castalia.records import canonical_json
@@ -84,7 +84,7 @@ class OpenAIBatches(BatchApi):
     def line(self, key: str, body: dict[str, Any]) -> bytes:
         """One line of the input file."""
         request = {"custom_id": key, "method": "POST", "url": f"/v1{self.provider.endpoint}", "body": self.provider.batch_wire(body)}
-        return canonical_json(request).encode() + b"\n"
+        return compact_json(request) + b"\n"
 
     def creation(self, submission: Submission, file: bytes, file_id: str) -> bytes:
         """The file was uploaded before."""
@@ -128,7 +128,7 @@ class AnthropicBatches(BatchApi):
 
     def line(self, key: str, body: dict[str, Any]) -> bytes:
         """One element of `requests`, on a line of its own."""
-        return canonical_json({"custom_id": key, "params": self.provider.batch_wire(body)}).encode() + b"\n"
+        return compact_json({"custom_id": key, "params": self.provider.batch_wire(body)}) + b"\n"
 
     def creation(self, submission: Submission, file: bytes, file_id: str) -> bytes:
         """The lines as one list."""

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from castalia.errors import InputError
 from castalia.oracle.calls import Ask, ModelAnswer
-from castalia.oracle.compact import NotJSON, strict_json
+from castalia.oracle.compact import NotJSON, compact_json, strict_json
 from castalia.oracle.ledger.ledger import Ledger
 from castalia.oracle.ledger.reading import reading_of
 from castalia.oracle.ledger.rows import Reading
@@ -90,7 +90,7 @@ def export_pending(ledger: Ledger, path: Path) -> int:
         with temporary.open("w", encoding="utf-8") as file:
             for key, request in ledger.planned("batch_file"):
                 line = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": json.loads(request)["body"]}
-                file.write(canonical_json(line) + "\n")
+                file.write(compact_json(line).decode() + "\n")
                 count += 1
         temporary.replace(path)
     return count
