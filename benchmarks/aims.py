@@ -58,6 +58,26 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
         "headings": Aim(">=", 0.95),
         "docs_per_s_core": Aim(">=", 100),
     },
+    "fetch": {
+        "schedule_fraction": Aim(">=", 0.9),
+        "hostile_hangs": Aim("==", 0),
+        "hostile_escapes": Aim("==", 0),
+        "robots_crashes": Aim("==", 0),
+        "refetched_after_kill": Aim("==", 0),
+        "hostile_wrong": Aim("==", 0),
+        "robots_wrong": Aim("==", 0),
+        "url_missed_merges": Aim("==", 0),
+        "url_wrong_merges": Aim("==", 0),
+        "url_not_idempotent": Aim("==", 0),
+        "hurried_requests": Aim("==", 0),
+        "missing_after_kill": Aim("==", 0),
+    },
+    "collect": {
+        "pages": Aim(">=", 1000),
+        "refetched_after_kill": Aim("==", 0),
+        "identical_after_kill": Aim("==", True),
+        "second_run_does_nothing": Aim("==", True),
+    },
     "harmony": {
         "token_equal": Aim("==", 1.0),
         "emit_coverage": Aim("==", 1.0),
@@ -78,6 +98,12 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
         "wrong_merges": Aim("==", 0),
         "page_precision": Aim(">=", 0.99),
         "page_recall": Aim(">=", 0.80),
+    },
+    "duplicates": {
+        "ari": Aim(">=", 0.975),
+        "pair_precision": Aim(">=", 0.999),
+        "pair_recall": Aim(">=", 0.95),
+        "wrong_merges": Aim("==", 0),
     },
 }
 """By benchmark and figure. A benchmark is known when it stands here; figures without an aim are reported all the same."""

@@ -93,6 +93,7 @@ class Archive:
         self._lock = _locked(folder / "writer.lock")
         self._index = sqlite3.connect(folder / "index.sqlite", timeout=30, check_same_thread=False)
         self._index.execute("PRAGMA journal_mode=WAL")
+        self._index.execute("PRAGMA synchronous=NORMAL")  # a power cut may lose the last entries, whose records are then cut off
         self._index.executescript(_SCHEMA)
         (end,) = self._index.execute(_END).fetchone()
         size = self._path.stat().st_size if self._path.exists() else 0

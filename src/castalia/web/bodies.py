@@ -18,11 +18,12 @@ _MAGIC = (
     (b"RIFF", "application/octet-stream"),
     (b"\x7fELF", "application/octet-stream"),
 )
-_CHALLENGE = re.compile(
-    r"just a moment\.\.\.|attention required! \| cloudflare|checking your browser|verify(?:ing)? (?:that )?you are (?:a )?human|"
-    r"are you a robot|unusual traffic from your|enable javascript and cookies to continue|cf-chl-|_incapsula_resource|px-captcha|"
-    r"request unsuccessful\. incapsula|ddos protection by|access to this page has been denied|pardon our interruption",
-    re.IGNORECASE,
+_CHALLENGE = (
+    *("just a moment...", "attention required! | cloudflare", "checking your browser", "checking if the site connection is secure"),
+    *("verify you are human", "verify you are a human", "verify that you are human", "verifying you are human", "are you a robot"),
+    *("unusual traffic from your", "enable javascript and cookies to continue", "cf-chl-", "_incapsula_resource", "px-captcha"),
+    *("request unsuccessful. incapsula", "ddos protection by", "access to this page has been denied", "pardon our interruption"),
+    *("please complete the security check", "press & hold to confirm you are", "captcha-delivery.com", "/.within.website/x/cmd/anubis"),
 )
 _MISSING = re.compile(
     r"\b404\b|\bpage (?:was |could )?not (?:be )?found\b|\bpage (?:does not|doesn['’]t) exist\b|^not found$|\bno longer available\b", re.I
@@ -67,7 +68,10 @@ def decode_text(declared: str, body: bytes) -> str:
 
 def looks_blocked(status: int, html: str, size: int) -> bool:
     """Whether the answer is a challenge or a denial for robots, not content. `size` counts bytes of the whole body."""
-    return (status in (401, 403, 429, 503) or size < 60_000) and bool(_CHALLENGE.search(html[:20_000]))
+    if status not in (401, 403, 429, 503) and size >= 60_000:
+        return False
+    head = html[:20_000].lower()
+    return any(words in head for words in _CHALLENGE)
 
 
 def looks_missing(title: str, words: int) -> bool:

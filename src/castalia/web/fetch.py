@@ -25,6 +25,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRIED = frozenset({429, 503})
 _UNREADABLE = "robots.txt could not be read"
 _TRANSIENT = frozenset({"unreachable", "timeout", "incomplete-body", "paused"})
+_NO_HOST = frozenset({"unreachable", "bad-certificate", "private-address", "forbidden-port", "paused"})
+"""Problems of a host rather than of its robots.txt."""
 _SAMPLE = 60_000  # characters in which a block page shows
 _KEPT_ROBOTS = 2000  # hosts whose rules stay parsed in memory
 _NO_BODY = hashlib.sha256(b"").hexdigest()
@@ -169,7 +171,7 @@ class Fetcher:
         rules = await self.robots(url, public=public)
         if rules.unreachable:
             code = rules.trouble.split(":")[0]
-            return (code if code in ("private-address", "forbidden-port") else "robots"), f"{_UNREADABLE}: {rules.trouble}"
+            return (code if code in _NO_HOST else "robots"), f"{_UNREADABLE}: {rules.trouble}"
         if not rules.allows(url):
             return "robots", "robots.txt disallows it"
         if rules.refuses_training(url):

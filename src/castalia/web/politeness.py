@@ -13,8 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+CONNECTIONS = 64
+"""Open at once, over all hosts."""
 _LONGEST_PAUSE = 24 * 3600.0
 """Seconds; a longer Retry-After is taken for this."""
+_CATCH_UP = 0.1
+"""Share of the interval that a late request may be made up for."""
+_AFTER_ANSWER, _AFTER_ANSWER_ASKED = 0.5, 0.9
+"""Share of the pause that lies between an answer and the next request at least; the latter for a Crawl-delay."""
 _FAILURES = 5
 _FAILURE_PAUSE = 300.0
 """Seconds a host is left alone after so many failed connections in a row."""
@@ -72,10 +78,11 @@ class Turns:
         self._file.execute("PRAGMA synchronous=NORMAL")
         self._file.executescript(_SCHEMA)
         self._hosts: dict[str, _Host] = {}
+        self._connections = asyncio.Semaphore(CONNECTIONS)
 
     @asynccontextmanager
     async def turn(self, host: str) -> AsyncGenerator[None]:
-        """Waits until `host` may be asked, and holds its turn for one request."""
+        """Waits until `host` may be asked and a connection is free, and holds both for one request."""
         state = self._state(host)
         state.users += 1
         begun = time.monotonic()
@@ -84,10 +91,15 @@ class Turns:
                 while (pause := max(state.next_at, state.paused_until) - time.time()) > 0:
                     await asyncio.sleep(min(pause, _LONGEST_PAUSE))
                 state.waited += time.monotonic() - begun
-                state.requests += 1
-                state.next_at = time.time() + self._pause(state)
-                self._save(host, state)
-                yield
+                async with self._connections:  # the pause begins when the request leaves, not when it queues for a connection
+                    state.requests += 1
+                    state.next_at = self._after(state, time.time())
+                    self._save(host, state)
+                    try:
+                        yield
+                    finally:  # a request that queued on its way was read late, and the host counts from there
+                        share = _AFTER_ANSWER_ASKED if state.crawl_delay > self._interval else _AFTER_ANSWER
+                        state.next_at = max(state.next_at, time.time() + share * self._pause(state))
         finally:
             state.users -= 1
 
@@ -100,7 +112,7 @@ class Turns:
         if state.failures_in_a_row >= _FAILURES:
             state.failures_in_a_row = 0
             state.paused_until = max(state.paused_until, time.time() + _FAILURE_PAUSE)
-        self._save(host, state)
+            self._save(host, state)  # the counters alone can wait for the next turn
 
     def note_robots(self, host: str, crawl_delay: float, summary: str) -> None:
         """What the host's robots.txt asks for. It holds from the next request on."""
@@ -140,6 +152,13 @@ class Turns:
         for host, state in self._hosts.items():
             self._save(host, state)
         self._file.close()
+
+    def _after(self, state: _Host, sent: float) -> float:
+        """When the next request may go. The configured rate is kept on average: being a little late isn't paid for twice. What a host
+        asks for is kept between any two requests."""
+        if state.crawl_delay > self._interval:
+            return sent + state.crawl_delay
+        return max(state.next_at, sent - _CATCH_UP * self._interval) + self._interval
 
     def _pause(self, state: _Host) -> float:
         return max(self._interval, state.crawl_delay)

@@ -16,8 +16,6 @@ from yarl import URL
 from castalia.web.addresses import CONTACTED, FORBIDDEN_PORTS, CheckedResolver, ForbiddenAddress, Network, check_literal, public_only
 from castalia.web.unpack import ACCEPTED, BodyTooLarge, DamagedBody, Unpacker
 
-CONNECTIONS = 64
-"""Open at once, over all hosts."""
 _LONGEST_FIELD = 16 << 10  # bytes of a status line or a header field
 _MOST_FIELDS = 200
 
@@ -84,7 +82,6 @@ class Requester:
         self._networks = networks
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None
-        self._room = asyncio.Semaphore(CONNECTIONS)
 
     async def get(self, url: str, *, cap: int, cut: bool = False, public: bool = False, extra: Mapping[str, str] | None = None) -> Exchange:
         """The answer for `url`, redirects not followed. With `cut`, a body beyond `cap` bytes is cut instead of refused.
@@ -101,7 +98,7 @@ class Requester:
                     check_literal(target.host or "", self._networks)
                 if target.port in FORBIDDEN_PORTS:
                     return Exchange(url, problem="forbidden-port", detail=f"port {target.port} is not one of the web")
-                async with self._room, asyncio.timeout(self._limits.total_seconds):
+                async with asyncio.timeout(self._limits.total_seconds):
                     return await self._exchange(url, target, cap, cut, extra or {}, contacted)
         except (ForbiddenAddress, TimeoutError, aiohttp.ClientError, OSError, ValueError, EOFError) as error:
             problem, detail = self._name(error)

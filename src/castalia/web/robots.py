@@ -17,6 +17,7 @@ _LONGEST_DELAY = 60.0
 _LONGEST_LINE = 16_000
 _TOKEN = re.compile(r"[A-Za-z_-]+")
 _NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+_SPECIAL = re.compile(r"[^!-~]|[%$]")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _KEYS = {
     **dict.fromkeys(("user-agent", "useragent", "user agent"), "user-agent"),
@@ -162,12 +163,13 @@ def _sorted(rules: Iterator[Rule]) -> list[Rule]:
 def _path_of(url: str) -> str:
     """Path and query, as they are compared. A star or a dollar sign in a URL is an ordinary character."""
     parsed = URL(url)
-    return _normal((parsed.pathname or "/") + parsed.search).replace("*", "%2A")
+    search = parsed.search or ("?" if parsed.href.partition("#")[0].endswith("?") else "")
+    return _normal((parsed.pathname or "/") + search).replace("*", "%2A")
 
 
 def _normal(path: str) -> str:
     """One spelling of every octet (RFC 9309 2.2.2): unreserved ones as they are, encoded ones in capitals, others encoded."""
-    if "%" not in path and path.isascii() and "$" not in path:
+    if not _SPECIAL.search(path):
         return path
     out: list[str] = []
     data = path.encode("utf-8", "surrogatepass")

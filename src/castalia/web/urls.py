@@ -18,6 +18,8 @@ _TRACKING = re.compile(
 _SESSION = re.compile(r"phpsessid|jsessionid|sessionid|session_id|sid|aspsessionid\w*|cfid|cftoken|zenid|osCsid", re.IGNORECASE)
 _SESSION_VALUE = re.compile(r"[0-9A-Za-z.!-]{8,}")
 _PATH_SESSION = re.compile(r";(?:jsessionid|sid|phpsessid)=[^/;?]*", re.IGNORECASE)
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _INDEX = re.compile(r"/(?:index|default)\.(?:html?|php\d?|aspx?|jsp|cgi|xhtml|shtml)\Z", re.IGNORECASE)
 _MOBILE = re.compile(r"\A(?:www\d?|m|mobile|amp)\.(?=[^.]+\.)")
 
@@ -51,13 +53,19 @@ def url_key(url: str) -> str:
     if canonical is None:
         return url
     parsed = ada_url.URL(canonical)
-    host = _MOBILE.sub("", parsed.hostname) if _site_of_host(parsed.hostname) != parsed.hostname else parsed.hostname
+    hostname = parsed.hostname.removesuffix(".")
+    host = _MOBILE.sub("", hostname) if _site_of_host(hostname) != hostname else hostname
     port = f":{parsed.port}" if parsed.port else ""
-    path = re.sub(r"/{2,}", "/", parsed.pathname)
+    path = re.sub(r"/{2,}", "/", _one_spelling(parsed.pathname))
     path = _INDEX.sub("/", path)
     path = re.sub(r"(?:/amp)?/*\Z", "", path)
-    query = "&".join(sorted(parsed.search.removeprefix("?").split("&"))).replace("amp=1", "").strip("&")
-    return f"{host}{port}{path}" + (f"?{query}" if query else "")
+    parts = sorted(part for part in _one_spelling(parsed.search).removeprefix("?").split("&") if part not in ("", "amp", "amp=1"))
+    return f"{host}{port}{path}" + (f"?{'&'.join(parts)}" if parts else "")
+
+
+def _one_spelling(text: str) -> str:
+    """Escapes of unreserved characters undone, the others in capitals (RFC 3986, 6.2.2)."""
+    return _ESCAPE.sub(lambda match: char if (char := chr(int(match[1], 16))) in _UNRESERVED else match[0].upper(), text)
 
 
 def host_of(url: str) -> str:
