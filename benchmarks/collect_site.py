@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
 _TYPES = {".html": "text/html", ".txt": "text/plain", ".css": "text/css", ".gif": "image/gif", ".svg": "image/svg+xml"}
@@ -28,11 +28,11 @@ class _Server(ThreadingHTTPServer):
 
 class _Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
 
     def do_GET(self) -> None:
+        server = cast(_Server, self.server)
         host = (self.headers.get("Host") or "").partition(":")[0]
-        root = self.server.folders.get(host)
+        root = server.folders.get(host)
         path = unquote(urlsplit(self.path).path)
         file = (root / path.lstrip("/")).resolve() if root else None
         found = file is not None and root is not None and file.is_relative_to(root) and file.is_file()
@@ -44,9 +44,9 @@ class _Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-        with self.server.lock:
-            self.server.answered.write(f"{host} {self.path}\n")
-            self.server.answered.flush()
+        with server.lock:
+            server.answered.write(f"{host} {self.path}\n")
+            server.answered.flush()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing: the log of answers is what counts."""

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,8 +38,16 @@ class Process(NamedTuple):
     started: str
 
 
-def watch(command: Sequence[str], log: Path, *, kill_after: float | None = None, limit: float = 3600.0) -> Watched:
-    """Runs `command` to its end, or sends it SIGKILL `kill_after` seconds after its start, as a crash would.
+def watch(
+    command: Sequence[str],
+    log: Path,
+    *,
+    kill_after: float | None = None,
+    kill_when: Callable[[], bool] | None = None,
+    limit: float = 3600.0,
+) -> Watched:
+    """Runs `command` to its end, or sends it SIGKILL `kill_after` seconds after its start or as soon as `kill_when` says
+    so, as a crash would.
 
     Only the child itself is killed; its descendants get a moment to notice, then what is left of them is ended, so that nothing of it
     outlives the call. A child still running after `limit` seconds is killed too.
@@ -59,7 +67,7 @@ def watch(command: Sequence[str], log: Path, *, kill_after: float | None = None,
                 if held:
                     peak = max(peak or 0.0, sum(held) / 2**20)
                 left = deadline - time.monotonic()
-                if left <= 0:
+                if left <= 0 or (kill_when is not None and kill_when()):
                     break
                 try:
                     child.wait(min(max(LOOKS_EVERY, (time.monotonic() - looked) / MOST_LOOKING), left))

@@ -6,9 +6,9 @@ import json
 import sys
 from typing import Any
 
-from castalia.cli.common import print_facts, print_table, workspace_of
+from castalia.cli.common import print_batch_notes, print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
-from castalia.errors import InputError
+from castalia.errors import ConfigError, InputError
 from castalia.oracle import OracleClient
 from castalia.records import Label, Record, Reject, ReviewItem
 from castalia.workspace import Workspace, open_services
@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         report = asyncio.run(work())
     finally:
-        for oracle in asked:  # batches are sent when it closes
-            print("".join(f"{note}\n" for note in oracle.batch_notes), end="", file=sys.stderr)
+        for oracle in asked:
+            print_batch_notes(oracle)
     if options.json:
         print_facts([{"ran": list(report.ran), "seconds": round(report.seconds, 3)}])
     elif report.ran:
@@ -98,6 +98,13 @@ def status(options: argparse.Namespace) -> int:
 def show(options: argparse.Namespace) -> int:
     """Prints records of one dataset as readable JSON, or what is searched for as a page."""
     workspace = workspace_of(options)
+    if options.dataset == _PAGE:
+        from castalia.cli.page import show_page
+
+        return show_page(workspace, options)
+    if options.html is not None:
+        raise ConfigError(f"--html shows a page beside its extraction, not {options.dataset!r}: castalia show page ID --html")
+    wanted = options.id or options.page
     if options.dataset == _ACQUISITION:
         return _show_acquisition(workspace, as_json=options.json)
     record_type = dataset_types(workspace).get(options.dataset)
@@ -108,7 +115,7 @@ def show(options: argparse.Namespace) -> int:
         )
     shown = hidden = 0
     for record in workspace.store.read_dataset(options.dataset, record_type):
-        if options.id and record.id != options.id:
+        if wanted and record.id != wanted:
             continue
         if _is_protected(record):  # who has seen a GATE item writes data for it, knowing or not
             hidden += 1
@@ -117,18 +124,19 @@ def show(options: argparse.Namespace) -> int:
             break
         shown += 1
         print(json.dumps(record.to_row(), ensure_ascii=False, indent=None if options.json else 2, default=str))
-    if options.id and hidden:
-        raise InputError(f"record {options.id!r} belongs to GATE or VAULT; those items are never shown")
-    if not options.id and not shown and not hidden:
+    if wanted and hidden:
+        raise InputError(f"record {wanted!r} belongs to GATE or VAULT; those items are never shown")
+    if not wanted and not shown and not hidden:
         print(f"dataset {options.dataset!r} is empty", file=sys.stderr)
-    if options.id and not shown:
-        raise InputError(f"dataset {options.dataset!r} has no record {options.id!r}")
+    if wanted and not shown:
+        raise InputError(f"dataset {options.dataset!r} has no record {wanted!r}")
     if hidden:
         print(f"not shown: {hidden} GATE and VAULT items", file=sys.stderr)
     return 0
 
 
 _ACQUISITION = "acquisition"
+_PAGE = "page"
 
 
 def _show_acquisition(workspace: Workspace, *, as_json: bool) -> int:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from castalia.corpus.facts import CorpusFacts
 from castalia.corpus.row import CorpusDocument, corpus_document
-from castalia.records import Document, Reject, content_hash
+from castalia.records import Document, Redaction, Reject, content_hash
 from castalia.store import Store, write_file
 from castalia.store.files import store_errors
 from castalia.store.schema import to_table
@@ -31,7 +31,9 @@ _LAYOUT = 1
 
 def identity(store: Store, stages: tuple[str, ...]) -> str:
     """Hash of everything that the corpus is made from."""
-    datasets = {name: store.manifest(name).hash for name in store.names() if name.partition(".")[0] in {*stages, "documents", "pages"}}
+    datasets = {
+        name: store.manifest(name).hash for name in store.names() if name.partition(".")[0] in {*stages, "documents", "pages", "redactions"}
+    }
     return content_hash({"layout": _LAYOUT, "datasets": datasets})
 
 
@@ -48,6 +50,7 @@ def write_corpus(store: Store, archive: Archive, out: Path, facts: CorpusFacts, 
     """Writes `data/*.parquet` and `ATTRIBUTION.md` to `out`, counting into `facts` as the records go by. Raises StoreError, StorageFull."""
     for stage in stages:
         facts.add_rejects(store.read_dataset(f"{stage}.rejects", Reject))
+    facts.add_redactions(store.read_dataset("redactions", Redaction))
     attribution = _Attribution()
     with _parts(out / DATA) as write:
         for identity, row in _rows(store, archive):

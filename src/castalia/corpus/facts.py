@@ -1,19 +1,17 @@
 """What became of every page of a collection, counted while the records go by: nothing is held but counts and a few examples."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from castalia.corpus.row import CorpusDocument
-from castalia.records import Reject
+from castalia.records import Redaction, Reject
 from castalia.web.urls import canonical_url, host_of
 
 EXAMPLES = 3
 OPT_OUTS = ("opt-out", "robots")
 """Reject reasons by which a page was left alone because its host asked for it."""
-_PSEUDONYM = re.compile(r"\[([A-Z][A-Z_]*)_\d+\]")
 
 
 class Step(NamedTuple):
@@ -72,7 +70,7 @@ class CorpusFacts:
     redacted_documents: int = 0
     redactions: int = 0
     pseudonyms: Counter[str] = field(default_factory=Counter[str])
-    """Places where a pseudonym of each kind stands in the text."""
+    """Spans that were replaced, by kind, in all documents that were scrubbed."""
     hosts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Politeness by host, as the fetcher counted it."""
     files: dict[str, int] = field(default_factory=dict[str, int])
@@ -90,6 +88,10 @@ class CorpusFacts:
             if reject.stage == "deduplicate":
                 self.duplicates[reject.reason] += 1
 
+    def add_redactions(self, redactions: Iterable[Redaction]) -> None:
+        """Counts what was replaced."""
+        self.pseudonyms.update(redaction.kind for redaction in redactions)
+
     def add_document(self, row: CorpusDocument) -> None:
         """Counts one kept document."""
         self.documents += 1
@@ -103,7 +105,6 @@ class CorpusFacts:
         if row.redactions:
             self.redacted_documents += 1
             self.redactions += row.redactions
-            self.pseudonyms.update(_PSEUDONYM.findall(row.text))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, largest counts first."""

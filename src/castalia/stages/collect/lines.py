@@ -20,9 +20,14 @@ _SENTENCE_WORDS = 8
 
 def visible_lines(html: str) -> str:
     """The lines from the first sentence to the last; empty for a page without one, or one that no parser should see."""
+    lines = all_lines(html).split("\n")
+    sentences = [number for number, line in enumerate(lines) if len(line.split()) >= _SENTENCE_WORDS]
+    return "\n".join(lines[sentences[0] : sentences[-1] + 1]) if sentences else ""
+
+
+def all_lines(html: str) -> str:
+    """Every line; empty for a page that no parser should see."""
     if prescan(html).problem:
         return ""
     seen = _BLOCK.sub("\n", re.sub(r"\s+", " ", _UNSEEN.sub(" ", html)))
-    lines = [" ".join(line.split()) for line in entities.unescape(_TAG.sub("", seen)).split("\n") if line.strip()]
-    sentences = [number for number, line in enumerate(lines) if len(line.split()) >= _SENTENCE_WORDS]
-    return "\n".join(lines[sentences[0] : sentences[-1] + 1]) if sentences else ""
+    return "\n".join(" ".join(line.split()) for line in entities.unescape(_TAG.sub("", seen)).split("\n") if line.strip())
