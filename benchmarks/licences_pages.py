@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.licences_planted import half, plant
-from castalia.web.licences import page_licence
+from castalia.web.licences.page import page_licence
 
 _LABELS = Path(__file__).with_name("data") / "licences" / "pages.jsonl"
 _LINK = re.compile(r"creativecommons\.org/(?:licenses/(?P<kind>[a-z-]+)/(?P<version>\d\.\d)|publicdomain/(?P<zero>zero|mark)/1\.0)", re.I)

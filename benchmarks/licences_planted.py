@@ -26,14 +26,15 @@ _KINDS = {
 }
 _VERSIONS = ("4.0", "4.0", "4.0", "3.0", "2.5", "2.0")
 _HOLDERS = ("Ann Smith", "Blue Barn Press", "J. Ortega", "The Example Society", "mvd", "Kessler & Sons")
-_RESERVES = re.compile(
-    r"all\s+rights\s+(?:are\s+)?reserved|without\s+(?:the\s+)?(?:express\s+|prior\s+|written\s+)*(?:permission|approval|consent)|may not be",
-    re.I,
+_RESERVES = re.compile(r"all\s+rights\s+(?:are\s+)?reserved", re.I)
+_FORBIDS = re.compile(
+    r"\bwithout\s+(?:the\s+)?(?:express\s+|prior\s+|written\s+)*(?:permission|approval|consent)|may not be|permission before", re.I
 )
 
 
 class Template(NamedTuple):
-    """One statement. `words`: a reader sees it; a statement for machines only is not planted beside words that reserve all rights."""
+    """One statement. `words`: a reader sees it; a statement for machines only is not planted beside words that reserve all rights, and
+    no licence is planted beside a ban on copying: what holds there is anybody's guess."""
 
     name: str
     where: tuple[Where, ...]
@@ -75,11 +76,12 @@ def half(name: str) -> str:
 
 def plant(hosts: Sequence[tuple[str, str]], per_template: int, seed: int) -> Iterator[Planted]:
     """`per_template` pages for each template, from `hosts` (name and HTML of pages that state no licence), drawn by `seed`."""
-    quiet = [host for host in hosts if not _RESERVES.search(host[1])]
+    open_hosts = [host for host in hosts if not _FORBIDS.search(host[1])]
+    quiet = [host for host in open_hosts if not _RESERVES.search(host[1])]
     for template in templates():
         draw = random.Random(f"{seed} {template.name}")
         for _ in range(per_template):
-            name, html = draw.choice(hosts if template.words else quiet)
+            name, html = draw.choice(quiet if not template.words else open_hosts if template.truth else hosts)
             where = draw.choice(template.where)
             first, second = _licence(draw), _licence(draw)
             while second.spdx == first.spdx:
@@ -110,7 +112,7 @@ def insert(html: str, snippet: str, where: Where, draw: random.Random) -> str:
             return html[:at] + snippet + html[at:]
         return _after(html, r"<body\b[^>]*>", snippet) or snippet + html
     if where == "end":
-        made = _before(html, r"</article\s*>", snippet, last=True) or _before(html, r"</main\s*>", snippet, last=True)
+        made = _before(html, r"</main\s*>", snippet, last=True) or _before(html, r"</article\s*>", snippet)
         return made or _before_body_end(html, f"<div>{snippet}</div>")
     if where == "footer":
         return _before(html, r"</footer\s*>", snippet, last=True) or _before_body_end(html, f"<footer>{snippet}</footer>")

@@ -155,7 +155,7 @@ def test_a_known_licence_with_another_clause_is_not_that_licence(spdx: str):
             ("wrk-modified-apache/LICENSE", None),
             ("fcpl-modified-mpl/LICENSE", None),
             ("mpl-2.0_markdown/LICENSE.md", "MPL-2.0"),
-            ("vim/LICENSE", None),
+            ("vim/LICENSE", "Vim"),
         ),
     ],
 )

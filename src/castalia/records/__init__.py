@@ -10,7 +10,8 @@ from castalia.records.conversation import Channel, Conversation, Effort, Message
 from castalia.records.datasets import DATASETS
 from castalia.records.document import Block, Document
 from castalia.records.leak import Leak
-from castalia.records.licence import LicenceDecision, LicenceEvidence, StatedLicence
+from castalia.records.licence import LicenceDecision, LicenceEvidence, ScopedLicence, StatedLicence
+from castalia.records.likeness import Likeness
 from castalia.records.preference import Candidate, FailureMode, PreferencePair
 from castalia.records.redaction import Redaction
 from castalia.records.replay import ReplayItem
@@ -50,6 +51,7 @@ __all__ = [
     "Leak",
     "LicenceDecision",
     "LicenceEvidence",
+    "Likeness",
     "Message",
     "Outcome",
     "Page",
@@ -65,10 +67,11 @@ __all__ = [
     "RewardRecord",
     "Rubric",
     "SFTExample",
+    "ScopedLicence",
     "ScoredAnswer",
     "SftKind",
-    "StatedLicence",
     "SkillBody",
+    "StatedLicence",
     "SuiteItem",
     "TaxonomyNode",
     "Tool",

@@ -6,10 +6,11 @@ from pydantic import Field
 
 from castalia.records.base import Frozen
 
-Scope = Literal["site", "page", "text", "code", "image", "embedded"]
+Scope = Literal["site", "page", "text", "code", "image", "embedded", "software"]
 Place = Literal[
-    "rel-license", "meta", "json-ld", "footer", "article", "caption", "licence-file", "package-metadata", "repository", "configuration"
-]
+    "rel-license", "meta", "json-ld", "rdfa", "footer", "article", "badge", "aside", "caption", "hidden", "licence-file", "package-metadata",
+    "repository", "configuration",
+]  # fmt: skip
 
 
 class LicenceEvidence(Frozen):
@@ -21,6 +22,18 @@ class LicenceEvidence(Frozen):
     scope: Scope = Field(description="What it covers.")
     sentence: str = Field(description="The words that say so, at most 300 characters.")
     sha256: str = Field(default="", description="Hash of the file it was read from, for files.")
+    link: str = Field(default="", description="The address that the licence's name links to.")
+    version: str = Field(default="", description="The version that was stated, empty where none was.")
+    stated: bool = Field(default=False, description="Whether words name what is covered; otherwise the place alone says so.")
+    exceptions: str = Field(default="", description="Words that limit it, e.g. `unless otherwise noted`.")
+
+
+class ScopedLicence(Frozen):
+    """The licence of one part of a page, where the page gives it another licence than its text."""
+
+    scope: Scope = Field(description="The part: `code` for the code on the page.")
+    spdx: str = Field(description="SPDX id or expression.")
+    allowed: bool = Field(description="Whether the policy allows it.")
 
 
 class LicenceDecision(Frozen):
@@ -31,6 +44,14 @@ class LicenceDecision(Frozen):
     reason: str = Field(description="Why, in one sentence.")
     evidence: tuple[LicenceEvidence, ...] = Field(default=(), description="Everything that was seen.")
     attribution: str = Field(default="", description="The notice that an export must carry.")
+    parts: tuple[ScopedLicence, ...] = Field(default=(), description="Parts under a licence of their own, e.g. code.")
+
+    def licence_of(self, kind: str) -> str | None:
+        """The licence of a block of this kind: its own where the page states one, that of the text otherwise; None when not allowed."""
+        own = next((part for part in self.parts if part.scope == kind), None)
+        if own is not None:
+            return own.spdx if own.allowed else None
+        return self.spdx if self.verdict == "allowed" else None
 
 
 class StatedLicence(Frozen):

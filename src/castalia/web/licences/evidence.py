@@ -1,112 +1,116 @@
 # pyright: basic
-"""From statements to evidence: which licence a link or a sentence names, and what it covers."""
+"""From statements to evidence: which licence a page or a file names, and what it covers."""
 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.parser import HeaderParser
+from typing import Any
 
 from castalia.records import LicenceEvidence
+from castalia.web.licences.names import is_grant, licence_in, licence_of_url
+from castalia.web.licences.sentences import Reading, addresses_machines, read_text
 from castalia.web.licences.texts import copyright_lines, identify
 
-ALL_RIGHTS_RESERVED = "LicenseRef-all-rights-reserved"
-
-_CC = re.compile(
-    r"creativecommons\.org/(?:licenses/(?P<kind>by(?:-nc)?(?:-nd|-sa)?)/(?P<version>\d\.\d)|publicdomain/(?P<zero>zero|mark)/1\.0)", re.I
-)
-_CC_NAME = re.compile(
-    r"\b(?:CC|Creative Commons)[ -]*(?P<kind>BY(?:[ -]NC)?(?:[ -](?:ND|SA))?|"
-    r"Attribution(?:[ -]Non-?Commercial)?(?:[ -](?:No-?Deriv\w*|Share-?Alike))?)"
-    r"[ -]*(?P<version>\d\.\d)?",
-    re.IGNORECASE,
-)
-_NAMES: tuple[tuple[str, str], ...] = (
-    (r"apache(?:[ ,-]*software)?[ ,-]*(?:licen[cs]e)?[ ,v-]*(?:version)? ?2(?:\.0)?|licenses/LICENSE-2\.0|^apache$", "Apache-2.0"),
-    (r"\b(?:the )?MIT(?: licen[cs]e|/X11|\b(?=[\s.,;)]|$))|licen[cs]es?/mit\b", "MIT"),
-    (r"(?:3|three)[ -]clause[ -]bsd|bsd[ -](?:3|three)[ -]clause|new bsd|modified bsd|bsd-3-clause", "BSD-3-Clause"),
-    (r"(?:2|two)[ -]clause[ -]bsd|bsd[ -](?:2|two)[ -]clause|simplified bsd|freebsd licen|bsd-2-clause", "BSD-2-Clause"),
-    (r"\bISC licen[cs]e|licen[cs]es?/isc\b|^isc$", "ISC"),
-    (r"\bCC0\b|CC[ -]Zero", "CC0-1.0"),
-    (r"\bunlicense\b", "Unlicense"),
-    (r"\bPostgreSQL licen[cs]e|licen[cs]es?/postgresql", "PostgreSQL"),
-    (r"mozilla public licen[cs]e,? ?(?:version )?2|\bMPL[ -]?2|MPL/2\.0", "MPL-2.0"),
-    (r"affero|\bAGPL", "AGPL-3.0-or-later"),
-    (r"lesser general public|\bLGPL", "LGPL-3.0-or-later"),
-    (r"gnu free documentation|\bGFDL\b|\bFDL\b", "GFDL-1.3-or-later"),
-    (r"gnu general public|\bGPL", "GPL-3.0-or-later"),
-    (r"python software foundation licen[cs]e|\bPSF\b", "PSF-2.0"),
-    (r"\ball rights reserved\b", ALL_RIGHTS_RESERVED),
-)
-_CODE = re.compile(r"\b(?:code samples?|source code|code snippets?|code examples?|the software|this software|program)\b", re.IGNORECASE)
-_TEXT = re.compile(
-    r"\b(?:content|text|page|site|website|article|work|documentation|document|book|tutorial|material|wiki|blog|post|documents|docs|manual|guide)s?\b",
-    re.IGNORECASE,
-)
-_OTHER = re.compile(
-    r"\b(?:photo|image|picture|icon|font|map|tiles?|logo|video|podcast|music|data|dataset|theme|template)s?\b", re.IGNORECASE
-)
 _CLASSIFIERS = {
     "MIT License": "MIT",
     "Apache Software License": "Apache-2.0",
-    "BSD License": None,
     "ISC License (ISCL)": "ISC",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "The Unlicense (Unlicense)": "Unlicense",
     "Python Software Foundation License": "PSF-2.0",
     "zlib/libpng License": "Zlib",
 }
+_MARKUP = ("rel-license", "meta", "json-ld", "rdfa")
 
 
-def licence_in(text: str) -> str | None:
-    """SPDX id that a link or a few words name, None when they name none. Short texts only; files go to `identify`."""
-    found = _CC.search(text)
-    if found:
-        if found["zero"]:
-            return "CC0-1.0" if found["zero"].lower() == "zero" else "LicenseRef-public-domain-mark"
-        return f"CC-{found['kind'].upper()}-{found['version']}"
-    for pattern, spdx in _NAMES[:-1]:
-        if re.search(pattern, text, re.IGNORECASE):
-            return spdx
-    named = _CC_NAME.search(text)
-    if named:
-        kind = re.sub(r"(?i)attribution", "BY", named["kind"])
-        kind = re.sub(r"(?i)non-?commercial", "NC", kind)
-        kind = re.sub(r"(?i)no-?deriv\w*", "ND", kind)
-        kind = re.sub(r"(?i)share-?alike", "SA", kind)
-        return f"CC-{re.sub(r'[ -]+', '-', kind).upper()}-{named['version'] or '4.0'}"
-    return ALL_RIGHTS_RESERVED if re.search(_NAMES[-1][0], text, re.IGNORECASE) else None
-
-
-def page_evidence(url: str, statements: Sequence[Sequence[str]]) -> list[LicenceEvidence]:
-    """Evidence from the statements of `read_facts`. The sentence narrows or widens what the place alone says."""
+def page_evidence(url: str, statements: Sequence[Mapping[str, Any]]) -> list[LicenceEvidence]:
+    """Evidence from the statements of `read_facts`, without repeats. What nobody sees, and what speaks to programs, is kept as `hidden`."""
     evidence: list[LicenceEvidence] = []
-    for place, scope, link, sentence in statements:
-        spdx = licence_in(link) or licence_in(sentence)
-        if spdx is None and place not in ("rel-license",):
-            continue
-        record = LicenceEvidence.model_validate(
-            {"spdx": spdx, "url": url, "place": place, "scope": _scope(place, scope, sentence), "sentence": (sentence or link)[:300]}
-        )
-        if record not in evidence:
-            evidence.append(record)
+    for statement in statements:
+        found = _of_markup(url, statement) if statement["place"] in _MARKUP else _of_block(url, statement)
+        evidence.extend(item for item in found if item not in evidence)
     return evidence
 
 
-def _scope(place: str, scope: str, sentence: str) -> str:
-    if scope == "image" or place in ("meta", "json-ld"):
-        return scope
-    if _CODE.search(sentence) and not _TEXT.search(_CODE.sub("", sentence)):
-        return "code"
-    if _TEXT.search(sentence):
-        return (
-            "page"
-            if place != "article" or re.search(r"\bthis (?:page|site|work|article|website|book|document\w*)\b", sentence, re.I)
-            else "text"
-        )
-    if _OTHER.search(sentence):
-        return "embedded"
-    return scope
+def _of_markup(url: str, statement: Mapping[str, Any]) -> list[LicenceEvidence]:
+    """Evidence from a machine-readable statement: an address, or a few words."""
+    text, link = statement["text"], statement["link"]
+    hidden = "hidden" in statement["marks"] or "comment" in statement["marks"]
+    place = "hidden" if hidden else statement["place"]
+    if link:
+        spdx = licence_of_url(link) or (None if re.match(r"\S*[/:]\S*$", link) else licence_in(link))
+        if spdx is None and statement["place"] == "rdfa" and not re.match(r"https?:", link):
+            return []
+        return [_record(url, Reading(spdx or "", statement["scope"], (text or link)[:300], link), place, statement["scope"])]
+    if addresses_machines(text):
+        return []
+    whole = licence_of_url(text.strip()) if re.match(r"\s*\S+\s*$", text) else None
+    readings = [Reading(whole, None, text.strip()[:300], text.strip())] if whole else list(read_text(text, ()))
+    plain = (None, "software", "embedded")  # a name before the licence is the holder's
+    return [_record(url, reading, place, statement["scope"] if reading.scope in plain else reading.scope) for reading in _joined(readings)]
+
+
+def _of_block(url: str, statement: Mapping[str, Any]) -> list[LicenceEvidence]:
+    """Evidence from a block that readers see. Its surroundings can only narrow what its words say."""
+    marks, text = set(statement["marks"]), statement["text"]
+    if {"code", "control"} & marks:
+        return []
+    found: list[LicenceEvidence] = []
+    unseen = "hidden" in marks or addresses_machines(text)
+    readings = _joined(list(read_text(text, statement["links"])))
+    several = len({reading.spdx for reading in readings if is_grant(reading.spdx) and reading.scope in (None, "page")}) > 1
+    for reading in readings:
+        if unseen:
+            if is_grant(reading.spdx):
+                found.append(_record(url, reading, "hidden", reading.scope or "embedded"))
+            continue
+        place = statement["place"]
+        scope = reading.scope
+        if marks & {"quote", "comment"}:
+            scope = "embedded"
+        elif "media" in marks and not (place == "footer" and scope == "page"):
+            place, scope = ("caption", "image") if place != "footer" or not _is_badge(statement) else (place, scope)
+        elif "item" in marks and scope != "page" and place != "footer":
+            scope = scope or "embedded"
+        if scope is None and several and place == "article":
+            scope = "embedded"
+        if place == "article" and "aside" in marks:
+            place = "aside"
+        if reading.rel and scope is None and place in ("article", "aside", "footer", "badge"):
+            place = "rel-license"
+        found.append(_record(url, reading, place, scope))
+    return found
+
+
+def _is_badge(statement: Mapping[str, Any]) -> bool:
+    """Whether a block is nothing but a link without words, as around the badge of a licence."""
+    return not re.search(r"\w", statement["text"]) and len(statement["links"]) == 1
+
+
+def _joined(readings: Sequence[Reading]) -> list[Reading]:
+    """Readings, with licences of one sentence that are joined by `or` or `and` made one expression."""
+    made: list[Reading] = []
+    open_with = ""
+    for reading in readings:
+        last = made[-1] if made else None
+        if last and open_with and last.sentence == reading.sentence and last.scope == reading.scope and reading.spdx and last.spdx:
+            made[-1] = last._replace(spdx=f"{last.spdx} {open_with} {reading.spdx}", exceptions=last.exceptions or reading.exceptions)
+        else:
+            made.append(reading)
+        open_with = reading.joined
+    return made
+
+
+def _record(url: str, reading: Reading, place: str, scope: str | None) -> LicenceEvidence:
+    spdx = reading.spdx
+    version = re.search(r"-(\d+(?:\.\d+)+)", spdx)
+    return LicenceEvidence.model_validate({
+        "spdx": spdx or None, "url": url, "place": place, "scope": scope or ("page" if place not in ("article", "aside") else "embedded"),
+        "sentence": reading.sentence[:300] or reading.link, "link": reading.link, "version": version[1] if version else "",
+        "stated": reading.scope is not None, "exceptions": reading.exceptions,
+    })  # fmt: skip
 
 
 def file_evidence(url: str, text: str) -> LicenceEvidence | None:

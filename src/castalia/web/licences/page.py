@@ -2,8 +2,9 @@
 
 from castalia.records import LicenceDecision
 from castalia.web.facts import read_facts
+from castalia.web.licences.decide import decide
 from castalia.web.licences.evidence import page_evidence
-from castalia.web.licences.policy import Policy, decide
+from castalia.web.licences.policy import Policy
 
 
 def page_licence(html: str, url: str, policy: Policy | None = None) -> LicenceDecision:
