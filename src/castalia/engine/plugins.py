@@ -1,7 +1,8 @@
-"""Stages, checks, providers, runners and detectors from other installed packages, found by their entry points.
+"""Stages, checks, providers, runners, detectors and embedders from other installed packages, found by their entry points.
 
 A package offers one by an entry point in the group `castalia.stages`, `castalia.checks`, `castalia.providers`,
-`castalia.runners` or `castalia.detectors`; `examples/plugin/` is such a package. Finding them reads metadata only; loading imports the package.
+`castalia.runners`, `castalia.detectors` or `castalia.embedders`; `examples/plugin/` is such a package. Finding them reads metadata only;
+loading imports the package.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Any
 from castalia.engine.stage import Stage
 from castalia.errors import ConfigError
 
-GROUPS = ("castalia.stages", "castalia.checks", "castalia.providers", "castalia.runners", "castalia.detectors")
+GROUPS = ("castalia.stages", "castalia.checks", "castalia.providers", "castalia.runners", "castalia.detectors", "castalia.embedders")
 
 
 def plugin_names(group: str) -> Mapping[str, str]:

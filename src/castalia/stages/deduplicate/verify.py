@@ -1,0 +1,94 @@
+"""When two documents are one: a measured similarity, and no difference that matters.
+
+Extractions and copies of a page differ by whole passages that one of them lacks. Documents made from one template differ in
+single words between the same neighbors: a number, a name, a "not". The first are duplicates, the second are not.
+"""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from castalia.stages.deduplicate.words import CAPITAL, DIGIT, TURNING, Words, overlap, shingles, swaps
+
+_LEGAL_STEMS = re.compile(
+    r"\b(?:sub)?(licen[sc]|lizenz|copyright|copyleft|urheber|permi(?:t|ss)|grant|redistribut|distribu|modif|warrant|liab|merchantab|infring"
+    r"|derivative|verbatim|notice|reproduc|public domain|exception|provided that|hereby|without restriction|exempt|indemnif|attribution|copies"
+    r"|trademark|disclaim|vervielfält|verbreit|schutzgegenstand|gestattet|bearbeit|haftung|gewähr|rechtlich|nutzung|reproduire|autoris|droits? d"
+    r"|garanti|œuvre)\w*",
+    re.IGNORECASE,
+)
+_LEGAL = 0.995
+"""Similarity from which legal texts are one: in them one word is the difference."""
+_TITLES = 0.99
+"""Similarity from which documents with different titles are one."""
+_LEAST_CONTAINED = 12
+"""Shingles that a text needs, to be a part of another."""
+_SEPARATOR = re.compile(r"\s+[|–—·»:]\s+|\s+-\s+|\s+::\s+")
+
+
+class Facts(NamedTuple):
+    """What is compared beside the words."""
+
+    title: str
+    legal: bool
+
+
+class Thresholds(NamedTuple):
+    """Jaccard similarity of two documents that are near-duplicates, and the share of the shorter one that the longer one holds."""
+
+    similar: float
+    contained: float
+
+
+def is_legal(text: str) -> bool:
+    """Whether a text is a licence, a contract or a clause of one: terms of law, several different ones, in no more than forty words each."""
+    found = _LEGAL_STEMS.findall(text)
+    different, share = len({stem.casefold() for stem in found}), len(found) / max(1, len(text.split()))
+    return (different >= 3 and share >= 0.025) or (different >= 2 and share >= 0.04)
+
+
+def similarity(one: Words, other: Words) -> tuple[float, float]:
+    """Jaccard similarity, and containment in the other of the one with fewer shingles."""
+    first, second = shingles(one), shingles(other)
+    shared = overlap(first, second)
+    if not shared:
+        return 0.0, 0.0
+    fewer = min(len(first), len(second))
+    return shared / (len(first) + len(second) - shared), shared / fewer if fewer >= _LEAST_CONTAINED else 0.0
+
+
+def are_one(one: Words, other: Words, facts: Facts, others: Facts, thresholds: Thresholds) -> float:
+    """The similarity by which two documents are one, 0 when they are not."""
+    jaccard, contained = similarity(one, other)
+    if jaccard < thresholds.similar and contained < thresholds.contained:
+        return 0.0
+    if facts.legal or others.legal:
+        return jaccard if jaccard >= _LEGAL and not len(swaps(one, other)) else 0.0
+    if jaccard < _TITLES and not same_title(facts.title, others.title):
+        return 0.0
+    return 0.0 if _told_apart(swaps(one, other), min(len(one), len(other))) else max(jaccard, contained)
+
+
+def same_title(one: str, other: str) -> bool:
+    """Whether two titles can be of one page: the longest part of one stands in the other. The name of a site is often a part."""
+    first, second = _longest_part(one), _longest_part(other)
+    return first in f" {_plain(other)} " or second in f" {_plain(one)} "
+
+
+def _longest_part(title: str) -> str:
+    return f" {max((_plain(part) for part in _SEPARATOR.split(title)), key=len)} "
+
+
+def _plain(title: str) -> str:
+    return " ".join(re.findall(r"\w+", title.casefold()))
+
+
+def _told_apart(found: Words, words: int) -> bool:
+    """Whether swapped words make two documents: a statement turned round, or numbers and names in a share that a template has.
+
+    Copies of a page swap a few too: a date, a counter, a name spelled otherwise.
+    """
+    turned = int(np.count_nonzero(found & TURNING))
+    filled = int(np.count_nonzero(found & (DIGIT | CAPITAL)))
+    return turned >= 1 + words // 500 or filled >= 3 + words // 100
