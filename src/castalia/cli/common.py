@@ -2,12 +2,16 @@
 
 import argparse
 import json
+import shlex
+import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from castalia.config import load_config
 from castalia.errors import ConfigError
+from castalia.oracle import OracleClient
 from castalia.workspace import Workspace, open_workspace
 
 DEFAULT_CONFIG = Path("castalia.yaml")
@@ -35,6 +39,22 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for row in [list(head), *cells]:
         aligned = [text.rjust(width) if right else text.ljust(width) for text, width, right in zip(row, widths, numeric, strict=True)]
         print("  ".join(aligned).rstrip())
+
+
+def short_moment(seconds: float) -> str:
+    """Seconds since 1970 as a date and time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def this_command(options: argparse.Namespace, arguments: str) -> str:
+    """`castalia oracle` with other arguments, on the same configuration, ready to paste."""
+    named = [word for path in options.config for word in ("-c", str(path))] + [word for text in options.set for word in ("--set", text)]
+    return " ".join(["castalia oracle", *([shlex.join(named)] if named else []), arguments])
+
+
+def print_batch_notes(oracle: OracleClient) -> None:
+    """What became of the batches of a run, once its oracle is closed: then they are sent."""
+    print("".join(f"{note}\n" for note in oracle.batch_notes), end="", file=sys.stderr, flush=True)
 
 
 def _cell(value: object) -> str:

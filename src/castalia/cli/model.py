@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from castalia.cli.common import print_facts, print_table, workspace_of
+from castalia.cli.common import print_batch_notes, print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import ConfigError, InputError, Interrupted
 from castalia.evaluation.results import ItemResult
+from castalia.oracle import OracleClient
 from castalia.records import Bank
 from castalia.training.installed import require_training
 from castalia.workspace import Workspace, open_services
@@ -136,12 +137,19 @@ def loop(options: argparse.Namespace) -> int:
 
     workspace = workspace_of(options)
 
+    asked: list[OracleClient] = []
+
     async def work() -> LoopEnd:
         async with open_services(workspace, offline=options.offline) as services:
+            asked.append(services.oracle)
             with show_progress(as_json=options.json) as listener:
                 return await run_loop(workspace, services, rounds=options.rounds, on_event=listener)
 
-    end = asyncio.run(work())
+    try:
+        end = asyncio.run(work())
+    finally:
+        for oracle in asked:
+            print_batch_notes(oracle)
     if options.json:
         print_facts([*(outcome.decision.model_dump(mode="json") for outcome in end.outcomes), {"stopped": end.stopped}])
     else:

@@ -5,11 +5,11 @@ import codecs
 import json
 import shlex
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from castalia.cli.common import print_facts, print_table, workspace_of
+from castalia.cli.batches import batch_facts, print_batches, wait_for_batches
+from castalia.cli.common import print_facts, print_table, short_moment, this_command, workspace_of
 from castalia.errors import InputError, StoreError
 from castalia.oracle import Doubt, Ledger, Money, UsageRow, open_ledger
 from castalia.workspace import Workspace
@@ -29,6 +29,8 @@ def oracle(options: argparse.Namespace) -> int:
         return _export_tasks(workspace, options)
     if options.import_file:
         return _import_answers(workspace, options)
+    if options.wait:
+        return wait_for_batches(workspace, options)
     if not workspace.ledger.is_file():
         if options.ask_again or options.drop or options.verify or options.record:
             raise InputError(f"there is no ledger yet at {str(workspace.ledger)!r}; `castalia run` makes one with its first call")
@@ -55,7 +57,7 @@ def _print_usage(ledger: Ledger, workspace: Workspace, options: argparse.Namespa
     batches = ledger.submissions(living=True)
     if options.json:
         print_facts({"usage": row._asdict()} for row in rows)
-        print_facts({"batch": batch._asdict()} for batch in batches)
+        print_facts({"batch": batch_facts(ledger, batch)} for batch in batches)
         print_facts([{"money": {**money._asdict(), "budget": budget}}, {"calls": counts}])
         return 0
     if not rows and not counts:
@@ -75,16 +77,10 @@ def _print_usage(ledger: Ledger, workspace: Workspace, options: argparse.Namespa
     if waiting:
         print("not answered: " + ", ".join(f"{count:,} {state}" for state, count in waiting.items()))
     if batches:
-        print("\nbatches under way; the next `castalia run` looks for their results")
-        print_table(
-            ("batch", "at", "calls", "state", "since (UTC)"),
-            (
-                (batch.remote or "not sent yet", batch.base_url, f"{batch.calls:,}", batch.state, _moment(batch.prepared_at))
-                for batch in batches
-            ),
-        )
+        print("\nbatches under way")
+        print_batches(ledger, batches, options)
     if money.in_doubt or counts.get("in_doubt"):
-        print(f"some calls are in doubt; what to do: {_command(options, '--in-doubt')}")
+        print(f"some calls are in doubt; what to do: {this_command(options, '--in-doubt')}")
     return 0
 
 
@@ -129,21 +125,25 @@ def _print_doubts(doubts: Sequence[Doubt], options: argparse.Namespace) -> int:
         ("call", "sent (UTC)", "stage", "about", "model", "at most", "request id", "what is known", "what happens"),
         (
             (
-                doubt.key[:SHORT_KEY], _moment(doubt.sent_at), doubt.stage,
+                doubt.key[:SHORT_KEY], short_moment(doubt.sent_at), doubt.stage,
                 _short(f"{doubt.prompt} {doubt.subject}", 48), doubt.model, usd(doubt.worst_usd), doubt.request_id or "-",
                 _short(doubt.detail or doubt.outcome, 60), _advice(doubt),
             )
             for doubt in shown
         ),
     )  # fmt: skip
-    more = f" (the first {len(shown)} are shown; all of them: {_command(options, '--in-doubt --json')})" if len(doubts) > len(shown) else ""
+    more = (
+        f" (the first {len(shown)} are shown; all of them: {this_command(options, '--in-doubt --json')})"
+        if len(doubts) > len(shown)
+        else ""
+    )
     total = sum(doubt.worst_usd for doubt in doubts)
     print(
         f"\n{len(doubts)} {'request' if len(doubts) == 1 else 'requests'} may have been billed though no answer came{more}; {usd(total)} of "
         f"the budget is set aside for them.\nNothing has to be done. To free the money, look for these times and request ids on the "
         f"provider's bill:\n"
-        f"  not there: {_command(options, '--ask-again CALL')}    its money is free again, and a run that needs the answer asks for it\n"
-        f"  there:     {_command(options, '--drop CALL')}    its worst case counts as spent, and it is given up\n"
+        f"  not there: {this_command(options, '--ask-again CALL')}    its money is free again, and a run that needs the answer asks for it\n"
+        f"  there:     {this_command(options, '--drop CALL')}    its worst case counts as spent, and it is given up\n"
         f"CALL is a key as shown, or {ALL!r}."
     )
     return 0
@@ -223,7 +223,7 @@ def _export_tasks(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.json:
         print_facts([{"wrote": str(file), "tasks": count}])
     else:
-        print(f"wrote {count:,} tasks to {file}; {how}, then: {_command(options, f'--import {shlex.quote(str(file))}')}")
+        print(f"wrote {count:,} tasks to {file}; {how}, then: {this_command(options, f'--import {shlex.quote(str(file))}')}")
     return 0
 
 
@@ -286,7 +286,9 @@ def _tell_import(done: "Imported", file: Path, options: argparse.Namespace) -> i
 def _go_on(done: "Imported", options: argparse.Namespace) -> str:
     if not done.waiting:
         return "go on with: castalia run"
-    return f"import the rest when it is there, write the open ones again with {_command(options, '--export FILE')}, or go on: castalia run"
+    return (
+        f"import the rest when it is there, write the open ones again with {this_command(options, '--export FILE')}, or go on: castalia run"
+    )
 
 
 def _is_batch(file: Path) -> bool:
@@ -317,16 +319,6 @@ def _record(ledger: Ledger, options: argparse.Namespace) -> int:
     return 0
 
 
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _short(text: str, width: int) -> str:
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 3] + "..."
-
-
-def _command(options: argparse.Namespace, arguments: str) -> str:
-    """A command on the same configuration, ready to paste."""
-    named = [word for path in options.config for word in ("-c", str(path))] + [word for text in options.set for word in ("--set", text)]
-    return " ".join(["castalia oracle", *([shlex.join(named)] if named else []), arguments])

@@ -153,6 +153,7 @@ def _tool_commands(command: Callable[..., _Parser]) -> None:
     action = oracle.add_mutually_exclusive_group()
     action.add_argument("--verify", action="store_true", help="prove that no paid answer was edited, or name the call that was")
     action.add_argument("--in-doubt", action="store_true", help="list requests that may have been billed though no answer came")
+    action.add_argument("--wait", action="store_true", help="wait for the batches under way and take their results in")
     action.add_argument("--ask-again", action="append", default=[], metavar="CALL", help="in doubt and not billed: free its money; `all`")
     action.add_argument("--drop", action="append", default=[], metavar="CALL", help="in doubt and billed: book it and give it up; `all`")
     action.add_argument("--export", type=Path, metavar="FILE", help="write the tasks that the last run found no answer for, as JSONL")
