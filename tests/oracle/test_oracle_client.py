@@ -1,6 +1,7 @@
 """What a client does when a provider answers well, badly, or not at all."""
 
 import asyncio
+import gc
 import json
 import time
 from pathlib import Path
@@ -406,5 +407,17 @@ def test_five_hundred_answers_from_the_ledger_come_back_together_each_to_its_own
             assert isinstance(again[3], asyncio.CancelledError)
             assert [reply.key for reply in again if isinstance(reply, Reply)] == [r.key for n, r in enumerate(first) if n != 3]
             assert len(server.bill) == 500
+
+    asyncio.run(run())
+
+
+def test_the_collectors_thresholds_are_back_when_the_client_is_closed(tmp_path: Path) -> None:
+    async def run() -> None:
+        before = gc.get_threshold()
+        with pytest.raises(ZeroDivisionError):
+            async with client(tmp_path, role("http://127.0.0.1:9/v1")):
+                assert gc.get_threshold()[0] > before[0]
+                raise ZeroDivisionError
+        assert gc.get_threshold() == before
 
     asyncio.run(run())

@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from castalia.errors import AnswerUnusable, ConfigError, MissingRecording, UnknownPrice
 from castalia.oracle.answers import Problem, repair_request, validate, wire_schema
 from castalia.oracle.calls import Ask, ChatMessage, MissingCall, ModelAnswer, Reply, Task, TextReply
+from castalia.oracle.collector import collect_seldom
 from castalia.oracle.compact import compact_json
 from castalia.oracle.dispatch import Dispatch, read_committed
 from castalia.oracle.exchange import Call, NoSchemaMode
@@ -93,6 +95,7 @@ class OracleClient:
         self._dispatch: Dispatch | None = None
         self._redactor = Redactor(())
         self._missing: dict[tuple[str, str, int], MissingCall] = {}
+        self._held = ExitStack()
         self.batch_notes: list[str] = []
         """Batches that were submitted, found again, are under way or came back; complete once the client is closed."""
 
@@ -113,6 +116,7 @@ class OracleClient:
         self._dispatch = Dispatch(
             ledger, budget=self._budget, concurrency=self._concurrency, offline=self._offline, redactor=self._redactor, keys=keys
         )
+        self._held.enter_context(collect_seldom())
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -135,6 +139,7 @@ class OracleClient:
                 if not export_pending(self._ledger, self._path.with_name(PENDING)):
                     self._path.with_name(PENDING).unlink(missing_ok=True)  # else somebody may answer it once more
         finally:
+            self._held.close()
             self._ledger.close()
             self._dispatch = self._ledger = None
 

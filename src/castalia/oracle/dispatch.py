@@ -259,7 +259,8 @@ class Dispatch:
     def _budget_reached(self, intent: Intent, money: NoMoney) -> BudgetReached:
         return BudgetReached(
             f"the budget of ${to_usd(self.budget or 0):.2f} is reached: ${to_usd(money.spent):.4f} paid, "
-            f"${to_usd(money.in_flight):.4f} in flight elsewhere, ${to_usd(money.in_doubt):.4f} in doubt, and the next call "
+            f"${to_usd(money.in_flight):.4f} in flight elsewhere, ${to_usd(money.in_doubt):.4f} in doubt, "
+            f"${to_usd(money.written_off):.4f} for answers that were billed and lost, and the next call "
             f"({intent.prompt!r} for {intent.subject!r}) may cost up to ${to_usd(intent.worst):.4f}. Nothing is lost; raise "
             f"execution.budget_usd and run the same command again to continue"
         )

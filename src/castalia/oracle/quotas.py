@@ -12,9 +12,8 @@ _HEADERS: tuple[tuple[Kind, str, str], ...] = (
     ("requests", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"),
     ("tokens", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"),
     ("requests", "anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining"),
-    # Of Anthropic's several token limits these two hold the one that binds first.
-    ("tokens", "anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining"),
 )
+_ANTHROPIC_TOKENS = ("anthropic-ratelimit-tokens", "anthropic-ratelimit-input-tokens", "anthropic-ratelimit-output-tokens")
 
 
 class Told(NamedTuple):
@@ -38,7 +37,21 @@ def told_quotas(headers: Mapping[str, str]) -> list[Told]:
         limit, remaining = _number(headers.get(limit_name)), _number(headers.get(remaining_name))
         if limit and remaining is not None:
             found.append(Told(kind, limit, min(limit, remaining)))
-    return found
+    tokens = _anthropic_tokens(headers)
+    return found if tokens is None else [*found, tokens]
+
+
+def _anthropic_tokens(headers: Mapping[str, str]) -> Told | None:
+    """Anthropic's limits of input, of output, and of both, as one of both: as much of it is left as of the one that binds first.
+
+    Their sum alone may look almost free while the smaller output limit is used up. All of them refill within a minute, so shares compare.
+    """
+    pairs = ((_number(headers.get(f"{name}-limit")), _number(headers.get(f"{name}-remaining"))) for name in _ANTHROPIC_TOKENS)
+    told = [(limit, min(limit, remaining)) for limit, remaining in pairs if limit and remaining is not None]
+    if not told:
+        return None
+    limit = max(limit for limit, _ in told)
+    return Told("tokens", limit, limit * min(remaining / most for most, remaining in told))
 
 
 def _number(text: str | None) -> float | None:
@@ -66,6 +79,8 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
             return None
         here = _moment(headers.get("Date", "")) if now is None else now
         seconds = moment - (time.time() if here is None else here)
+        if seconds < 0:
+            return None  # one of the two clocks is wrong, so this says nothing
     # The comparison is written so that NaN ends at the cap.
     return max(0.0, seconds) if seconds <= RETRY_AFTER_CAP else RETRY_AFTER_CAP
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from castalia.oracle.deadlines import Deadlines
 from castalia.oracle.failpoints import failpoint, is_armed
 from castalia.oracle.providers.base import HttpProvider
 from castalia.oracle.trust import tls_context
@@ -44,6 +45,7 @@ class Transport:
 
     def __init__(self) -> None:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._deadlines = Deadlines(TOTAL_SECONDS)
 
     def session(self, *, direct: bool) -> "aiohttp.ClientSession":
         import aiohttp
@@ -51,7 +53,7 @@ class Transport:
         if direct not in self._sessions:
             self._sessions[direct] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, ssl=tls_context()),
-                timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 trust_env=not direct,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -65,19 +67,23 @@ class Transport:
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **provider.headers(key)}
         try:
             # Redirects would carry the credentials elsewhere.
-            async with session.post(
-                provider.url, data=_halves(data) if is_armed("mid-send") else data, headers=headers, allow_redirects=False
-            ) as response:
-                failpoint("after-headers")
-                parts: list[bytes] = []
-                size = 0
-                async for part in response.content.iter_any():
-                    failpoint("mid-body")
-                    size += len(part)
-                    if size > BODY_LIMIT:
-                        raise Lost(f"the answer is larger than {BODY_LIMIT // 2**20} MiB")
-                    parts.append(part)
-                return HttpReply(response.status, response.headers, b"".join(parts))
+            with self._deadlines.watch():
+                async with session.post(
+                    provider.url,
+                    data=_halves(data) if is_armed("mid-send") else data,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as response:
+                    failpoint("after-headers")
+                    parts: list[bytes] = []
+                    size = 0
+                    async for part in response.content.iter_any():
+                        failpoint("mid-body")
+                        size += len(part)
+                        if size > BODY_LIMIT:
+                            raise Lost(f"the answer is larger than {BODY_LIMIT // 2**20} MiB")
+                        parts.append(part)
+                    return HttpReply(response.status, response.headers, b"".join(parts))
         except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise Unsent(_words(error)) from error
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
@@ -114,7 +120,12 @@ class Transport:
         url += f"{'&' if '?' in url else '?'}{query}" if query else ""
         try:
             async with self.session(direct=provider.is_loopback).request(
-                method, url, data=body, headers=dict(headers), allow_redirects=False
+                method,
+                url,
+                data=body,
+                headers=dict(headers),
+                timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+                allow_redirects=False,
             ) as response:
                 yield response
         except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:

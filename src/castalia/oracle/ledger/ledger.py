@@ -106,7 +106,7 @@ class Ledger:
         return {key: Done(key, body) for key, body in rows}
 
     def call(self, key: str) -> LedgerCall:
-        """Everything about one call; `key` may be shortened to a unique prefix. Raises StoreError when there is no such call."""
+        """Everything about one call; `key` may be shortened to a unique prefix. Raises InputError when there is no such call."""
         return reports.call(self._read, key)
 
     def usage(self, equivalent: str | None = None) -> list[UsageRow]:

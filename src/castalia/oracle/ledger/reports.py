@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from castalia.errors import StoreError
+from castalia.errors import InputError
 from castalia.oracle.ledger.rows import Doubt, LedgerCall, Money, PromptTotals, UsageRow
 from castalia.oracle.prices import REFERENCE_PRICE, TokenPrice, named_price, to_usd
 
@@ -28,7 +28,7 @@ def call(read: Read, key: str) -> LedgerCall:
     keys = [row[0] for row in read("SELECT key FROM calls WHERE key >= ? AND key < ? LIMIT 2", key, key + "g")]
     if len(keys) != 1:
         found = "no call" if not keys else "several calls"
-        raise StoreError(f"{found} in this ledger have a key that starts with {key!r}; give the whole key, from a record's provenance")
+        raise InputError(f"{found} in this ledger have a key that starts with {key!r}; give the whole key, from a record's provenance")
     columns = ", ".join(_CALL)
     row = read(
         f"SELECT {columns} FROM calls JOIN requests ON requests.call = calls.id LEFT JOIN answers ON answers.attempt = calls.answer "
