@@ -38,11 +38,8 @@ def generated(count: int, seed: int = 20) -> Iterator[tuple[Document, int]]:
     earlier: list[tuple[int, list[str]]] = []
     for number in range(count):
         kind = rng.choice(KINDS) if earlier and rng.random() < 0.2 else "new"
-        words = (
-            list(rng.choice(earlier))
-            if kind != "new"
-            else [vocabulary[int(20_000 * rng.random() ** 2)] for _ in range(rng.randint(100, 900))]
-        )
+        family, source = rng.choice(earlier) if kind != "new" else (number, _words(rng, vocabulary))
+        words = list(source)
         if kind == "edited":
             for _ in range(len(words) // 40):
                 del words[rng.randrange(len(words))]

@@ -34,7 +34,7 @@ def band_pairs(keys: NDArray[np.uint64]) -> Pairs:
     document = daft.col("document")
     grouped = frame.groupby("key").agg(document.list_agg().alias("documents"), document.count().alias("count"))
     found = [np.empty((0, 2), dtype=np.int64)]
-    for batch in grouped.where(daft.col("count") > 1).select("documents").to_arrow_iter():
+    for batch in grouped.where("count > 1").select("documents").to_arrow_iter():
         for members in batch.column(0):
             found.append(_bucket_pairs(np.sort(np.asarray(members.values))))
             if len(found) > 4096:

@@ -119,7 +119,7 @@ def _near(
     numbers = {card.position: number for number, card in enumerate(cards)}
     keys = np.zeros((len(cards), BANDS), dtype=np.uint64)
     probes = np.zeros((len(cards), PROBES), dtype=np.uint64)
-    shelved = np.zeros(len(cards), dtype=np.int64)
+    shelved = [0] * len(cards)
     facts = [Facts("", legal=False)] * len(cards)
     with Shelf() as shelf:
         for position, document in enumerate(documents):
@@ -146,7 +146,7 @@ def _near(
 
 
 def _families(
-    pairs: Pairs, shelf: Shelf, shelved: np.ndarray[tuple[int], np.dtype[np.int64]], facts: Sequence[Facts], thresholds: Thresholds
+    pairs: Pairs, shelf: Shelf, shelved: Sequence[int], facts: Sequence[Facts], thresholds: Thresholds
 ) -> tuple[list[int], list[float]]:
     """For each document the number of the kept one that it repeats most, or its own, and by how much.
 
@@ -155,7 +155,8 @@ def _families(
     """
     kept_by = list(range(len(facts)))
     likeness = [0.0] * len(facts)
-    for one, other in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].tolist():
+    ordered: list[tuple[int, int]] = pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].tolist()
+    for one, other in ordered:
         if kept_by[one] != one:
             continue
         found = are_one(shelf[shelved[one]], shelf[shelved[other]], facts[one], facts[other], thresholds)

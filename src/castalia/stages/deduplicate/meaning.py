@@ -40,7 +40,7 @@ def embedder(name: str) -> Embedder:
 
     # Weights and tokenizer of this size are in its wheel; named as its cache, they are found and nothing is downloaded.
     model = WordLlama.load(cache_dir=Path(package.origin).parent, disable_download=True)
-    return lambda texts: model.embed(texts, norm=False)
+    return lambda texts: np.asarray(model.embed(texts, norm=False), dtype=np.float32)
 
 
 def alike(texts: Iterable[str], name: str, least: float) -> Iterator[Alike]:
@@ -71,4 +71,4 @@ def _embedded(texts: Iterable[str], embed: Embedder) -> NDArray[np.float32]:
 def _normal(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Unit length; a text without known words stays zero and is like none."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)

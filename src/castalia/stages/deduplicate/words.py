@@ -21,10 +21,11 @@ DIGIT, CAPITAL, TURNING = np.uint64(1), np.uint64(2), np.uint64(4)
 _FLAGS = np.uint64(7)
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")
 _TURN = frozenset(
-    (
+    re.findall(
+        r"\w+",
         "not no never none neither nor without except unless cannot must may shall should might can optional required allowed forbidden "
-        "deprecated enable enabled disable disabled true false nicht kein keine ohne ne pas sans non sin nunca"
-    ).split()  # noqa: SIM905 - a list of forty strings reads worse
+        "deprecated enable enabled disable disabled true false nicht kein keine ohne ne pas sans non sin nunca",
+    )
 )
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
