@@ -1,9 +1,12 @@
 """Asking paid models through the command line, against a model server that misbehaves: what it costs, what stops it, what goes on."""
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import os
+import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -434,3 +437,25 @@ def test_the_run_tells_rate_money_and_limit_while_it_asks(here: Path):
     assert asking[-1]["calls"] == CALLS
     assert 0 < asking[-1]["usd"] < asking[-1]["usd_left"] < 5
     assert any(fact["tokens_per_second"] > 0 and fact["calls_per_second"] > 0 for fact in asking)
+
+
+def test_in_a_terminal_one_line_below_the_bars_tells_it(here: Path):
+    with serving(lambda n, user: replace(expert(n, user), delay=0.0 if n == 0 else 2.5)) as server:
+        configure(here, server, budget_usd=5, concurrency=1)
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm-256color", "COLUMNS": "240", "LINES": "40"}
+        command = [sys.executable, "-m", "castalia", *SUITE]
+        child = subprocess.Popen(command, cwd=here, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        shown = ""
+        with contextlib.suppress(OSError):  # the terminal is gone with its last program
+            while data := os.read(ours, 65536):
+                shown += data.decode("utf-8", "replace")
+        os.close(ours)
+        assert child.wait(60) == 0
+    lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).replace("\r", "\n").splitlines() if line.startswith("oracle:")]
+    full = re.compile(
+        r"oracle: \d+ calls.*, [\d.]+/s, [\d,]+ tokens/s · \$[\d.]+ spent, \$[\d.]+ left · \d+ in flight.*limited by [\w ,-]+ · design_suite .* left"
+    )
+    assert [line for line in lines if full.match(line)], lines[-3:]
+    assert {word for line in lines for word in re.findall(r"limited by (\w+)", line)} & {"concurrency", "provider"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oracle_cases import Point, client, role, task
 from pydantic import BaseModel
 
-from castalia.errors import BudgetReached, OracleError, StorageFull, StoreError
+from castalia.errors import BudgetReached, InputError, OracleError, StorageFull, StoreError
 from castalia.oracle import Prices, RoleConfig, open_ledger, open_oracle
 from castalia.oracle.scripted import Act, Server, scripted_server
 
@@ -227,5 +227,5 @@ def test_a_reader_sees_the_run_and_can_not_write(tmp_path: Path) -> None:
         assert (row.calls, row.usd) == (3, pytest.approx(3 * 20 / 1e6))
         with pytest.raises(StoreError, match="reading only"):
             ledger.hit("a", "b", "c", "d")
-        with pytest.raises(StoreError, match="no call"):
+        with pytest.raises(InputError, match="no call"):
             ledger.call("ffff")

@@ -27,6 +27,21 @@ from castalia.oracle.scripted import Act, RateLimit, scripted_server
             {"anthropic-ratelimit-tokens-limit": "8000", "anthropic-ratelimit-tokens-remaining": "7000"},
             [Told("tokens", 8000, 7000)],
         ),
+        (  # the sum looks nearly free, and a quarter of the output is left
+            {
+                "anthropic-ratelimit-tokens-limit": "96000",
+                "anthropic-ratelimit-tokens-remaining": "84000",
+                "anthropic-ratelimit-input-tokens-limit": "80000",
+                "anthropic-ratelimit-input-tokens-remaining": "80000",
+                "anthropic-ratelimit-output-tokens-limit": "16000",
+                "anthropic-ratelimit-output-tokens-remaining": "4000",
+            },
+            [Told("tokens", 96000, 24000)],
+        ),
+        (
+            {"anthropic-ratelimit-output-tokens-limit": "16000", "anthropic-ratelimit-output-tokens-remaining": "0"},
+            [Told("tokens", 16000, 0)],
+        ),
         ({"x-ratelimit-limit-requests": "0", "x-ratelimit-remaining-requests": "0"}, []),
         ({"x-ratelimit-limit-requests": "nan", "x-ratelimit-remaining-requests": "1"}, []),
         ({"x-ratelimit-limit-requests": "1e400", "x-ratelimit-remaining-requests": "1"}, []),
@@ -42,6 +57,10 @@ def test_quotas_are_read_from_the_headers_of_both_vendors_and_nonsense_is_ignore
 def test_a_date_to_wait_for_is_compared_with_the_servers_own_clock() -> None:
     headers = {"Retry-After": "Thu, 01 Jan 2015 00:00:07 GMT", "Date": "Thu, 01 Jan 2015 00:00:00 GMT"}
     assert retry_after(headers) == 7.0
+
+
+def test_a_date_that_is_over_says_nothing_since_one_of_the_clocks_is_wrong() -> None:
+    assert retry_after({"Retry-After": "Thu, 01 Jan 2015 00:00:07 GMT"}) is None
 
 
 @given(

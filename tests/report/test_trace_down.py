@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from castalia.errors import InputError, StoreError
+from castalia.errors import InputError
 from castalia.oracle import Prices, RoleConfig, Task, open_oracle
 from castalia.oracle.scripted import Act, scripted_server
 from castalia.quality.labels import add_label
@@ -120,7 +120,7 @@ def test_a_key_of_less_than_eight_digits_is_refused(tmp_path, key: str):
 
 def test_a_key_that_no_call_has_is_an_error(tmp_path):
     workspace = world(tmp_path)
-    with pytest.raises(StoreError, match="no call"):
+    with pytest.raises(InputError, match="no call"):
         list(trace(workspace, "0" * 16))
     workspace.ledger.unlink()
     with pytest.raises(InputError, match="no ledger"):

@@ -8,7 +8,7 @@ from castalia.trace.steps import KEY_SHOWN, Step, call_facts
 
 def call_chain(ledger: Ledger, key: str) -> tuple[LedgerCall, list[Step]]:
     """The call whose key starts with `key`, and the steps that show it and its repairs: first the call itself, then the calls it was a
-    repair of, then those that repaired it. Raises StoreError when there is no such call."""
+    repair of, then those that repaired it. Raises InputError when there is no such call."""
     call = ledger.call(key)
     earlier: list[LedgerCall] = []
     while (before := (earlier[-1] if earlier else call).repair_of) is not None:

@@ -25,7 +25,7 @@ _KEY = re.compile(r"[0-9a-f]{1,64}")
 def trace(workspace: Workspace, identity: str, *, down: bool = False) -> Iterator[Step]:
     """The steps behind a record, or with `down` those made from it; of a call's key, whole or shortened, the call and both.
 
-    Raises InputError when no dataset has the record or the key is too short, StoreError when the ledger has no such call, or several.
+    Raises InputError when no dataset has the record, the key is too short, or the ledger has no such call, or several.
     """
     if _KEY.fullmatch(identity):
         return _of_call(workspace, identity)
