@@ -153,6 +153,7 @@ class Server:
             self.headers.append(dict(request.headers))
             self.paths.append(request.path + (f"?{request.query}" if request.query else ""))
         headers = {"Content-Type": "application/json", "x-request-id": f"req-{number}", "request-id": f"req-{number}"}
+        headers["Date"] = email.utils.formatdate(usegmt=True)  # ours, for clients whose clock is wrong
         act = self._limited(api, headers) or self.script(number, user)
         self.flying += 1
         self.most_flying = max(self.most_flying, self.flying)
