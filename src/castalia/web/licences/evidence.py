@@ -59,7 +59,7 @@ def _of_block(url: str, statement: Mapping[str, Any]) -> list[LicenceEvidence]:
         return []
     found: list[LicenceEvidence] = []
     unseen = "hidden" in marks or addresses_machines(text)
-    readings = _joined(list(read_text(text, statement["links"])))
+    readings = _joined(list(read_text(text, statement["links"], statement.get("label", ""))))
     several = len({reading.spdx for reading in readings if is_grant(reading.spdx) and reading.scope in (None, "page")}) > 1
     for reading in readings:
         if unseen:
@@ -68,6 +68,10 @@ def _of_block(url: str, statement: Mapping[str, Any]) -> list[LicenceEvidence]:
             continue
         place = statement["place"]
         scope = reading.scope
+        if scope == "page" and place in ("article", "aside") and not reading.near:
+            scope = "embedded"  # an article says of others what a footer says of its own page
+        if reading.guessed and reading.rel and place == "footer":
+            scope = None
         if marks & {"quote", "comment"}:
             scope = "embedded"
         elif "media" in marks and not (place == "footer" and scope == "page"):
@@ -109,7 +113,7 @@ def _record(url: str, reading: Reading, place: str, scope: str | None) -> Licenc
     return LicenceEvidence.model_validate({
         "spdx": spdx or None, "url": url, "place": place, "scope": scope or ("page" if place not in ("article", "aside") else "embedded"),
         "sentence": reading.sentence[:300] or reading.link, "link": reading.link, "version": version[1] if version else "",
-        "stated": reading.scope is not None, "exceptions": reading.exceptions,
+        "stated": reading.scope is not None and not reading.guessed, "exceptions": reading.exceptions,
     })  # fmt: skip
 
 

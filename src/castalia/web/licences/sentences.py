@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from castalia.web.licences.names import SOME_COMMONS, Mention, family, is_family, is_grant, licence_of_url, mentions
+from castalia.web.licences.names import PUBLIC_DOMAIN, SOME_COMMONS, Mention, family, is_family, is_grant, licence_of_url, mentions
 
 Link = Sequence[str | int | bool]
 
 
 class Reading(NamedTuple):
-    """A licence named in a sentence. `scope` is None where the words don't say what is covered; `exceptions` are the words that limit it."""
+    """A licence named in a sentence. `scope` is None where the words don't say what is covered, and `guessed` where it follows from how the
+    sentence is built; `near`: the words point at what they stand on (`this`, `our`). `exceptions` are the words that limit the grant."""
 
     spdx: str
     scope: str | None
@@ -23,6 +24,8 @@ class Reading(NamedTuple):
     exceptions: str = ""
     rel: bool = False
     joined: str = ""
+    near: bool = False
+    guessed: bool = False
 
 
 _BREAK = re.compile(
@@ -94,7 +97,7 @@ _MADE_BY = re.compile(
 _NO_GRANT = re.compile(
     r"\b(?:not|never|no longer|isn[’']t|aren[’']t|cannot|neither|nicht|pas|no est[áa])\b(?! (?:copyrighted|subject to|protected))(?!-)"
     r"|\b(?:if|whether|should|must|could|would|might|want|wants|wish|wishes|plan|plans|planned|planning|going to|will|aspires?|hope|hopes|until|formerly|"
-    r"previously|used to|once|was|were|some|parts|part|portions|certain|most|many|sometimes|how|choose|choosing|select|example|e\.g|suppose|imagine|"
+    r"previously|used to|once|was|were|some|parts|part|portions|certain|most|many|sometimes|how|choose|choosing|select|for example|e\.g|suppose|imagine|"
     r"pretend|require[sd]?|ask|asks|consider|may be (?:available|licensed|released|covered)|can be (?:licensed|released)|to (?:license|share|release|publish|use|obtain))\b"
     r"|\byou (?:license|agree|grant|release|retain)\b|\byour (?:work|content|page|site|code|contributions?|articles?|own)\b|\b(?:license|release|publish) (?:it|them|your)\b",
     re.IGNORECASE,
@@ -120,6 +123,24 @@ _NOTHING_BUT_GRANT = re.compile(
     r"licence|termes|selon|les|la|mise?|à|disposition|except|where|otherwise|noted|unless|stated|author|authors|contributors|c|per|international)\b[\W\d_]*)*+$",
     re.IGNORECASE,
 )
+_NEAR = re.compile(r"\b(?:this|these|our|my|dieses?|dieser|ce|cet|cette|ces|este|esta|estos)\b", re.IGNORECASE)
+_CONNECTS = re.compile(
+    r"(?:\b(?:under|terms(?: and conditions)? of|licen[cs]\w*|lizenz\w*|bajo|sous|unter|selon les termes de|dedicated|distributed|released|available|shared|is|are|by|"
+    r"with|via|per|into|in)|[:(|–—-]|\d{4})\W*"
+    r"(?:\b(?:the|a|an|its|einer?|der|la|le|una?|licen[cs]e|licencia|following|standard|international|open|free)\b\W*)*$",
+    re.IGNORECASE,
+)
+"""How the words before a licence's name end when they speak of what is under it."""
+_OTHER_VERB = re.compile(
+    r"\b(?:us(?:es|ed|ing)|contain(?:s|ing)?|includ(?:es?|ing)|incorporat\w+|featur(?:es|ing)|display\w*|embeds?|links?|lists?|cites?|quotes?|describes?|discuss\w*|explains?|"
+    r"shows?|covers?|reviews?|compares?|introduces?|presents?|reproduces?|draws?|mentions?|relies|builds?|reports?|recommends?|requires?|mirrors?|hosts?|collects?|"
+    r"about|look|looks|comes?|with (?:a|an|some)\b)\b",
+    re.IGNORECASE,
+)
+"""Between a text and a licence, these make something else the thing that is licensed."""
+_INVITES = re.compile(
+    r"^\W*(?:get|download|read|see|buy|order|subscribe|join|check|learn|listen|watch|try|find|visit|click)\b", re.IGNORECASE
+)
 _COPYRIGHT_START = re.compile(r"^\W*(?:©|\(c\)|copyright\b|copyleft\b)", re.IGNORECASE)
 _GRANTS = re.compile(
     r"\b(?:licen[cs]ed|released|distributed|available|published|offered|provided|dedicated|shared|governed|covered)\b", re.IGNORECASE
@@ -131,9 +152,13 @@ def addresses_machines(text: str) -> bool:
     return bool(_TO_MACHINES.search(text))
 
 
-def read_text(text: str, links: Sequence[Link]) -> Iterator[Reading]:
-    """Readings of a block's sentences in order. A sentence without a subject carries on with that of the sentence before."""
-    before: str | None = None
+def read_text(text: str, links: Sequence[Link], label: str = "") -> Iterator[Reading]:
+    """Readings of a block's sentences in order. A sentence without a subject carries on with that of the sentence before.
+
+    `label` is what stands over the block or before it, such as a short heading.
+    """
+    before = _subject(label) if label else None
+    before = None if before == "page" else before  # a label narrows, it grants nothing
     start = 0
     for stop in [*(found.span() for found in _BREAK.finditer(text)), (len(text), len(text))]:
         sentence = text[start : stop[0]]
@@ -166,13 +191,18 @@ def _read_sentence(sentence: str, links: Sequence[tuple[str, int, int, bool]], b
             lead, tail = clause[: first.start], clause[first.end :]
             plain = _EXCEPTION.sub(" ", lead)
             if not _is_no_grant(plain, tail):
-                scope = _scope(plain, tail, before)
+                scope, guessed = _scope(plain, tail, before)
+                if scope == "page" and before != "page" and not _connects(plain, first):
+                    scope = "embedded"
+                near = bool(_NEAR.search(plain) or (before == "page" and not _subject(plain)) or first.spdx == "CC0-1.0")
                 for (mention, link, rel), after in zip(grants, [*grants[1:], None], strict=True):
                     between = clause[mention.end : after[0].start] if after else ""
                     joined = (
                         "OR" if re.search(r"\bor\b|\boder\b|\bou\b", between) else "AND" if re.search(r"\band\b|&|\bund\b", between) else ""
                     )
-                    yield Reading(mention.spdx, scope, _short(sentence), link, exception[0] if exception else "", rel, joined)
+                    yield Reading(
+                        mention.spdx, scope, _short(sentence), link, exception[0] if exception else "", rel, joined, near, guessed
+                    )
         before = _subject(clause) or before
         start = stop[1]
 
@@ -224,23 +254,34 @@ def _is_no_grant(lead: str, tail: str) -> bool:
     return bool(re.match(r"^\W*(?:the|a|an)?\W*$", lead, re.IGNORECASE) and _EXPLAINS.search(tail))
 
 
-def _scope(lead: str, tail: str, before: str | None) -> str | None:
+def _connects(lead: str, mention: Mention) -> bool:
+    """Whether the words before a name lead to it as to a licence."""
+    return (
+        mention.spdx == PUBLIC_DOMAIN
+        or bool(re.search(r"\bhas\W*$", lead))
+        or bool(_CONNECTS.search(lead))
+        or bool(_COPYRIGHT_START.match(lead))
+    )
+
+
+def _scope(lead: str, tail: str, before: str | None) -> tuple[str | None, bool]:
+    """The scope, and whether it was guessed from the form of the sentence."""
     subject = _subject(lead)
     if subject is not None:
-        return subject
+        return subject, False
     if before and re.match(r"^\W*(?:it|they|these|this|which|both)\b", lead, re.IGNORECASE):
-        return before
+        return before, False
     if _NOTHING_BUT_GRANT.match(lead):
         behind = re.match(r"\W*(?:applies to|for|covers)\s+(.{3,60})", tail, re.IGNORECASE)
         waived = re.match(r"[^.]{0,60}\bto\s+(this\s+\w+)", tail, re.IGNORECASE)
-        return (_subject(behind[1]) if behind else _subject(waived[1]) if waived else None) or before
+        return (_subject(behind[1]) if behind else _subject(waived[1]) if waived else None) or before, False
     if re.search(r"\bto\s+this\s+\w+", tail) and re.search(r"waived|dedicat", lead + tail, re.IGNORECASE):
-        return "page"
+        return "page", False
     if _COPYRIGHT_START.match(lead):
-        return None
-    if _FOREIGN.search(lead) or re.search(r"\bby\b", lead):
-        return "embedded"
-    return "software" if _GRANTS.search(lead) else "embedded" if len(re.findall(r"[^\W\d_]{2,}", lead)) > 4 else None
+        return None, False
+    if _FOREIGN.search(lead):
+        return "embedded", False
+    return ("software" if _GRANTS.search(lead) else "embedded"), True
 
 
 def _subject(lead: str) -> str | None:
@@ -264,6 +305,8 @@ def _subject(lead: str) -> str | None:
         re.IGNORECASE,
     ):
         return "software"
+    if first == "text" and (_OTHER_VERB.search(lead, found.end()) or _INVITES.search(lead)):
+        return "embedded"
     if "text" in kinds and not (first in ("code", "software", "data") and "and" not in head.lower()):
         if _FOREIGN.search(lead) and not re.search(r"\b(?:this|our)\b", head, re.IGNORECASE):
             return "embedded"

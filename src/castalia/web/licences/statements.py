@@ -21,6 +21,7 @@ Statement = dict[str, Any]
 _MOST = 120
 _LONGEST = 1_200
 _BESIDE_PICTURES = 300
+_LONGEST_LABEL = 60
 _KEY = re.compile(
     r"licen[cs]|lizen|creative\s+commons|\bCC[\s-]*(?:BY|0|zero)\b|public[ -]domain|rights\s+(?:are\s+)?reserved|\bG?FDL\b|\bA?GPL|copyleft|"
     r"permission|may not be|vorbehalten|droits r|derechos r|copyrighted|subject to copyright|waived all",
@@ -145,13 +146,25 @@ def _of_block(block: LexborNode, node: LexborNode, opened: frozenset[str]) -> It
         marks = [*marks, "media"]
     for badge in _badges(block):
         yield {"place": "badge" if place == "article" else place, "text": "", "links": [badge], "marks": marks}
+    label = _label(block)
     for start, end in _windows(text, links):
         inside = [
             [href, max(0, first - start), min(last, end) - start, is_rel]
             for href, first, last, is_rel in links
             if first <= end and last >= start
         ]
-        yield {"place": place, "text": text[start:end], "links": inside, "marks": marks}
+        yield {"place": place, "text": text[start:end], "links": inside, "marks": marks, "label": label}
+
+
+def _label(block: LexborNode) -> str:
+    """Short words right before a block: its heading, the term that it defines."""
+    before = block.prev
+    while before is not None and before.tag == "-text" and not (before.text_content or "").strip():
+        before = before.prev
+    if before is None or before.tag in _UNSEEN or before.tag == "p":
+        return ""
+    words = " ".join(before.text().split()) if before.tag != "-text" else " ".join((before.text_content or "").split())
+    return words if len(words) < _LONGEST_LABEL else ""
 
 
 def _badges(block: LexborNode) -> Iterator[list[Any]]:
