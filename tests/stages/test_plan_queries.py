@@ -1,6 +1,12 @@
+import pytest
 from asked import DictOracle, node, reasons, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from castalia.errors import BudgetReached
 from castalia.stages.plan_queries import STAGE, acquisition_specification, specification_page
+from castalia.web.licences import Policy
+from castalia.web.search.openly_licensed import open_first
 
 SITE = "https://docs.example.org/"
 NODES = [node("skills/write"), node("knowledge/filters")]
@@ -41,7 +47,7 @@ def test_queries_for_unknown_nodes_other_categories_foreign_sites_and_repeats_ar
         query("skills/write", "Same  words"), query("skills/write", "same words"), query("skills/write", " "),
         query("skills/write", "second"), query("skills/write", "third"),
     ])  # fmt: skip
-    assert [q.text for q in queries] == ["Same  words", "second"]
+    assert [q.text for q in queries if q.provenance.calls] == ["Same  words", "second"]
     assert [reason for _, reason in reasons(rejects)] == [
         "unknown-node", "node-of-other-category", "site-not-given", "duplicate-query", "empty-query", "too-many-queries",
     ]  # fmt: skip
@@ -59,18 +65,87 @@ def test_a_review_that_fills_a_new_cell_is_followed_by_another_until_none_does()
 def test_reviews_end_at_their_limit_and_each_adds_at_most_its_share():
     review = {"queries": [query("knowledge/filters", f"q{n}", "reference") for n in range(3)]}
     oracle, queries, rejects = plan(reviews=(review,), max_reviews=1, per_review=2)
-    assert [q.text for q in queries] == ["q0", "q1"]
+    assert [q.text for q in queries if q.provenance.calls] == ["q0", "q1"]
     assert [reason for _, reason in reasons(rejects)] == ["too-many-queries"]
     assert len(oracle.asked) == 3
 
 
-def test_the_specification_names_coverage_and_what_is_not_covered():
-    _, queries, _ = plan([query("skills/write", "write a template", site=SITE)])
-    specification = acquisition_specification(NODES, queries)
-    assert specification["coverage"] == {"skills/write": {"tutorial": 1}, "knowledge/filters": {}}
+def test_a_query_for_other_difficulty_fills_a_new_cell_and_other_words_alone_do_not():
+    harder = {"queries": [query("skills/write", "b", difficulty="hard")]}
+    same_style = {"queries": [query("skills/write", "c", "worked-example", difficulty="hard")]}
+    oracle, _, _ = plan([query("skills/write", "a")], reviews=(harder, same_style, harder), max_reviews=5)
+    assert [subject for _, prompt, subject in oracle.asked if prompt == "review_coverage"] == ["review/1", "review/2"]
+    assert "| skills/write | 1 medium, 1 hard |" in oracle.texts["review_coverage", "review/2"]
+
+
+def test_a_node_that_nobody_searches_for_gets_the_queries_of_the_templates():
+    _, queries, _ = plan([query("skills/write", "a")])
+    filled = [q for q in queries if q.node == "knowledge/filters"]
+    assert [(q.wanted, q.difficulty, q.text) for q in filled] == [
+        ("reference", "medium", "templates Title of knowledge/filters reference"),
+        ("definition", "easy", "templates Title of knowledge/filters definition"),
+        ("specification", "hard", "templates Title of knowledge/filters specification"),
+    ]
+    assert all(q.provenance.parents == (NODES[1].id,) and not q.provenance.calls for q in filled)
+
+
+WRITTEN = st.builds(
+    query,
+    st.sampled_from(["skills/write", "knowledge/filters", "skills/none"]),
+    st.sampled_from(["a", "A", " a ", "b", "c d", "", "templates Title of knowledge/filters reference"]),
+    st.sampled_from(["tutorial", "reference", "dialogue"]),
+    site=st.sampled_from([None, SITE, "https://elsewhere.org/"]),
+    difficulty=st.sampled_from(["easy", "medium", "hard"]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=st.lists(WRITTEN, max_size=6), later=st.lists(st.lists(WRITTEN, max_size=5), max_size=6), most=st.integers(0, 6))
+def test_whatever_is_answered_the_reviews_end_and_no_query_is_asked_twice(first: list, later: list, most: int):
+    reviews = [{"queries": queries} for queries in [*later, *[[]] * (most + 1)]]
+    oracle, queries, _ = plan(first, reviews=reviews, max_reviews=most)
+    asked = [subject for _, prompt, subject in oracle.asked if prompt == "review_coverage"]
+    assert asked == [f"review/{number}" for number in range(1, len(asked) + 1)]
+    assert len(asked) <= most
+    identities = [(tuple(q.text.casefold().split()), q.site) for q in queries]
+    assert len(identities) == len(set(identities))
+    assert {q.node for q in queries} == {node.key for node in NODES}
+
+
+class Broke(DictOracle):
+    """Reaches its budget at the review."""
+
+    async def ask(self, role, system, user, answer, *, task, sample=0):
+        if task.prompt == "review_coverage":
+            raise BudgetReached("the next call could exceed the budget")
+        return await super().ask(role, system, user, answer, task=task, sample=sample)
+
+
+def test_a_budget_that_is_reached_stops_the_planning_and_is_not_taken_for_an_answer():
+    answers = {("plan_queries_skills", "skills"): {"queries": []}, ("plan_queries_knowledge", "knowledge"): {"queries": []}}
+    with pytest.raises(BudgetReached):
+        run(STAGE, {"taxonomy": NODES}, Broke(answers), params=PARAMS)
+
+
+def test_the_specification_names_facets_hosts_coverage_and_what_was_collected():
+    _, queries, _ = plan([query("skills/write", "write a template", site=SITE, difficulty="easy")])
+    mine = [q for q in queries if q.provenance.calls]
+    specification = acquisition_specification(NODES, mine, collected={"skills/write": 7})
+    assert specification["coverage"] == {"skills/write": {"lesson": {"easy": 1}}, "knowledge/filters": {}}
     assert specification["uncovered"] == ["knowledge/filters"]
-    assert specification["sites"] == [SITE]
+    assert specification["facets"]["difficulty"] == {"easy": 1, "medium": 0, "hard": 0}
+    assert specification["hosts"][0] == {"host": SITE, "given": True, "usual_licence": None}
+    assert "docs.python.org" in {host["host"] for host in specification["hosts"]}
+    assert "ocw.mit.edu" not in {host["host"] for host in specification["hosts"]}  # its usual licence is not permissive
     page = specification_page(specification)
     assert "## skills/write: Title of skills/write" in page
-    assert f"- **tutorial** (en, {SITE}): write a template" in page
+    assert f"- **tutorial** (en, easy, {SITE}): write a template" in page
+    assert "Collected: 7 pages." in page
     assert "Not covered: knowledge/filters." in page
+    assert "`{domain} {title} tutorial`" in page
+
+
+def test_hits_on_openly_licensed_hosts_come_first_and_the_rest_keep_their_order():
+    urls = ["https://b.example/", "https://en.wikipedia.org/wiki/X", "https://a.example/", "https://docs.python.org/3/"]
+    assert open_first(urls, Policy.named("permissive")) == [urls[3], urls[0], urls[1], urls[2]]
+    assert open_first(urls, Policy.named(["CC-BY-SA-4.0"]))[0] == urls[1]

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections import Counter
 from typing import Any
 
 from castalia.cli.common import print_batch_notes, print_facts, print_table, workspace_of
@@ -141,13 +142,19 @@ _PAGE = "page"
 
 def _show_acquisition(workspace: Workspace, *, as_json: bool) -> int:
     """The web acquisition specification: a Markdown page for people, the whole of it as JSON for machines."""
-    from castalia.records import Query, TaxonomyNode
+    from castalia.records import Page, Query, TaxonomyNode
     from castalia.stages.plan_queries import acquisition_specification, specification_page
 
     store = workspace.store
     if not store.has("queries"):
         raise InputError("nothing is planned to be searched for yet; `castalia run --until plan_queries` plans it")
-    made = acquisition_specification(list(store.read_dataset("taxonomy", TaxonomyNode)), list(store.read_dataset("queries", Query)))
+    topics = (page.topic for page in store.read_dataset("pages", Page)) if store.has("pages") else None
+    made = acquisition_specification(
+        list(store.read_dataset("taxonomy", TaxonomyNode)),
+        list(store.read_dataset("queries", Query)),
+        licences=workspace.config.sources.licences,
+        collected=None if topics is None else Counter(topics),
+    )
     print_facts([made]) if as_json else print(specification_page(made))
     return 0
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from castalia.records.base import Category, Record
+from castalia.records.base import Category, Difficulty, Record
 from castalia.records.licence import LicenceDecision
 
 Wanted = Literal[
@@ -22,6 +22,7 @@ class Query(Record):
     node: str = Field(description="Key of the taxonomy node it should fill.")
     category: Category = Field(description="Category of that node.")
     wanted: Wanted = Field(description="The kind of page that would serve.")
+    difficulty: Difficulty = Field(default="medium", description="For whom the wanted pages are: beginners, practitioners or experts.")
     site: str | None = Field(default=None, description="Only this site, as a URL prefix.")
     language: str = Field(default="en", description="BCP 47 language of the wanted pages.")
 

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,7 +117,10 @@ def publish(
     files["README.md"] = dataset_card(name, making, accepted, pages, waiting).encode()
     files["ATTRIBUTION.md"] = attribution(pages).encode()
     specification = acquisition_specification(
-        list(store.read_dataset("taxonomy", TaxonomyNode)), list(store.read_dataset("queries", Query))
+        list(store.read_dataset("taxonomy", TaxonomyNode)),
+        list(store.read_dataset("queries", Query)),
+        licences=getattr(params.get("collect"), "licences", "permissive"),
+        collected=Counter(page.topic for page in pages),
     )
     files["ACQUISITION.md"] = specification_page(specification).encode()
     files["acquisition.json"] = _json(specification)

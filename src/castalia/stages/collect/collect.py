@@ -21,6 +21,7 @@ from castalia.stages.collect.topics import TopicIndex
 from castalia.web.bodies import looks_missing
 from castalia.web.licences import Policy, decide, page_evidence
 from castalia.web.optout import meta_optout
+from castalia.web.search.openly_licensed import open_first
 from castalia.web.search.site import Discovered
 from castalia.web.service import Web
 from castalia.web.urls import canonical_url, same_site
@@ -135,7 +136,7 @@ async def _discover(web: Web, params: CollectParams, queries: Sequence[Query], s
             for query in queries:
                 hits = await provider.search(query.text, _HITS_PER_QUERY)
                 urls.update((url, None) for hit in hits if (url := canonical_url(hit.url)) and wanted(url))
-    for url in list(urls)[: params.max_pages]:
+    for url in open_first(urls, Policy.named(params.licences))[: params.max_pages]:
         fetched = await web.fetch(url)
         yield "", Discovered(fetched, await web.facts(fetched) if fetched.media_type == "text/html" and not fetched.problem else {})
 

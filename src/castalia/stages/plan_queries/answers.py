@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from castalia.records import Frozen
+from castalia.records import Difficulty, Frozen
 from castalia.records.web import Wanted
 
 
@@ -12,6 +12,9 @@ class WrittenQuery(Frozen):
     node: str = Field(description="Key of the taxonomy node it should fill.")
     text: str = Field(description="The words to search for, as an expert would type them.")
     wanted: Wanted = Field(description="The kind of page that would serve.")
+    difficulty: Difficulty = Field(
+        default="medium", description="For whom the wanted pages are: easy for beginners, medium for practitioners, hard for experts."
+    )
     site: str | None = Field(default=None, description="One of the given sites, where the search should stay on it; null for anywhere.")
     language: str = Field("en", description="BCP 47 language of the wanted pages.")
 

@@ -1,4 +1,7 @@
-"""Plans searches category by category, then lets the oracle review the coverage until a review adds nothing new."""
+"""Plans searches category by category, then lets the oracle review the coverage until a review fills no new cell.
+
+The reviews end by themselves or at `max_reviews`; a node that is still without any query gets those of the templates.
+"""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +16,10 @@ from castalia.errors import AnswerUnusable
 from castalia.records import CATEGORIES, Category, Provenance, Query, Record, Reject, TaxonomyNode
 from castalia.records.sections import Flaw
 from castalia.stages.plan_queries.answers import CoverageReview, WrittenQueries, WrittenQuery
-from castalia.stages.plan_queries.specification import coverage_table
+from castalia.stages.plan_queries.coverage import Cell, cell, coverage_table
+from castalia.stages.plan_queries.templates import FILES, templates
+from castalia.web.licences import Policy
+from castalia.web.search.openly_licensed import open_hosts
 
 HERE = Path(__file__).parent
 CATEGORY_PROMPTS: dict[Category, Path] = {category: HERE / f"plan_queries_{category}.md" for category in CATEGORIES}
@@ -24,6 +30,9 @@ class PlanParams(Params):
     """What is searched for, and how much."""
 
     domain: str = Field(description="The domain, in words for the oracle.")
+    licences: str | tuple[str, ...] = Field(
+        "permissive", description="`permissive`, or the allowed SPDX ids: decides which hosts come first."
+    )
     sites: tuple[str, ...] = Field(default=(), description="URL prefixes that were given; queries may be limited to one of them.")
     per_node: int = Field(default=3, ge=1, description="At most so many queries per node before the reviews.")
     max_reviews: int = Field(default=2, ge=0, description="At most so many coverage reviews.")
@@ -31,7 +40,7 @@ class PlanParams(Params):
 
 
 async def plan_queries(inputs: Mapping[str, Sequence[Record]], params: PlanParams, ctx: Context) -> AsyncIterator[Query | Reject]:
-    """One ask per category with nodes, then `review/1`, `review/2`, ... until one adds no cell of node x wanted kind."""
+    """One ask per category with nodes, then `review/1`, `review/2`, ... until one fills no new cell; templates at last."""
     nodes = sorted(cast(Sequence[TaxonomyNode], inputs["taxonomy"]), key=lambda node: (CATEGORIES.index(node.category), node.key))
     plan = _Plan(ctx.stage, nodes, params.sites)
     by_category = {category: [node for node in nodes if node.category == category] for category in CATEGORIES}
@@ -47,11 +56,13 @@ async def plan_queries(inputs: Mapping[str, Sequence[Record]], params: PlanParam
         review = await _ask_review(number, plan, params, ctx)
         if isinstance(review, Reject):
             yield review
-            return
+            break
         for outcome in plan.add(review.value.queries, review.call, limit=params.per_review):
             yield outcome
         if plan.cells() == cells:
-            return
+            break
+    for query in plan.fill(params.domain):
+        yield query
 
 
 class _Plan:
@@ -63,9 +74,26 @@ class _Plan:
         self.sites = sites
         self.queries: list[Query] = []
 
-    def cells(self) -> set[tuple[str, str]]:
-        """Pairs of node and wanted kind that some query fills."""
-        return {(query.node, query.wanted) for query in self.queries}
+    def cells(self) -> set[Cell]:
+        """Cells that some query fills."""
+        return {cell(query) for query in self.queries}
+
+    def fill(self, domain: str) -> Iterator[Query]:
+        """Queries made from templates for the nodes that have none."""
+        empty = self.nodes.keys() - {query.node for query in self.queries}
+        for node in (node for key, node in self.nodes.items() if key in empty):
+            for template in templates(node.category):
+                query = Query(
+                    text=template.fill(domain, node),
+                    node=node.key,
+                    category=node.category,
+                    wanted=template.wanted,
+                    difficulty=template.difficulty,
+                    provenance=Provenance(parents=(node.id,)),
+                )
+                if self._is_new(query.text, None):
+                    self.queries.append(query)
+                    yield query
 
     def add(
         self,
@@ -104,9 +132,10 @@ class _Plan:
             return Flaw("empty-query", query.node)
         if query.site is not None and query.site not in self.sites:
             return Flaw("site-not-given", query.site)
-        if any(_words(other.text) == _words(query.text) and other.site == query.site for other in self.queries):
-            return Flaw("duplicate-query", query.text)
-        return None
+        return None if self._is_new(query.text, query.site) else Flaw("duplicate-query", query.text)
+
+    def _is_new(self, text: str, site: str | None) -> bool:
+        return not any(_words(other.text) == _words(text) and other.site == site for other in self.queries)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -116,7 +145,10 @@ def _words(text: str) -> tuple[str, ...]:
 async def _ask_category(
     category: Category, nodes: Sequence[TaxonomyNode], params: PlanParams, ctx: Context
 ) -> Answer[WrittenQueries] | Reject:
-    values: dict[str, Any] = {"domain": params.domain, "sites": params.sites, "nodes": nodes, "per_node": params.per_node}
+    values: dict[str, Any] = {
+        "domain": params.domain, "sites": params.sites, "nodes": nodes, "per_node": params.per_node,
+        "hosts": open_hosts(Policy.named(params.licences)), "templates": templates(category),
+    }  # fmt: skip
     try:
         return await ctx.ask(CATEGORY_PROMPTS[category].stem, category, values, WrittenQueries)
     except AnswerUnusable as error:
@@ -136,7 +168,7 @@ async def _ask_review(number: int, plan: _Plan, params: PlanParams, ctx: Context
 
 
 STAGE = Stage(
-    name="plan_queries", version=1, run=plan_queries, params=PlanParams, shape="whole", reads={"taxonomy": TaxonomyNode},
-    writes={"queries": Query}, prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT), oracle=("writer",),
+    name="plan_queries", version=2, run=plan_queries, params=PlanParams, shape="whole", reads={"taxonomy": TaxonomyNode},
+    writes={"queries": Query}, prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT, *FILES.values()), oracle=("writer",),
     estimate=lambda records, params: min(records, len(CATEGORIES)) + params.max_reviews,
 )  # fmt: skip
