@@ -130,8 +130,8 @@ def _handler(canary: int) -> Any:
                 lines = head.decode("latin-1").split("\r\n")
                 host = next((line[6:].strip() for line in lines if line.lower().startswith("host:")), "tls.bad.test")
                 await answer(host.partition(".")[0], lines[0].split(" ")[1] if " " in lines[0] else "/", writer, canary)
-        except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, ssl.SSLError):
-            return  # the client gave up, which is what these cases want
+        except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, ssl.SSLError, asyncio.CancelledError):
+            return  # the client gave up, which is what these cases want; or all of them are done
         finally:
             writer.close()
 

@@ -19,6 +19,7 @@ from castalia.errors import ConfigError, InputError
 from castalia.oracle import RoleConfig
 from castalia.records import StatedLicence
 from castalia.sandbox import RunnerConfig
+from castalia.web.search.settings import SearchSettings
 from castalia.web.urls import canonical_url
 
 
@@ -136,6 +137,9 @@ class Config(_Section):
         default={}, description="Roles: writer, extractor, judge, target. Missing ones fall back to writer."
     )
     sources: SourcesConfig = SourcesConfig()
+    search: dict[str, SearchSettings] = Field(
+        default={}, description="Settings of search providers, by the name that `sources.search` uses."
+    )
     stages: dict[str, dict[str, Any]] = Field(default={}, description="Params of stages, by stage name.")
     sandbox: SandboxConfig = SandboxConfig()
     training: str | None = Field(default=None, description="Path of the recipe, beside the configuration; needed to train.")

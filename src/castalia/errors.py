@@ -4,7 +4,8 @@ CastaliaError                  exit code 1
 ├── ConfigError                exit code 2   the configuration, a flag or a declaration is wrong; nothing was spent
 ├── InputError                 exit code 3   something given from outside can't be used (a file, an archive, a site)
 │   ├── UnreachableSite                      no page of a site could be fetched
-│   └── NoLicensedPages                      pages were fetched, but none under an allowed licence
+│   ├── NoLicensedPages                      pages were fetched, but none under an allowed licence
+│   └── SearchFailed                         a search provider gave no answer that can be read
 ├── StoreError                 exit code 4   the disk or object store failed, or what it holds isn't what was written
 │   ├── CorruptObject                        stored bytes don't match the hash they are filed under
 │   └── StorageFull                          no room to write; nothing half-written was left behind
@@ -50,6 +51,10 @@ class UnreachableSite(InputError):
 
 class NoLicensedPages(InputError):
     """Pages were fetched, but none under an allowed licence."""
+
+
+class SearchFailed(InputError):
+    """A search provider gave no answer that can be read."""
 
 
 class StoreError(CastaliaError):

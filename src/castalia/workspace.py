@@ -18,6 +18,7 @@ from castalia.release import Release, publish
 from castalia.sandbox import Sandbox, open_sandbox
 from castalia.store import Store, open_store, write_file
 from castalia.web import Web, open_web
+from castalia.web.search.settings import open_providers
 
 CHARACTERS_PER_TOKEN = 4  # of English and code, for estimates only
 EXPECTED_ANSWER_TOKENS = 800
@@ -122,6 +123,8 @@ def open_web_of(workspace: Workspace) -> Web:
         connect_to=execution.connect_to,
         allow_private=execution.allow_private,
         rate_per_host=execution.pages_per_second,
+        providers=open_providers(workspace.config.sources.search, workspace.config.search),
+        sites=workspace.config.sources.sites,
     )
 
 

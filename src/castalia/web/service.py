@@ -16,19 +16,21 @@ from castalia.web.request import FetchLimits
 from castalia.web.robots import Robots
 from castalia.web.search.provider import SearchProvider
 from castalia.web.search.site import Discovered, discover
+from castalia.web.search.sitemap import Sitemap, SitemapIndex, unpack_sitemap
 from castalia.web.worker import call_limited
 
+_SITEMAP = "castalia.web.search.sitemap:read_sitemap"
 _FACTS = "castalia.web.facts:read_facts"
 
 
 class Web:
     """The only door to the network. Made by `open_web`; closed by `close`."""
 
-    def __init__(self, fetcher: Fetcher, archive: Archive, providers: Mapping[str, SearchProvider]) -> None:
+    def __init__(self, fetcher: Fetcher, archive: Archive, providers: Mapping[str, SearchProvider], sites: Sequence[str] = ()) -> None:
         self.archive = archive
         self.user_agent = fetcher.user_agent
         self._fetcher = fetcher
-        self._providers = dict(providers)
+        self._providers = {"sitemap": SitemapIndex(self, sites), **providers}
         self._parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="castalia-facts")
 
     async def fetch(self, url: str, *, again: bool = False) -> Fetched:
@@ -66,6 +68,13 @@ class Web:
         outcome = await loop.run_in_executor(self._parser, call_limited, _FACTS, self.text(fetched))
         return outcome.value if not outcome.problem else {"problem": outcome.problem, "detail": outcome.detail}
 
+    async def sitemap(self, fetched: Fetched) -> Sitemap:
+        """The addresses of a sitemap, read in a limited worker; none when it can't be read."""
+        loop = asyncio.get_running_loop()
+        text = decode_text(fetched.headers.get("content-type", ""), unpack_sitemap(fetched))
+        outcome = await loop.run_in_executor(self._parser, call_limited, _SITEMAP, text)
+        return Sitemap(tuple(outcome.value["locations"]), outcome.value["is_index"]) if not outcome.problem else Sitemap((), False)
+
     def text(self, fetched: Fetched) -> str:
         """The decoded body."""
         return decode_text(fetched.headers.get("content-type", ""), fetched.body)
@@ -83,6 +92,8 @@ class Web:
     async def close(self) -> None:
         """Closes connections, the parser and the archive."""
         await self._fetcher.close()
+        for provider in self._providers.values():
+            await provider.close()
         self._parser.shutdown(wait=True)
         self.archive.close()
 
@@ -96,13 +107,15 @@ def open_web(
     rate_per_host: float = 1.0,
     limits: FetchLimits | None = None,
     providers: Mapping[str, SearchProvider] | None = None,
+    sites: Sequence[str] = (),
 ) -> Web:
     """Opens the archive in `folder` and the way to the network. Nothing is fetched yet.
 
-    All of this is execution: it changes how pages are fetched, not which ones. `limits` replaces `rate_per_host`.
+    All of this is execution: it changes how pages are fetched, not which ones. `limits` replaces `rate_per_host`. `sites` are those
+    whose sitemaps the provider `sitemap` searches.
     """
     if rate_per_host <= 0:
         raise ConfigError(f"rate_per_host is {rate_per_host!r}; it counts requests per second and must be above 0")
     archive = Archive(folder)
     fetcher = Fetcher(archive, user_agent, connect_to or {}, allow_private, limits or FetchLimits(rate_per_host=rate_per_host))
-    return Web(fetcher, archive, providers or {})
+    return Web(fetcher, archive, providers or {}, sites)

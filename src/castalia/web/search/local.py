@@ -31,3 +31,6 @@ class LocalIndex:
     async def search(self, query: str, limit: int) -> list[Hit]:
         """At most `limit` hits, best first."""
         return [Hit(url, score) for url, score in self._ranking.rank(query)[:limit]]
+
+    async def close(self) -> None:
+        """Nothing is held."""

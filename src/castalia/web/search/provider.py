@@ -33,3 +33,7 @@ class SearchProvider(Protocol):
     async def search(self, query: str, limit: int) -> list[Hit]:
         """At most `limit` hits, best first."""
         ...
+
+    async def close(self) -> None:
+        """Closes what it holds."""
+        ...

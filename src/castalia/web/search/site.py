@@ -5,19 +5,16 @@ not on which answer came first.
 """
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from castalia.web.archive import Fetched
-from castalia.web.bodies import decode_text
 from castalia.web.robots import Robots
-from castalia.web.urls import canonical_url, folder_of, site_root, url_key
+from castalia.web.search.sitemap import Sitemap, sitemap_urls
+from castalia.web.urls import canonical_url, folder_of, url_key
 
-_MAX_SITEMAPS = 20
 _AHEAD = 32
-_LOCATION = re.compile(r"<loc>\s*([^<\s]+)\s*</loc>", re.IGNORECASE)
 
 
 class Door(Protocol):
@@ -29,6 +26,10 @@ class Door(Protocol):
 
     async def robots(self, url: str) -> Robots:
         """The rules of a host."""
+        ...
+
+    async def sitemap(self, fetched: Fetched) -> Sitemap:
+        """A sitemap, read in a limited worker."""
         ...
 
     async def facts(self, fetched: Fetched) -> dict[str, Any]:
@@ -52,7 +53,7 @@ async def discover(door: Door, site: str, wanted: Callable[[str], bool], limit: 
     start = canonical_url(site) or site
     seen = {url_key(start)}
     wave = [start]
-    waiting = await _from_sitemaps(door, site, prefix)
+    waiting = await sitemap_urls(door, site)
     asked = 0
     while wave and asked < limit:
         wave = wave[: limit - asked]
@@ -90,24 +91,3 @@ async def _fetch_in_order(door: Door, urls: Sequence[str]) -> AsyncIterator[Fetc
         for task in ahead:
             task.cancel()
         await asyncio.gather(*ahead, return_exceptions=True)
-
-
-async def _from_sitemaps(door: Door, site: str, prefix: str) -> list[str]:
-    rules = await door.robots(site)
-    queue = [*rules.sitemaps, f"{site_root(site)}sitemap.xml"]
-    known = set(queue)
-    found: list[str] = []
-    for _ in range(_MAX_SITEMAPS):
-        if not queue:
-            break
-        fetched = await door.fetch(queue.pop(0))
-        if fetched.problem or "<" not in (text := decode_text(fetched.headers.get("content-type", ""), fetched.body)):
-            continue
-        locations = [url for location in _LOCATION.findall(text) if (url := canonical_url(location.replace("&amp;", "&")))]
-        if "<sitemapindex" in text:
-            fresh = [url for url in locations if url not in known]
-            known.update(fresh)
-            queue.extend(fresh)
-        else:
-            found.extend(url for url in locations if url.startswith(prefix))
-    return found
