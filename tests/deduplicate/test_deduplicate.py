@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from castalia.records import Block, Document, LicenceDecision, Reject
+from castalia.records import Block, Document, LicenceDecision, Likeness, Reject
 from castalia.stages.deduplicate import STAGE
 from castalia.stages.deduplicate.candidates import band_pairs
 from castalia.stages.deduplicate.minhash import band_keys
@@ -108,3 +108,51 @@ def test_licence_texts_that_are_almost_equal_do_not_merge():
     documents = [document(f"http://h/{path.stem}", path.read_text(encoding="utf-8", errors="replace"), title="License") for path in paths]
     _, rejects = deduplicate(*documents)
     assert {url: reason for url, (reason, _) in rejects.items() if reason == "near-duplicate"} == {}
+
+
+def test_what_a_site_repeats_does_not_make_its_pages_one():
+    menu = [" ".join(words(100 + number, 60)) for number in range(4)]
+
+    def page(number: int) -> Document:
+        texts = [*menu, " ".join(words(number, 100))]
+        blocks = tuple(Block(number=place, kind="paragraph", text=text) for place, text in enumerate(texts))
+        return Document(url=f"http://h/{number}", title="T", blocks=blocks, licence=ALLOWED)
+
+    assert len(deduplicate(*(page(number) for number in range(8)))[0]) == 8
+    assert len(deduplicate(*(page(number) for number in range(2)))[0]) == 1
+
+
+def test_of_copies_about_equally_long_the_one_with_more_structure_stays():
+    text = " ".join(words(9))
+    flat = document("http://h/a", text)
+    blocks = (Block(number=0, kind="heading", text=text[:40], level=1), Block(number=1, kind="paragraph", text=text[41:]))
+    rich = Document(url="http://h/b", title="T", blocks=blocks, licence=ALLOWED)
+    assert deduplicate(flat, rich)[0] == ["http://h/b"]
+
+
+def test_documents_without_a_word_are_never_one():
+    assert len(deduplicate(*(document(f"http://h/{number}", "") for number in range(3)))[0]) == 3
+
+
+def alike_texts() -> list[Document]:
+    return [
+        document("http://h/a", "cat sat on the mat"),
+        document("http://h/b", "on a mat there sat some cat"),
+        document("http://h/c", "interest rates rise"),
+    ]
+
+
+def by_letters(texts: list[str]) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+    return np.array([[float("cat" in text), float("rates" in text)] for text in texts], dtype=np.float32)
+
+
+@pytest.mark.parametrize(("policy", "kept", "likenesses"), [("off", 3, 0), ("label", 3, 1), ("keep-one", 2, 0)])
+def test_likeness_of_meaning_proposes_and_removes_only_when_told_to(
+    policy: str, kept: int, likenesses: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("castalia.stages.deduplicate.meaning.load_plugin", lambda group, name: by_letters)
+    params = STAGE.params(meaning=policy, embedder="letters")
+    records = list(STAGE.run({"documents_scrubbed": alike_texts()}, params, SimpleNamespace()))
+    assert sum(isinstance(record, Document) for record in records) == kept
+    assert sum(isinstance(record, Likeness) for record in records) == likenesses
+    assert {record.reason for record in records if isinstance(record, Reject)} == ({"same-meaning"} if policy == "keep-one" else set())

@@ -46,7 +46,7 @@ class Thresholds(NamedTuple):
 def is_legal(text: str) -> bool:
     """Whether a text is a licence, a contract or a clause of one: terms of law, several different ones, in no more than forty words each."""
     encoded = text.encode("utf-8", "replace")
-    found = [(match.group(1) or b"").lower() for match in _stems().finditer(encoded)]
+    found: list[bytes] = [stem.lower() for stem in _stems().findall(encoded)]
     different, share = len(set(found)), len(found) / max(1, len(encoded.split()))
     return (different >= 3 and share >= 0.025) or (different >= 2 and share >= 0.04)
 
@@ -83,6 +83,8 @@ def are_one(one: Words, other: Words, facts: Facts, others: Facts, thresholds: T
 def same_title(one: str, other: str) -> bool:
     """Whether two titles can be of one page: the longest part of one stands in the other. The name of a site is often a part."""
     first, second = _longest_part(one), _longest_part(other)
+    if not first.strip() or not second.strip():
+        return True  # a missing title says nothing
     return first in f" {_plain(other)} " or second in f" {_plain(one)} "
 
 
