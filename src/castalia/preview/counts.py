@@ -157,3 +157,5 @@ ASKED: Mapping[str, Callable[[Sizes, Mapping[str, Any], Seen], Asked]] = {
 
 KEPT = frozenset({"taxonomy", "design_suite", "plan_queries", "extract", "build_sft"})
 """Stages whose questions don't change when pages are added: what the ledger answered of them stays answered."""
+KEPT_PROMPTS = frozenset({"consistency", "policy"})
+"""Prompts of which the same holds: they show the records of one passage, where `facts` shows passages of all other pages."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from castalia.engine import PlannedStage, Stage
 from castalia.oracle import REFERENCE_PRICE, PromptTotals, RoleConfig, open_ledger, role_config
 from castalia.oracle.prices import named_price
-from castalia.preview.counts import ASKED, KEPT, Asked, Count, Sizes, both, sizes_of
+from castalia.preview.counts import ASKED, KEPT, KEPT_PROMPTS, Asked, Count, Sizes, both, sizes_of
 from castalia.preview.seen import PSEUDO_CALLS, UNSURE, Seen
 from castalia.preview.typical import TYPICAL, Typical
 from castalia.workspace import EXPECTED_ANSWER_TOKENS, Workspace
@@ -74,7 +74,8 @@ def _priced(step: PlannedStage, stage: Stage, asked: Asked, sizes: Sizes, seen: 
         typical = TYPICAL.get(prompt, Typical(stage.oracle[0], 1000, EXPECTED_ANSWER_TOKENS, shows_passage=True))
         config = role_config(roles, typical.role)
         model = (config.provider, config.model or config.provider)
-        answered = seen.asked(step.name, prompt, model) if step.name in KEPT or step.state != "blocked" else 0
+        kept = step.name in KEPT or prompt in KEPT_PROMPTS or step.state != "blocked"
+        answered = seen.asked(step.name, prompt, model) if kept else 0
         left = max(0.0, count.calls - answered) * (1 + seen.repairs(step.name, prompt))
         usual = (typical.tokens_in + (sizes.passage_tokens if typical.shows_passage else 0), typical.tokens_out)
         tokens_in, tokens_out, error, rest = seen.tokens(step.name, prompt, model, usual)

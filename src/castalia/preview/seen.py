@@ -7,7 +7,10 @@ from typing import NamedTuple
 from castalia.oracle import PromptTotals
 
 PSEUDO_CALLS = 2
-"""Typical values weigh as much as so many answers in the ledger."""
+"""A typical ratio of calls weighs as much as so many answers in the ledger."""
+PSEUDO_ANSWERS = 0.25
+"""A typical length weighs as much as so many: answers of one model to one prompt differ by a third, typical lengths from theirs by two
+thirds, and the best weight is the ratio of the squares."""
 UNSURE = 0.4
 """Relative error of a typical value that nothing confirms yet."""
 SURE = 0.02
@@ -51,7 +54,7 @@ class Seen:
         rows = [row for row in rows if (row.provider, row.model) == model] or rows
         calls = sum(row.calls for row in rows)
         tokens_in, tokens_out = (
-            (sum(getattr(row, name) for row in rows) + PSEUDO_CALLS * usual) / (calls + PSEUDO_CALLS)
+            (sum(getattr(row, name) for row in rows) + PSEUDO_ANSWERS * usual) / (calls + PSEUDO_ANSWERS)
             for name, usual in zip(("tokens_in", "tokens_out"), typical, strict=True)
         )
         if calls < 2:
