@@ -4,7 +4,7 @@ A page counts as named when the decision names a licence for its text, whether t
 (templates, changes and labelled pages, chosen by a hash of their names) was never looked at while the rules were written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def _pages(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _parts(answers: Sequence[Answer]) -> Mapping[str, Sequence[Answer]]:
-    def of(keep: Any) -> list[Answer]:
+    def of(keep: Callable[[Case], bool]) -> list[Answer]:
         return [answer for answer in answers if keep(answer.case)]
 
     def is_real(case: Case) -> bool:

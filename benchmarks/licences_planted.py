@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 _TEMPLATES = Path(__file__).with_name("data") / "licences" / "templates.jsonl"
 Where = Literal["head", "top", "middle", "end", "footer", "bottom", "aside", "comments"]
@@ -65,8 +65,8 @@ class _Licence(NamedTuple):
 
 def templates() -> list[Template]:
     """The statements of the data file."""
-    rows = (json.loads(line) for line in _TEMPLATES.read_text(encoding="utf-8").splitlines())
-    return [Template(**{**row, "where": tuple(row["where"])}) for row in rows]
+    rows: list[dict[str, Any]] = [json.loads(line) for line in _TEMPLATES.read_text(encoding="utf-8").splitlines()]
+    return [Template(row["name"], tuple(row["where"]), row["html"], row["truth"], row.get("code"), row.get("words", True)) for row in rows]
 
 
 def half(name: str) -> str:

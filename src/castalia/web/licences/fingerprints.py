@@ -17,8 +17,10 @@ from castalia.web.prescan import word_set
 
 _FILE = Path(__file__).with_name("fingerprints.json")
 WHOLE = word_set(
-    "0BSD Apache-2.0 Artistic-2.0 BlueOak-1.0.0 BSD-2-Clause BSD-2-Clause-Patent BSD-3-Clause BSD-3-Clause-Clear BSD-3-Clause-HP BSD-4-Clause BSL-1.0 "
-    "CC-BY-3.0 CC-BY-4.0 CC-BY-NC-4.0 CC-BY-NC-ND-4.0 CC-BY-NC-SA-4.0 CC-BY-ND-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CC0-1.0 ECL-2.0 ISC MIT MIT-0 MS-PL MS-RL NCSA "
+    "0BSD Apache-2.0 Artistic-2.0 BlueOak-1.0.0 BSD-2-Clause BSD-2-Clause-Patent BSD-3-Clause BSD-3-Clause-Clear BSD-3-Clause-HP "
+    "BSD-4-Clause BSL-1.0 "
+    "CC-BY-3.0 CC-BY-4.0 CC-BY-NC-4.0 CC-BY-NC-ND-4.0 CC-BY-NC-SA-4.0 CC-BY-ND-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CC0-1.0 ECL-2.0 ISC MIT MIT-0 "
+    "MS-PL MS-RL NCSA "
     "OFL-1.1 OGL-UK-3.0 PDDL-1.0 PostgreSQL PSF-2.0 Unicode-3.0 Unlicense UPL-1.0 Vim WTFPL X11 Zlib"
 )
 SAMPLED = word_set(
@@ -43,7 +45,8 @@ _OFTEN_ADDED = {
 """Words that some editions of a text have and others don't."""
 _NAMING = word_set(
     "a above an and anyone apache association author authors berkeley board by c california consortium contributor contributors copyright "
-    "corporation development distributors foundation global group holder holders in inc internet is isc its january listed name names nor of or "
+    "corporation development distributors foundation global group holder holders in inc internet is isc its january listed name names nor "
+    "of or "
     "organization owner owners as database formerly known management perl postgres postgres95 postgresql "
     "provided regents software system systems then the this trustees university vim www org http https"
 )

@@ -28,10 +28,13 @@ _COUNTRIES = {
     "united kingdom": "UK", "uk": "UK", "us": "US", "usa": "US", "igo": "IGO", "japan": "JP", "italy": "IT", "spain": "ES", "canada": "CA",
     "switzerland": "CH", "new zealand": "NZ", "poland": "PL", "brazil": "BR", "ireland": "IE", "sweden": "SE", "norway": "NO",
 }  # fmt: skip
-_IDS = {
-    spdx.lower(): spdx
-    for spdx in ["0BSD", "AFL-3.0", "AGPL-3.0-only", "AGPL-3.0-or-later", "Apache-2.0", "Artistic-2.0", "BlueOak-1.0.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ECL-2.0", "EPL-1.0", "EPL-2.0", "EUPL-1.2", "GFDL-1.2-only", "GFDL-1.2-or-later", "GFDL-1.3-only", "GFDL-1.3-or-later", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later", "ISC", "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MIT", "MIT-0", "MPL-2.0", "NCSA", "ODbL-1.0", "OFL-1.1", "OGL-UK-3.0", "PDDL-1.0", "PostgreSQL", "PSF-2.0", "Unlicense", "UPL-1.0", "WTFPL", "Zlib"]
-} | {
+_WITH_ADDRESS = word_set(
+    "0BSD AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Artistic-2.0 BlueOak-1.0.0 BSD-2-Clause BSD-3-Clause BSL-1.0 CC0-1.0 "
+    "ECL-2.0 EPL-1.0 EPL-2.0 EUPL-1.2 GFDL-1.2-only GFDL-1.2-or-later GFDL-1.3-only GFDL-1.3-or-later GPL-2.0-only "
+    "GPL-2.0-or-later GPL-3.0-only GPL-3.0-or-later ISC LGPL-2.1-only LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later MIT MIT-0 "
+    "MPL-2.0 NCSA ODbL-1.0 OFL-1.1 OGL-UK-3.0 PDDL-1.0 PostgreSQL PSF-2.0 Unlicense UPL-1.0 WTFPL Zlib"
+)
+_IDS = {spdx.lower(): spdx for spdx in _WITH_ADDRESS} | {
     "gpl-2.0": "GPL-2.0-only", "gpl-3.0": "GPL-3.0-only", "lgpl-2.1": "LGPL-2.1-only", "lgpl-3.0": "LGPL-3.0-only", "agpl-3.0": "AGPL-3.0-only",
     "fdl-1.2": "GFDL-1.2-only", "fdl-1.3": "GFDL-1.3-only", "gpl": "LicenseRef-GPL", "lgpl": "LicenseRef-LGPL", "agpl": "LicenseRef-AGPL",
     "fdl": "LicenseRef-GFDL", "bsd": "LicenseRef-BSD", "mit-license": "MIT", "isc-license": "ISC", "bsl1.0": "BSL-1.0", "license-2.0": "Apache-2.0",
@@ -102,7 +105,8 @@ _SEPARATOR = r"[\s/,+‐-―-]*"
 _PARTS = (
     r"(?:non[\s-]*commercial|\bNC\b|nicht[\s-]*kommerziell|pas d[e'’]\s*utilisation commerciale|no[\s-]*comercial)",
     r"(?:share[\s-]*alike|\bSA\b|weitergabe unter gleichen bedingungen|partage dans les m[êe]mes conditions|compartir[\s-]*igual)",
-    r"(?:no[\s-]*deriv(?:ative|ate|s)*(?:[\s-]*works?)?|\bND\b|keine[\s-]*bearbeitung(?:en)?|pas de modifications?|sin[\s-]*(?:obra)?[\s-]*derivad[ao]s?)",
+    r"(?:no[\s-]*deriv(?:ative|ate|s)*(?:[\s-]*works?)?|\bND\b|keine[\s-]*bearbeitung(?:en)?|pas de modifications?|"
+    r"sin[\s-]*(?:obra)?[\s-]*derivad[ao]s?)",
 )
 _VERSION = r"(?:[\s,(-]*(?:licen[cs]e|lizenz|licencia|licence)?[\s,(-]*(?:version\s*|v\.?\s*)?(?P<version>[1-4]\.\d))?"
 _COUNTRY = (
@@ -116,7 +120,10 @@ _CC_WORDS = re.compile(
     rf"(?P<parts>(?:{_SEPARATOR}(?:{'|'.join(_PARTS)}))*)" + _VERSION + _COUNTRY,
     re.IGNORECASE,
 )
-_GNU_VERSION = r"(?:[\s,(]*(?:version\s*|v\.?\s*|-)?(?P<number>[1-3](?:\.\d)?)(?P<later>\+|[\s,]*\(?(?:or|and)\s+(?:\(?at your option\)?\s+)?(?:any\s+)?(?:later|newer|above))?)?"
+_GNU_VERSION = (
+    r"(?:[\s,(]*(?:version\s*|v\.?\s*|-)?(?P<number>[1-3](?:\.\d)?)"
+    r"(?P<later>\+|[\s,]*\(?(?:or|and)\s+(?:\(?at your option\)?\s+)?(?:any\s+)?(?:later|newer|above))?)?"
+)
 _GNU = re.compile(
     r"(?:\bGNU\s+)?(?P<name>(?:affero|lesser|library|free\s+documentation)?\s*(?:general\s+public\s+)?licen[cs]e|\b[AL]?GPL|\bG?FDL\b)"
     + _GNU_VERSION,
@@ -144,52 +151,70 @@ def _gnu(found: re.Match[str]) -> str | None:
     return f"{family}-{number if '.' in number else number + '.0'}-{'or-later' if found['later'] else 'only'}"
 
 
+def _apache(found: re.Match[str]) -> str:
+    number = found["n"] or "2"
+    return "Apache-2.0" if number[0] == "2" else f"Apache-{number}"
+
+
+def _open_government(found: re.Match[str]) -> str:
+    number = found["n"] or found["m"]
+    return f"OGL-UK-{number}.0" if number else "LicenseRef-OGL-UK"
+
+
 def _numbered(spdx: str, family: str) -> Callable[[re.Match[str]], str]:
     return lambda found: spdx.format(found["n"]) if found["n"] else family
 
 
-_RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str | None] | str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE) if isinstance(pattern, str) else pattern, spdx)
-    for pattern, spdx in (
-        (_CC_WORDS, _cc),
-        (r"\bCC[\s-]*(?:0|zero)\b(?:\s*\(?v?1\.0)?(?:\s*universal)?|\bcreative commons zero\b", "CC0-1.0"),
-        (r"\bpublic domain mark\b(?: 1\.0)?", "CC-PDM-1.0"),
-        (_GNU, _gnu),
-        (r"\bapache(?:[ ,-]*software)?[ ,-]*(?:licen[cs]e)?[ ,v-]*(?:version)? ?(?P<n>[12]\.[01]|2\b)|\bASL ?2\.0", lambda found: "Apache-2.0" if (found["n"] or "2")[0] == "2" else f"Apache-{found['n']}"),
-        (r"\bapache (?:software )?licen[cs]e\b", "LicenseRef-Apache"),
-        (r"\b(?:0|zero)[\s-]*clause[\s-]*BSD\b|\b0BSD\b|\bBSD[\s-]*(?:0|zero)[\s-]*clause\b", "0BSD"),
-        (r"\b(?:3|three)[\s-]*clause[\s-]*BSD\b|\bBSD[\s-]*(?:3|three)[\s-]*clause\b|\b(?:new|modified) BSD\b", "BSD-3-Clause"),
-        (r"\b(?:2|two)[\s-]*clause[\s-]*BSD\b|\bBSD[\s-]*(?:2|two)[\s-]*clause\b|\b(?:simplified|freebsd) BSD\b", "BSD-2-Clause"),
-        (r"\bBSD[ -](?:style )?licen[cs]e", "LicenseRef-BSD"),
-        (r"\bMIT(?:[ -]?licen[cs]ed?\b|/X11| open[ -]source licen[cs]e)", "MIT"),
-        (r"\bISC licen[cs]e", "ISC"),
-        (r"\bzlib licen[cs]e", "Zlib"),
-        (r"\bboost software licen[cs]e", "BSL-1.0"),
-        (r"\bunlicen[cs]e\b", "Unlicense"),
-        (r"\bWTFPL\b", "WTFPL"),
-        (r"\bpostgresql licen[cs]e", "PostgreSQL"),
-        (r"\bpython software foundation licen[cs]e|\bPSF(?:[ -]2\.0| licen[cs]e)", "PSF-2.0"),
-        (r"\bmozilla public licen[cs]e,? ?(?:version |v)?2(?:\.0)?|\bMPL[ -]?2\.0", "MPL-2.0"),
-        (r"\beclipse public licen[cs]e(?:[ ,-]*(?:version |v)?(?P<n>[12]\.0))?", _numbered("EPL-{}", "LicenseRef-EPL")),
-        (r"\b(?:SIL )?open font licen[cs]e|\bOFL\b", "OFL-1.1"),
-        (r"\bopen government licen[cs]e[\s,–-]*canada\b", "OGL-Canada-2.0"),
-        (r"\bopen government licen[cs]e(?:[ ,(-]*(?:version |v)?(?P<n>[123])(?:\.0)?)?|\bOGL(?:[ -]UK)?[ -]v?(?P<m>[123])", lambda found: f"OGL-UK-{found['n'] or found['m']}.0" if found["n"] or found["m"] else "LicenseRef-OGL-UK"),
-        (r"\bPDDL\b(?:[ -]?1\.0)?|\bpublic domain dedication and licen[cs]e", "PDDL-1.0"),
-        (r"\bODbL\b(?:[ -]?1\.0)?|\bopen database licen[cs]e", "ODbL-1.0"),
-        (r"\bfree art licen[cs]e|\blicence art libre", "LAL-1.3"),
-        (r"\bwaived all (?:copyright|rights)", "CC0-1.0"),
-        (r"\b(?:in|into|to|als|is|are) (?:the )?public[ -]domain\b|\bnot (?:copyrighted|subject to copyright|protected by copyright)\b|\bpublic[ -]domain work\b", PUBLIC_DOMAIN),
-        (r"\bcreative commons\b(?!\s+(?:corporation|foundation|search|org))", SOME_COMMONS),
-        (r"\ball\s+rights\s+(?:are\s+)?reserved\b|\balle rechte vorbehalten\b|\btous droits réservés\b|\btodos los derechos reservados\b", RESERVED),
-        (
-            r"\b(?:no part of (?:this|the)|(?:may|must|can) ?not be (?:copied|reproduced|republished|reprinted|redistributed|used|published|distributed))\b"
-            r"|\b(?:copied|copying|reproduc|republi|reprint|redistribut|duplicat)\w*\b[^.;]{0,90}\bwithout\b[^.;]{0,50}\b(?:permission|consent|approval|authori[sz]ation)\b"
-            r"|\b(?:reproduction|copying|duplication|republication)\b[^.;]{0,60}\b(?:is|are) (?:strictly )?(?:prohibited|forbidden)"
-            r"|\bpermission before copying\b",
-            FORBIDDEN,
-        ),
-    )
-)  # fmt: skip
+_Name = Callable[[re.Match[str]], str | None] | str
+_PATTERNS: tuple[tuple[re.Pattern[str] | str, _Name], ...] = (
+    (_CC_WORDS, _cc),
+    (r"\bCC[\s-]*(?:0|zero)\b(?:\s*\(?v?1\.0)?(?:\s*universal)?|\bcreative commons zero\b", "CC0-1.0"),
+    (r"\bpublic domain mark\b(?: 1\.0)?", "CC-PDM-1.0"),
+    (_GNU, _gnu),
+    (r"\bapache(?:[ ,-]*software)?[ ,-]*(?:licen[cs]e)?[ ,v-]*(?:version)? ?(?P<n>[12]\.[01]|2\b)|\bASL ?2\.0", _apache),
+    (r"\bapache (?:software )?licen[cs]e\b", "LicenseRef-Apache"),
+    (r"\b(?:0|zero)[\s-]*clause[\s-]*BSD\b|\b0BSD\b|\bBSD[\s-]*(?:0|zero)[\s-]*clause\b", "0BSD"),
+    (r"\b(?:3|three)[\s-]*clause[\s-]*BSD\b|\bBSD[\s-]*(?:3|three)[\s-]*clause\b|\b(?:new|modified) BSD\b", "BSD-3-Clause"),
+    (r"\b(?:2|two)[\s-]*clause[\s-]*BSD\b|\bBSD[\s-]*(?:2|two)[\s-]*clause\b|\b(?:simplified|freebsd) BSD\b", "BSD-2-Clause"),
+    (r"\bBSD[ -](?:style )?licen[cs]e", "LicenseRef-BSD"),
+    (r"\bMIT(?:[ -]?licen[cs]ed?\b|/X11| open[ -]source licen[cs]e)", "MIT"),
+    (r"\bISC licen[cs]e", "ISC"),
+    (r"\bzlib licen[cs]e", "Zlib"),
+    (r"\bboost software licen[cs]e", "BSL-1.0"),
+    (r"\bunlicen[cs]e\b", "Unlicense"),
+    (r"\bWTFPL\b", "WTFPL"),
+    (r"\bpostgresql licen[cs]e", "PostgreSQL"),
+    (r"\bpython software foundation licen[cs]e|\bPSF(?:[ -]2\.0| licen[cs]e)", "PSF-2.0"),
+    (r"\bmozilla public licen[cs]e,? ?(?:version |v)?2(?:\.0)?|\bMPL[ -]?2\.0", "MPL-2.0"),
+    (r"\beclipse public licen[cs]e(?:[ ,-]*(?:version |v)?(?P<n>[12]\.0))?", _numbered("EPL-{}", "LicenseRef-EPL")),
+    (r"\b(?:SIL )?open font licen[cs]e|\bOFL\b", "OFL-1.1"),
+    (r"\bopen government licen[cs]e[\s,–-]*canada\b", "OGL-Canada-2.0"),
+    (r"\bopen government licen[cs]e(?:[ ,(-]*(?:version |v)?(?P<n>[123])(?:\.0)?)?|\bOGL(?:[ -]UK)?[ -]v?(?P<m>[123])", _open_government),
+    (r"\bPDDL\b(?:[ -]?1\.0)?|\bpublic domain dedication and licen[cs]e", "PDDL-1.0"),
+    (r"\bODbL\b(?:[ -]?1\.0)?|\bopen database licen[cs]e", "ODbL-1.0"),
+    (r"\bfree art licen[cs]e|\blicence art libre", "LAL-1.3"),
+    (r"\bwaived all (?:copyright|rights)", "CC0-1.0"),
+    (
+        r"\b(?:in|into|to|als|is|are) (?:the )?public[ -]domain\b|\bpublic[ -]domain work\b"
+        r"|\bnot (?:copyrighted|subject to copyright|protected by copyright)\b",
+        PUBLIC_DOMAIN,
+    ),
+    (r"\bcreative commons\b(?!\s+(?:corporation|foundation|search|org))", SOME_COMMONS),
+    (
+        r"\ball\s+rights\s+(?:are\s+)?reserved\b|\balle rechte vorbehalten\b|\btous droits réservés\b|\btodos los derechos reservados\b",
+        RESERVED,
+    ),
+    (
+        r"\b(?:no part of (?:this|the)|(?:may|must|can) ?not be (?:copied|reproduced|republished|reprinted|redistributed|used|"
+        r"published|distributed))\b"
+        r"|\b(?:copied|copying|reproduc|republi|reprint|redistribut|duplicat)\w*\b[^.;]{0,90}\bwithout\b[^.;]{0,50}\b(?:permission|"
+        r"consent|approval|authori[sz]ation)\b"
+        r"|\b(?:reproduction|copying|duplication|republication)\b[^.;]{0,60}\b(?:is|are) (?:strictly )?(?:prohibited|forbidden)"
+        r"|\bpermission before copying\b",
+        FORBIDDEN,
+    ),
+)
+_RULES = tuple((re.compile(pattern, re.IGNORECASE) if isinstance(pattern, str) else pattern, name) for pattern, name in _PATTERNS)
 _ADDRESS = re.compile(r"(?:https?:)?//[^\s\"'<>()\]]{4,200}|\b(?:www\.)?creativecommons\.org/[^\s\"'<>()\]]{4,100}", re.IGNORECASE)
 _BARE = re.compile(r"(?<![\w-])(?:MIT|ISC|Apache)(?![\w-]|[ ](?!licen)[A-Z])")
 _BARE_IDS = {"MIT": "MIT", "ISC": "ISC", "Apache": "LicenseRef-Apache"}

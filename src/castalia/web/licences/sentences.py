@@ -32,38 +32,50 @@ _BREAK = re.compile(
     r"(?<!\s[A-Z]\.)(?<!\.[A-Z]\.)(?<!\bDr\.)(?<!\bvs\.)(?<!\bcf\.)(?<!\bno\.)(?<!\bvol\.)(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“(\[]?[A-Z0-9©À-Þ])|\n+|\s+[|·•]\s+",
 )
 _CLAUSE = re.compile(
-    r";\s+|,?\s+(?:and|while|but|whereas|und|et|y)\s+(?=(?:all |any |its |the |our )?[\w\s-]{0,30}?\b(?:code|samples?|snippets?|photos?|photographs|images?|"
-    r"pictures|videos?|comments|data|icons|music|audio|software|examples)\b[^,;]{0,50}(?:\b(?:is|are|under|available|released|licen\w+)\b|©|:))"
+    r";\s+|,?\s+(?:and|while|but|whereas|und|et|y)\s+(?=(?:all |any |its |the |our )?[\w\s-]{0,30}?\b(?:code|samples?|snippets?|photos?|"
+    r"photographs|images?|"
+    r"pictures|videos?|comments|data|icons|music|audio|software|examples)\b[^,;]{0,50}(?:\b(?:is|are|under|available|released|licen\w+)\b|"
+    r"©|:))"
     r"|,\s+(?=(?:the )?(?:training |source )?code\b|tiles\b|icons\b|fonts?\b|photos?\b|images?\b)",
     re.IGNORECASE,
 )
 _EXCEPTION = re.compile(
     r"\b(?:(?:except|unless|save) (?:where |when |as |if )?(?:otherwise |expressly |specifically |explicitly |differently )*"
-    r"(?:otherwise|noted|stated|indicated|specified|marked|expressly stated|mentioned)(?: otherwise| differently)?(?: on (?:the|a) page| below)?"
+    r"(?:otherwise|noted|stated|indicated|specified|marked|expressly stated|mentioned)(?: otherwise| differently)?(?: on (?:the|a) page|"
+    r" below)?"
     r"|sauf mention contraire|wo nicht anders \w+|sofern nicht anders \w+|salvo indicación contraria|with the exception of [^.;]{3,80}|"
     r"(?:does|do) not (?:include|cover|apply to) [^.;]{3,80}|excluding [^.;,]{3,60}|additional terms may apply)",
     re.IGNORECASE,
 )
 _TEXT = (
-    r"(?:works?|pages?|(?:web[ -]?)?sites?|articles?|contents?|texts?|materials?|documentation|docs|documents?|posts?|blogs?|(?:text)?books?|wiki|publications?|"
-    r"guides?|manuals?|tutorials?|stor(?:y|ies)|essays?|reports?|handbooks?|contributions?|writings?|prose|words|everything|entr(?:y|ies)|chapters?|lessons?|"
+    r"(?:works?|pages?|(?:web[ -]?)?sites?|articles?|contents?|texts?|materials?|documentation|docs|documents?|posts?|blogs?|"
+    r"(?:text)?books?|wiki|publications?|"
+    r"guides?|manuals?|tutorials?|stor(?:y|ies)|essays?|reports?|handbooks?|contributions?|writings?|prose|words|everything|entr(?:y|ies)|"
+    r"chapters?|lessons?|"
     r"translations?|newsletters?|editions?|glossar(?:y|ies)|answers?|questions?|information|readme|specifications?|papers?|columns?|"
-    r"werk|inhalte?|texte?|seite|webseite|artikel|beitr[äa]g\w*|contenus?|[œo]uvre|pages?|obra|contenidos?|art[íi]culo|sitio|p[áa]gina|document)"
+    r"werk|inhalte?|texte?|seite|webseite|artikel|beitr[äa]g\w*|contenus?|[œo]uvre|pages?|obra|contenidos?|art[íi]culo|sitio|p[áa]gina|"
+    r"document)"
 )
 _CODE = r"(?:(?:source |example |sample )?code(?: samples?| examples?| snippets?| listings?| fragments?| blocks?)?|snippets?|listings?|scripts?)"
 _MEDIA = (
-    r"(?:theme music|(?:header|cover|title|banner|hero|background|featured|feature|main|top) (?:image|photo|picture|art|illustration)s?|photos?|photographs?|photography|"
-    r"images?|pictures?|pics?|illustrations?|artworks?|art|figures?|fig\.|icons?|icon set|logos?|fonts?|typefaces?|emoji|maps?|tiles?|videos?|audio|music|songs?|sounds?|soundtracks?|"
-    r"podcasts?|episodes?|recordings?|slides?|presentations?|banner|header|cover|avatars?|thumbnails?|screenshots?|diagrams?|graphics?|charts?|animations?|films?|clips?|"
+    r"(?:theme music|(?:header|cover|title|banner|hero|background|featured|feature|main|top) (?:image|photo|picture|art|illustration)s?|"
+    r"photos?|photographs?|photography|"
+    r"images?|pictures?|pics?|illustrations?|artworks?|art|figures?|fig\.|icons?|icon set|logos?|fonts?|typefaces?|emoji|maps?|tiles?|"
+    r"videos?|audio|music|songs?|sounds?|soundtracks?|"
+    r"podcasts?|episodes?|recordings?|slides?|presentations?|banner|header|cover|avatars?|thumbnails?|screenshots?|diagrams?|graphics?|"
+    r"charts?|animations?|films?|clips?|"
     r"drawings?|paintings?|renderings?|bild(?:er)?|fotos?|photographies?|im[áa]genes)"
 )
 _DATA = r"(?:data(?:sets?|bases?)?|data sets?|corpus|corpora|(?:model )?weights|models?|statistics|metadata|ontology)"
 _SOFTWARE = (
-    r"(?:software|programs?|librar(?:y|ies)|packages?|frameworks?|projects?|tools?|toolkit|app|application|plugins?|plug-ins?|extensions?|themes?|templates?|engine|"
-    r"modules?|drivers?|widgets?|games?|compiler|repository|repositories|forks?|binar(?:y|ies)|firmware|server|client|site design|design|layout|style ?sheets?|skin|bot|api)"
+    r"(?:software|programs?|librar(?:y|ies)|packages?|frameworks?|projects?|tools?|toolkit|app|application|plugins?|plug-ins?|extensions?|"
+    r"themes?|templates?|engine|"
+    r"modules?|drivers?|widgets?|games?|compiler|repository|repositories|forks?|binar(?:y|ies)|firmware|server|client|site design|design|"
+    r"layout|style ?sheets?|skin|bot|api)"
 )
 _OTHER = (
-    r"(?:comments?|excerpts?|extracts?|quot(?:es?|ations?)|definitions?|wikipedia(?: article)?|wikimedia|openstreetmap|poems?|lyrics|recipes?|exercises?|"
+    r"(?:comments?|excerpts?|extracts?|quot(?:es?|ations?)|definitions?|wikipedia(?: article)?|wikimedia|openstreetmap|poems?|lyrics|"
+    r"recipes?|exercises?|"
     r"patents?|trademarks?|courses?|open textbook|abstracts?|supplement\w*|deed|badge|button)"
 )
 _NOUN = re.compile(
@@ -82,12 +94,14 @@ _BARE_START = re.compile(
     rf"^\W*(?:the\s+|any\s+)?(?:site |website |page |user |written |text |blog |original |wiki )?{_TEXT}\b", re.IGNORECASE
 )
 _FOREIGN = re.compile(
-    r"\b(?:from|adapted|taken|borrowed|courtesy|credit|credits|via|source|uses material|used under|reprinted|originally|photo(?:graph)? by|by permission|"
+    r"\b(?:from|adapted|taken|borrowed|courtesy|credit|credits|via|source|uses material|used under|reprinted|originally|photo(?:graph)? by|"
+    r"by permission|"
     r"quelle|aus|wikipedia|wikimedia|flickr|unsplash)\b",
     re.IGNORECASE,
 )
 _TAKEN = re.compile(
-    r"\b(?:uses? (?:material|text|content)s?|(?:is )?(?:based on|adapted from|derived from|taken from|borrowed from|reprinted from|copied from)|used under|"
+    r"\b(?:uses? (?:material|text|content)s?|(?:is )?(?:based on|adapted from|derived from|taken from|borrowed from|reprinted from|"
+    r"copied from)|used under|"
     r"from (?:the )?wiki\w+|wikipedia article)\b",
     re.IGNORECASE,
 )
@@ -96,44 +110,59 @@ _MADE_BY = re.compile(
 )
 _NO_GRANT = re.compile(
     r"\b(?:not|never|no longer|isn[’']t|aren[’']t|cannot|neither|nicht|pas|no est[áa])\b(?! (?:copyrighted|subject to|protected))(?!-)"
-    r"|\b(?:if|whether|should|must|could|would|might|want|wants|wish|wishes|plan|plans|planned|planning|going to|will|aspires?|hope|hopes|until|formerly|"
-    r"previously|used to|once|was|were|some|parts|part|portions|certain|most|many|sometimes|how|choose|choosing|select|for example|e\.g|suppose|imagine|"
-    r"pretend|require[sd]?|ask|asks|consider|may be (?:available|licensed|released|covered)|can be (?:licensed|released)|to (?:license|share|release|publish|use|obtain))\b"
-    r"|\byou (?:license|agree|grant|release|retain)\b|\byour (?:work|content|page|site|code|contributions?|articles?|own)\b|\b(?:license|release|publish) (?:it|them|your)\b",
+    r"|\b(?:if|whether|should|must|could|would|might|want|wants|wish|wishes|plan|plans|planned|planning|going to|will|aspires?|hope|hopes|"
+    r"until|formerly|"
+    r"previously|used to|once|was|were|some|parts|part|portions|certain|most|many|sometimes|how|choose|choosing|select|for example|e\.g|"
+    r"suppose|imagine|"
+    r"pretend|require[sd]?|ask|asks|consider|may be (?:available|licensed|released|covered)|can be (?:licensed|released)|to (?:license|"
+    r"share|release|publish|use|obtain))\b"
+    r"|\byou (?:license|agree|grant|release|retain)\b|\byour (?:work|content|page|site|code|contributions?|articles?|own)\b|\b(?:license|"
+    r"release|publish) (?:it|them|your)\b",
     re.IGNORECASE,
 )
 _FREE_TO = re.compile(
     r"\b(?:you are free to|to the extent possible under law|(?:would|we) like to|permission is (?:hereby )?granted to)\b", re.IGNORECASE
 )
 _EXPLAINS = re.compile(
-    r"^[\s)\"”'’.]*(?:licen[cs]es?\b)?[\s)\"”]*\s*(?:lets|allows?|is (?:a|an|the|one|more|less|not)|means|requires?|permits?|gives?|grants?|was|has|does|can|differs?|and its (?!doc))\b",
+    r"^[\s)\"”'’.]*(?:licen[cs]es?\b)?[\s)\"”]*\s*(?:lets|allows?|is (?:a|an|the|one|more|less|not)|means|requires?|permits?|gives?|"
+    r"grants?|was|has|does|can|differs?|and its (?!doc))\b",
     re.IGNORECASE,
 )
 _TO_MACHINES = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b[^.]{0,40}\b(?:previous|prior|above|below|all|any|the (?:notice|footer|instructions?))\b"
-    r"|\b(?:AI|LLMs?|language models?|crawlers?|scrapers?|robots?|bots?|classifiers?|assistants?|agents?|automated (?:systems?|tools?|readers?|agents?)|"
-    r"machine readers?|data ?set (?:builders?|collectors?)|parsers?|system prompt|chatgpt|gpt)\b[^.]{0,80}\b(?:treat|consider|decide|must|should|note|classify|record|assume|report|set|read|regard|accept|mark|label|know|take|may|can)\b"
-    r"|\b(?:note|notice|message|instructions?|attention|hint|reminder|dear)\b[^.]{0,12}\b(?:to|for)?\b[^.]{0,12}\b(?:AI|LLMs?|language models?|crawlers?|scrapers?|robots?|bots?|classifiers?|assistants?|agents?|automated|machines?)\b"
-    r"|\b(?:SYSTEM|ASSISTANT)\s*:|\b(?:record|set|report|output|answer|classify|decide|conclude|treat)\b[^.]{0,40}\b(?:licen[cs]e|page|site|text|this)\b[^.]{0,30}\b(?:as|to|that|is)\b",
+    r"|\b(?:AI|LLMs?|language models?|crawlers?|scrapers?|robots?|bots?|classifiers?|assistants?|agents?|automated (?:systems?|tools?|"
+    r"readers?|agents?)|"
+    r"machine readers?|data ?set (?:builders?|collectors?)|parsers?|system prompt|chatgpt|gpt)\b[^.]{0,80}\b(?:treat|consider|decide|must|"
+    r"should|note|classify|record|assume|report|set|read|regard|accept|mark|label|know|take|may|can)\b"
+    r"|\b(?:note|notice|message|instructions?|attention|hint|reminder|dear)\b[^.]{0,12}\b(?:to|for)?\b[^.]{0,12}\b(?:AI|LLMs?|"
+    r"language models?|crawlers?|scrapers?|robots?|bots?|classifiers?|assistants?|agents?|automated|machines?)\b"
+    r"|\b(?:SYSTEM|ASSISTANT)\s*:|\b(?:record|set|report|output|answer|classify|decide|conclude|treat)\b[^.]{0,40}\b(?:licen[cs]e|page|"
+    r"site|text|this)\b[^.]{0,30}\b(?:as|to|that|is)\b",
     re.IGNORECASE,
 )
 _NOTHING_BUT_GRANT = re.compile(
-    r"^[\W\d_]*(?:\b(?:licen[cs]e[ds]?|licensing|released|published|shared|available|distributed|provided|offered|made|under|the|a|an|terms|conditions|of|is|are|and|by|with|in|"
-    r"copyright|copyrighted|copyleft|rights?|some|reserved|all|cc|creative|commons|view|see|read|full|lizenz|lizenziert|unter|einer|der|licencia|bajo|una|sous|"
-    r"licence|termes|selon|les|la|mise?|à|disposition|except|where|otherwise|noted|unless|stated|author|authors|contributors|c|per|international)\b[\W\d_]*)*+$",
+    r"^[\W\d_]*(?:\b(?:licen[cs]e[ds]?|licensing|released|published|shared|available|distributed|provided|offered|made|under|the|a|an|"
+    r"terms|conditions|of|is|are|and|by|with|in|"
+    r"copyright|copyrighted|copyleft|rights?|some|reserved|all|cc|creative|commons|view|see|read|full|lizenz|lizenziert|unter|einer|der|"
+    r"licencia|bajo|una|sous|"
+    r"licence|termes|selon|les|la|mise?|à|disposition|except|where|otherwise|noted|unless|stated|author|authors|contributors|c|per|"
+    r"international)\b[\W\d_]*)*+$",
     re.IGNORECASE,
 )
 _NEAR = re.compile(r"\b(?:this|these|our|my|dieses?|dieser|ce|cet|cette|ces|este|esta|estos)\b", re.IGNORECASE)
 _CONNECTS = re.compile(
-    r"(?:\b(?:under|terms(?: and conditions)? of|licen[cs]\w*|lizenz\w*|bajo|sous|unter|selon les termes de|dedicated|distributed|released|available|shared|is|are|by|"
+    r"(?:\b(?:under|terms(?: and conditions)? of|licen[cs]\w*|lizenz\w*|bajo|sous|unter|selon les termes de|dedicated|distributed|released|"
+    r"available|shared|is|are|by|"
     r"with|via|per|into|in)|[:(|–—-]|\d{4})\W*"
     r"(?:\b(?:the|a|an|its|einer?|der|la|le|una?|licen[cs]e|licencia|following|standard|international|open|free)\b\W*)*$",
     re.IGNORECASE,
 )
 """How the words before a licence's name end when they speak of what is under it."""
 _OTHER_VERB = re.compile(
-    r"\b(?:us(?:es|ed|ing)|contain(?:s|ing)?|includ(?:es?|ing)|incorporat\w+|featur(?:es|ing)|display\w*|embeds?|links?|lists?|cites?|quotes?|describes?|discuss\w*|explains?|"
-    r"shows?|covers?|reviews?|compares?|introduces?|presents?|reproduces?|draws?|mentions?|relies|builds?|reports?|recommends?|requires?|mirrors?|hosts?|collects?|"
+    r"\b(?:us(?:es|ed|ing)|contain(?:s|ing)?|includ(?:es?|ing)|incorporat\w+|featur(?:es|ing)|display\w*|embeds?|links?|lists?|cites?|"
+    r"quotes?|describes?|discuss\w*|explains?|"
+    r"shows?|covers?|reviews?|compares?|introduces?|presents?|reproduces?|draws?|mentions?|relies|builds?|reports?|recommends?|requires?|"
+    r"mirrors?|hosts?|collects?|"
     r"about|look|looks|comes?|with (?:a|an|some)\b)\b",
     re.IGNORECASE,
 )
@@ -300,7 +329,8 @@ def _subject(lead: str) -> str | None:
     kinds = {str(item.lastgroup) for item in _NOUN.finditer(head)} or {str(found.lastgroup)}
     first = str(found.lastgroup)
     if "code" in kinds and re.search(
-        r"\bcode\b[^.;]{0,20}\b(?:of|for|behind|to)\b[^.;]{0,20}\b(?:site|website|page|blog|theme)\b|\b(?:site|website|blog)[’']?s? (?:source )?code\b",
+        r"\bcode\b[^.;]{0,20}\b(?:of|for|behind|to)\b[^.;]{0,20}\b(?:site|website|page|blog|theme)\b|\b(?:site|website|"
+        r"blog)[’']?s? (?:source )?code\b",
         lead,
         re.IGNORECASE,
     ):

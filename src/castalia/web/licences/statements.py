@@ -23,7 +23,8 @@ _LONGEST = 1_200
 _BESIDE_PICTURES = 300
 _LONGEST_LABEL = 60
 _KEY = re.compile(
-    r"licen[cs]|lizen|creative\s+commons|\bCC[\s-]*(?:BY|0|zero)\b|public[ -]domain|rights\s+(?:are\s+)?reserved|\bG?FDL\b|\bA?GPL|copyleft|"
+    r"licen[cs]|lizen|creative\s+commons|\bCC[\s-]*(?:BY|0|zero)\b|public[ -]domain|rights\s+(?:are\s+)?reserved|\bG?FDL\b|\bA?GPL|"
+    r"copyleft|"
     r"permission|may not be|vorbehalten|droits r|derechos r|copyrighted|subject to copyright|waived all",
     re.IGNORECASE,
 )
@@ -68,12 +69,15 @@ _FOOTER_NAMES = re.compile(
 _ASIDE_NAMES = re.compile(r"sidebar|side-?bar|widget|related|recommend|teaser|promo", re.IGNORECASE)
 _ITEM_NAMES = re.compile(r"(?:^|[\s_-])(?:cards?|results?|listing|product|item|entry-?list|search)(?:$|[\s_-])", re.IGNORECASE)
 _HIDING = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0+)?\s*(?:;|!|$)|font-size\s*:\s*0(?:\.\d+)?(?:px|em|rem|%|pt)?\s*(?:;|!|$)|"
-    r"(?:left|top|right|text-indent|margin-left|margin-top)\s*:\s*-\s*\d{3,}|clip\s*:\s*rect\(\s*0|(?:^|[\s;])(?:height|width)\s*:\s*[01](?:px)?\s*(?:;|!|$)",
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0+)?\s*(?:;|!|$)|font-size\s*:\s*0(?:\.\d+)?(?:px|em|rem|"
+    r"%|pt)?\s*(?:;|!|$)|"
+    r"(?:left|top|right|text-indent|margin-left|margin-top)\s*:\s*-\s*\d{3,}|clip\s*:\s*rect\(\s*0|(?:^|[\s;])(?:height|"
+    r"width)\s*:\s*[01](?:px)?\s*(?:;|!|$)",
     re.IGNORECASE,
 )
 _META = word_set(
-    "license licence dc.license dc.rights dc.rights.license dcterms.license dcterms.rights dcterms.rightsholder rights copyright dct:license "
+    "license licence dc.license dc.rights dc.rights.license dcterms.license dcterms.rights dcterms.rightsholder rights copyright "
+    "dct:license "
     "dct:rights dcterms:license cc:license og:license article:license citation_license prism.copyright rights-standard"
 )
 _PROPERTIES = word_set(
@@ -83,8 +87,10 @@ _ABOUT_PAGES = re.compile(
     r"Page|Article|Posting|CreativeWork|Course|HowTo|Book|Report|Recipe|Chapter|Thesis|LearningResource|Guide|WebSite|Blog\b|Question"
 )
 _OF_OTHERS = word_set(
-    "image images video audio associatedmedia encoding thumbnail logo haspart isbasedon citation mentions about itemlistelement mainentityofpage "
-    "author publisher creator comment workexample review isrelatedto offers distribution primaryimageofpage subjectof relatedlink itemreviewed"
+    "image images video audio associatedmedia encoding thumbnail logo haspart isbasedon citation mentions about itemlistelement "
+    "mainentityofpage "
+    "author publisher creator comment workexample review isrelatedto offers distribution primaryimageofpage subjectof relatedlink "
+    "itemreviewed"
 ) - {"mainentityofpage"}
 
 
