@@ -28,7 +28,7 @@ from castalia.web import FetchLimits, open_web
 LIMITS = FetchLimits(rate_per_host=200, total_seconds=1.2, connect_seconds=1.0, max_bytes=300_000, retries=1, longest_wait_seconds=1)
 HANG_SECONDS = 5.0
 _CHILD_SECONDS = 240.0
-_AT_ONCE = 8
+_AT_ONCE = 16
 
 
 def measure(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import brotli
 
-_BIG = 200_000_000  # bytes that a bomb unpacks to
+_BIG = 100_000_000  # bytes that a bomb unpacks to
 _HTML = b"<!doctype html><html><head><title>A page</title></head><body><p>Some words of a page.</p></body></html>"
 _ROBOTS = b"User-agent: *\nDisallow: /private\n"
 
@@ -253,12 +253,12 @@ async def _redirect(writer: asyncio.StreamWriter, target: str) -> None:
 
 
 def _bomb(window: int) -> bytes:
-    press, block = zlib.compressobj(9, zlib.DEFLATED, window), bytes(1 << 20)
+    press, block = zlib.compressobj(6, zlib.DEFLATED, window), bytes(1 << 20)
     return b"".join([*(press.compress(block) for _ in range(_BIG >> 20)), press.flush()])
 
 
 def _brotli_bomb() -> bytes:
-    return brotli.compress(bytes(_BIG // 4))  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return brotli.compress(bytes(_BIG), quality=3)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def _body(status: bytes, body: bytes, more: bytes = b"", kind: bytes = b"text/html", length: int | None = None) -> "Answer":
