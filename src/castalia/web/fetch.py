@@ -8,7 +8,9 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
@@ -39,6 +41,14 @@ class Outcome(NamedTuple):
     exchanges: tuple[Exchange, ...] = ()
 
 
+@dataclass
+class _OneAtATime:
+    """A lock that is forgotten when nobody uses it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
 class Fetcher:
     """Fetches through the archive. Made once per archive; one event loop."""
 
@@ -55,6 +65,7 @@ class Fetcher:
         self._robots: dict[str, Robots] = {}
         self._optouts: dict[str, tuple[str, str]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._hosts: dict[str, _OneAtATime] = {}
 
     async def fetch(self, url: str, *, again: bool = False) -> Fetched:
         """The archived or fresh outcome for `url`. Problems are data: `Fetched.problem` is a reason code.
@@ -68,11 +79,29 @@ class Fetcher:
         known = self._archive.get(canonical)
         if known is not None and not again and (canonical in self._asked or not _may_pass(known)):
             return known
-        fetched, exchanges = await self._follow(canonical, known if again else None)
-        if _may_pass(fetched):
-            self._asked.add(canonical)  # its trouble may pass, but not while this run lasts
-        await self._archive.put_soon(fetched, exchanges)
+        # A host is asked for the next page when this one is on disk: whatever ends the process costs it one request at most.
+        async with self._at(host_of(canonical)):
+            known = self._archive.get(canonical)
+            if known is not None and not again and (canonical in self._asked or not _may_pass(known)):
+                return known  # another task asked while this one waited
+            fetched, exchanges = await self._follow(canonical, known if again else None)
+            if _may_pass(fetched):
+                self._asked.add(canonical)  # its trouble may pass, but not while this run lasts
+            await self._archive.put_soon(fetched, exchanges)
         return fetched
+
+    @asynccontextmanager
+    async def _at(self, host: str) -> AsyncGenerator[None]:
+        """The only page of a host that is fetched."""
+        one = self._hosts.setdefault(host, _OneAtATime())
+        one.users += 1
+        try:
+            async with one.lock:
+                yield
+        finally:
+            one.users -= 1
+            if not one.users:
+                del self._hosts[host]
 
     async def adopt(self, fetched: Fetched, origin: str) -> Fetched:
         """A response that somebody else recorded, e.g. Common Crawl, judged by the rules of its host as they are now, and archived.
