@@ -324,6 +324,10 @@ def test_a_wrong_key_costs_one_call_and_names_its_variable(here: Path, capsys, m
         assert server.count == 1
     assert "MY_KEY" in told
     assert "sk-this-key-is-wrong" not in told
+    assert main(["oracle"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 failed" in shown
+    assert "HTTP 401" in shown
 
 
 def test_a_reached_budget_stops_in_order_and_a_higher_one_goes_on(here: Path, capsys):

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.oracle_invariants import Charged, Price, broken_invariants
 from oracle_cases import Point, client, role, task
 
-from castalia.errors import AnswerUnusable, OracleRefused, RequestRejected, StoreError
+from castalia.errors import AnswerUnusable, BudgetReached, OracleRefused, RequestRejected, StoreError
 from castalia.oracle import OracleClient, open_ledger
 from castalia.oracle.scripted import FAULTS, Act, Server, scripted_server
 
@@ -152,5 +152,22 @@ def test_ends_of_calls_that_could_not_be_written_are_written_with_the_next_commi
             assert broken_invariants(tmp_path / "ledger.db", charged(server), told) == []
             with open_ledger(tmp_path / "ledger.db", readonly=True) as ledger:
                 assert ledger.counts() == {"done": 2}
+
+    asyncio.run(run())
+
+
+def test_a_reached_budget_names_every_part_of_the_money_and_small_budgets_too(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with scripted_server(lambda number, _: Act(fault="reset") if number == 0 else Act()) as server:
+            async with client(tmp_path, role(server.openai), budget_usd=1.0) as oracle:
+                await oracle.ask("writer", "S", "U", Point, task=task("s"))
+                [doubt] = oracle.ledger.in_doubt()
+                oracle.ledger.settle(doubt.key, billed=True)
+            async with client(tmp_path, role(server.openai), budget_usd=0.0021) as oracle:
+                with pytest.raises(BudgetReached) as stopped:
+                    await oracle.ask("writer", "S", "V", Point, task=task("t"))
+        told = str(stopped.value)
+        for words in ("the budget of $0.0021 is reached", "$0.00002 paid", "for answers that were billed and lost", "may cost up to $0.00"):
+            assert words in told
 
     asyncio.run(run())

@@ -58,6 +58,7 @@ def _print_usage(ledger: Ledger, workspace: Workspace, options: argparse.Namespa
     if options.json:
         print_facts({"usage": row._asdict()} for row in rows)
         print_facts({"batch": batch_facts(ledger, batch)} for batch in batches)
+        print_facts({"failed": one._asdict()} for one in ledger.failures())
         print_facts([{"money": {**money._asdict(), "budget": budget}}, {"calls": counts}])
         return 0
     if not rows and not counts:
@@ -76,6 +77,15 @@ def _print_usage(ledger: Ledger, workspace: Workspace, options: argparse.Namespa
     waiting = {state: counts[state] for state in ("planned", "sent", "failed") if counts.get(state)}
     if waiting:
         print("not answered: " + ", ".join(f"{count:,} {state}" for state, count in waiting.items()))
+    if counts.get("failed"):
+        print("\ncalls that were given up, most frequent reasons first; a run that needs them asks again")
+        print_table(
+            ("calls", "stage", "e.g.", "reason"),
+            (
+                (f"{one.calls:,}", one.stage, _short(f"{one.prompt} {one.subject}", 48), _short(one.reason, 120))
+                for one in ledger.failures()
+            ),
+        )
     if batches:
         print("\nbatches under way")
         print_batches(ledger, batches, options)

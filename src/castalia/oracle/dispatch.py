@@ -18,7 +18,7 @@ from castalia.oracle.ledger.submissions import PREFIX as BATCH_LEASE
 from castalia.oracle.ledger.submissions import Submission
 from castalia.oracle.limits import Flight, Limiter
 from castalia.oracle.lookups import Lookups
-from castalia.oracle.prices import TokenPrice, to_usd
+from castalia.oracle.prices import TokenPrice, dollars
 from castalia.oracle.providers import provider_class
 from castalia.oracle.providers.base import HttpProvider, LocalProvider, Provider, UnreadableAnswer
 from castalia.oracle.redact import Redactor
@@ -257,12 +257,14 @@ class Dispatch:
                 run.is_sent = True
 
     def _budget_reached(self, intent: Intent, money: NoMoney) -> BudgetReached:
+        parts = (
+            (money.spent, "paid"), (money.in_flight, "in flight elsewhere"), (money.in_doubt, "in doubt"),
+            (money.written_off, "for answers that were billed and lost"),
+        )  # fmt: skip
+        where = ", ".join(f"{dollars(nano)} {words}" for nano, words in parts if nano or words == "paid")
         return BudgetReached(
-            f"the budget of ${to_usd(self.budget or 0):.2f} is reached: ${to_usd(money.spent):.4f} paid, "
-            f"${to_usd(money.in_flight):.4f} in flight elsewhere, ${to_usd(money.in_doubt):.4f} in doubt, "
-            f"${to_usd(money.written_off):.4f} for answers that were billed and lost, and the next call "
-            f"({intent.prompt!r} for {intent.subject!r}) may cost up to ${to_usd(intent.worst):.4f}. Nothing is lost; raise "
-            f"execution.budget_usd and run the same command again to continue"
+            f"the budget of {dollars(self.budget or 0)} is reached: {where}, and the next call ({intent.prompt!r} for {intent.subject!r}) may "
+            f"cost up to {dollars(intent.worst)}. Nothing is lost; raise execution.budget_usd and run the same command again to continue"
         )
 
     async def _wait_for(self, key: str, owner: str) -> None:

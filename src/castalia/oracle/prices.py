@@ -122,6 +122,14 @@ def to_usd(nano: int) -> float:
     return nano / NANO
 
 
+def dollars(nano: int) -> str:
+    """Nano-dollars as USD with the digits they need: cents, and below a dollar as many as show two that aren't zero."""
+    usd = nano / NANO
+    digits = 2 if usd >= 1 or not nano else max(2, 1 - math.floor(math.log10(usd)))
+    whole, _, part = f"{usd:,.{digits}f}".partition(".")
+    return f"${whole}.{part[:2]}{part[2:].rstrip('0')}"
+
+
 def to_nano(usd: float) -> int:
     """USD as whole nano-dollars, rounded down: a budget never grows."""
     return math.floor(usd * NANO)

@@ -17,6 +17,7 @@ from castalia.oracle.ledger.owners import Owner, is_alive, lock_file
 from castalia.oracle.ledger.rows import (
     Done,
     Doubt,
+    Failure,
     Intent,
     LedgerCall,
     Money,
@@ -112,6 +113,10 @@ class Ledger:
     def usage(self, equivalent: str | None = None) -> list[UsageRow]:
         """Sums by stage, role and model. `equivalent` names the price entry at which unpaid calls are valued."""
         return reports.usage(self._read, equivalent)
+
+    def failures(self, most: int = 5) -> list[Failure]:
+        """Why calls were given up, the commonest reasons first."""
+        return reports.failures(self._read, most)
 
     def in_doubt(self) -> list[Doubt]:
         """Every attempt that may have been billed though its answer isn't here."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from castalia.errors import InputError
-from castalia.oracle.ledger.rows import Doubt, LedgerCall, Money, PromptTotals, UsageRow
+from castalia.oracle.ledger.rows import Doubt, Failure, LedgerCall, Money, PromptTotals, UsageRow
 from castalia.oracle.prices import REFERENCE_PRICE, TokenPrice, named_price, to_usd
 
 Read = Callable[..., list[Any]]
@@ -89,6 +89,16 @@ def counts(read: Read) -> dict[str, int]:
     done = read("SELECT coalesce(sum(calls), 0) FROM totals")[0][0]
     still_open = dict(read(f"SELECT state, count(*) FROM calls WHERE {_OPEN} GROUP BY state"))
     return {**({"done": done} if done else {}), **still_open}
+
+
+def failures(read: Read, most: int) -> list[Failure]:
+    """Why calls were given up, the commonest reasons first."""
+    rows = read(
+        f"SELECT stage, min(prompt), min(subject), model, substr(coalesce(failure, ''), 1, 160) AS reason, count(*) AS calls FROM calls "
+        f"WHERE {_OPEN} AND state = 'failed' GROUP BY stage, model, reason ORDER BY calls DESC, stage, reason LIMIT ?",
+        most,
+    )
+    return [Failure(*row) for row in rows]
 
 
 def in_doubt(read: Read) -> list[Doubt]:

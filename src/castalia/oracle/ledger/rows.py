@@ -197,6 +197,19 @@ class Doubt(NamedTuple):
     sent_at: float
 
 
+class Failure(NamedTuple):
+    """Calls of a stage and model that were given up for one reason."""
+
+    stage: str
+    prompt: str
+    """Of one of them."""
+    subject: str
+    """Of one of them."""
+    model: str
+    reason: str
+    calls: int
+
+
 class Money(NamedTuple):
     """USD: paid for done calls, reserved by calls in flight, reserved by calls in doubt, and of doubts settled as billed."""
 
