@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from castalia.records import Block, Document, LicenceDecision, Page, Reject
+from castalia.records import Block, Document, LicenceDecision, Page, Reject, ScopedLicence
 from castalia.stages.normalize import STAGE
 
 LICENCE = LicenceDecision(spdx="MIT", verdict="allowed", reason="by file")
@@ -214,3 +214,15 @@ def test_a_page_at_the_limit_of_nesting_is_read():
     document = normalize("<main><h1>Deep</h1>" + "<div>" * 480 + f"<p>{WORDS}</p>" + "</div>" * 480)
     assert isinstance(document, Document)
     assert document.blocks[-1].text == WORDS.strip()
+
+
+def test_code_under_a_licence_that_is_not_allowed_is_left_out_and_the_text_stays():
+    part = ScopedLicence(scope="code", spdx="GPL-3.0-only", allowed=False)
+    licence = LICENCE.model_copy(update={"parts": (part,)})
+    html = f"<html><head><title>T</title></head><body><main><h1>T</h1><p>{WORDS * 3}</p><pre>x = 1\n  y = 2</pre><p>{WORDS}</p></main></body></html>"
+    page = Page(url="http://h/doc/page.html", media_type="text/html", html=html, body_sha256="0" * 64, licence=licence, topic="skills/x")
+    reject, document = STAGE.run(page, STAGE.params())
+    assert isinstance(reject, Reject)
+    assert reject.reason == "code-licence"
+    assert isinstance(document, Document)
+    assert [(block.number, block.kind) for block in document.blocks] == [(0, "heading"), (1, "paragraph"), (2, "paragraph")]

@@ -17,7 +17,8 @@ class NormalizeParams(Params):
 def normalize_page(page: Page, params: NormalizeParams) -> Iterator[Document | Reject]:
     """Typed blocks of the page's main content.
 
-    Reject reasons: `no-content`, `search-page`, `index-page`, `changelog`; for pages that no parser should see
+    Code under a licence of its own that the policy does not allow is left out of the document, with a reject `code-licence`.
+    Reject reasons of pages: `no-content`, `search-page`, `index-page`, `changelog`; for pages that no parser should see
     `too-large`, `too-deep`, `too-many-tags`, `attribute-flood`; and `parse-timeout`, `parser-died`, `parse-failed`.
     """
     del params
@@ -32,6 +33,14 @@ def normalize_page(page: Page, params: NormalizeParams) -> Iterator[Document | R
     if refusal is not None:
         yield _reject(page, refusal.reason, refusal.detail)
         return
+    withheld = {part.scope: part.spdx for part in page.licence.parts if not part.allowed}
+    kept = [block for block in blocks if block.kind not in withheld]
+    if len(kept) < len(blocks):
+        detail = (
+            f"{len(blocks) - len(kept)} code blocks are under {withheld.get('code')}, which the policy does not allow; the text was kept"
+        )
+        yield _reject(page, "code-licence", detail)
+        blocks = tuple(block.model_copy(update={"number": number}) for number, block in enumerate(kept))
     yield Document(
         url=page.url,
         title=found["title"],
