@@ -143,6 +143,7 @@ def test_usage_of_a_large_ledger_reads_no_call(here: Path, capsys):
                 "SELECT stage, sum(calls) FROM totals GROUP BY stage",
                 "SELECT stage, count(*) FROM calls WHERE state != 'done' AND state = 'failed' GROUP BY stage",
                 "SELECT state, count(*) FROM calls WHERE state != 'done' GROUP BY state",
+                "SELECT stage, failure, count(*) FROM calls WHERE state != 'done' AND state = 'failed' GROUP BY stage, failure",
             )
             for row in ledger._reader.execute(f"EXPLAIN QUERY PLAN {sql}")
         ]
