@@ -138,7 +138,9 @@ def _candidates(over_text: Sequence[LicenceEvidence]) -> Iterator[Candidate]:
 
 def _doubt(candidate: Candidate, reserved: LicenceEvidence | None) -> float:
     """What words that reserve all rights take from a licence that no reader sees."""
-    unseen = candidate.best.place in ("meta", "json-ld", "rdfa") or candidate.best.sentence == candidate.best.link
+    unseen = candidate.best.place in ("meta", "json-ld", "rdfa") or (
+        candidate.best.place == "rel-license" and candidate.best.sentence == candidate.best.link
+    )
     return _RESERVING if reserved is not None and unseen and candidate.score < SURE else 0.0
 
 

@@ -82,7 +82,7 @@ def _of_block(url: str, statement: Mapping[str, Any]) -> list[LicenceEvidence]:
             scope = "embedded"
         if place == "article" and "aside" in marks:
             place = "aside"
-        if reading.rel and scope is None and place in ("article", "aside", "footer", "badge"):
+        if reading.rel and scope is None and not _is_badge(statement):
             place = "rel-license"
         found.append(_record(url, reading, place, scope))
     return found

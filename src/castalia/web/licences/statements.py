@@ -178,7 +178,12 @@ def _badges(block: LexborNode) -> Iterator[list[Any]]:
     nodes = [block] if block.tag == "a" else block.css("a[href]")[:200]
     for node in nodes:
         href = node.attributes.get("href") or ""
-        if _LINK_KEY.search(href) and licence_of_url(href) and not re.search(r"\w", node.text()) and node.css_first("img, svg") is not None:
+        if (
+            _LINK_KEY.search(href)
+            and licence_of_url(href)
+            and not re.search(r"\w", _text_and_links(node)[0])
+            and node.css_first("img, svg") is not None
+        ):
             around = _block(node)
             pictures = len(around.css("img, picture")) - len(node.css("img, picture"))
             if not pictures or len(around.text()) > _BESIDE_PICTURES:
