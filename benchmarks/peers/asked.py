@@ -9,7 +9,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,13 +31,13 @@ class Asked(NamedTuple):
     """For caches and checkpoints; the same one after a restart."""
 
 
-def main(answers: Callable[[Asked], Sequence[str]]) -> None:
+def main(answers: Callable[[Asked], Iterable[str]]) -> None:
     """Measures one peer. `answers` gives the answers in any order, each the text of the model's message."""
     base_url, calls, in_flight, folder = sys.argv[1:5]
-    answers(Asked(WARM_UP, base_url, int(in_flight), _made(Path(folder) / "warm-up")))
+    list(answers(Asked(WARM_UP, base_url, int(in_flight), _made(Path(folder) / "warm-up"))))
     questions = [f"question {number}" for number in range(int(calls))]
     started, cpu = time.perf_counter(), _cpu_seconds()
-    texts = answers(Asked(questions, base_url, int(in_flight), _made(Path(folder) / "work")))
+    texts = list(answers(Asked(questions, base_url, int(in_flight), _made(Path(folder) / "work"))))
     seconds = time.perf_counter() - started
     right = {f"About {question}." for question in questions} & {_answer(text) for text in texts}
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
