@@ -14,15 +14,46 @@ from castalia.store import open_store
 
 ALLOWED = LicenceDecision(spdx="MIT", verdict="allowed", reason="by file")
 KINDS = ("copy", "edited", "part", "template")
-_SUBJECTS = ("server", "parser", "cache", "index", "queue", "editor", "compiler", "scheduler", "backup", "gateway")
-_MEANINGS = (
-    ("To {verb} the {subject}, open the {place} and press the button. It takes a moment before the change is visible.",
-     "Open the {place} and push the button if you want to {verb} the {subject}. After a short while you can see what changed."),
-    ("The {subject} needs {amount} gigabytes of memory. With less it becomes slow, and large jobs are refused.",
-     "Give the {subject} {amount} gigabytes of memory: below that it slows down and turns big jobs away."),
-    ("An error of the {subject} is written to the log in the {place}. Read the last lines first.",
-     "Look into the log in the {place} when the {subject} fails; begin with its last lines."),
+_SAID_TWICE = (
+    ("Backups run every night at two. Check the log in the morning to see that they succeeded.",
+     "Each night at two o'clock the data is backed up; look at the log the next morning to make sure it worked."),
+    ("Tomatoes need full sun and regular watering, best at the root and in the morning.",
+     "Grow tomatoes in full sunlight and water the roots regularly, preferably early in the day."),
+    ("A mutex lets only one thread enter the critical section at a time; the others wait.",
+     "With a mutex, threads wait while another thread holds the critical section, so only one is inside."),
+    ("The museum is closed on Mondays. Tickets are cheaper for students and pensioners.",
+     "Students and retired people pay less for museum tickets. On Monday the museum does not open."),
+    ("Inflation fell to three percent in spring because energy prices dropped.",
+     "Since energy got cheaper, the inflation rate went down to three percent during the spring."),
+    ("To change a bicycle tire, take off the wheel, lift the tire with levers and pull out the tube.",
+     "Changing the tire of a bike: remove the wheel, use tire levers to lift it, then take the tube out."),
+    ("Vaccines train the immune system to recognize a virus before an infection happens.",
+     "Before any infection, a vaccine teaches the immune system what the virus looks like."),
+    ("A hash table stores values under keys and finds them in constant time on average.",
+     "Looking up a key in a hash table takes constant time on average, since values are stored by key."),
+    ("The river flooded the old town after three days of heavy rain.",
+     "Three days of strong rain made the river flood the historic town center."),
+    ("Whales are mammals: they breathe air and feed their young with milk.",
+     "As mammals, whales give milk to their calves and breathe air."),
+    ("Bread rises because yeast turns sugar into carbon dioxide that is caught in the dough.",
+     "Yeast converts sugar to carbon dioxide; trapped in the dough, the gas makes bread rise."),
+    ("Photosynthesis uses sunlight to make sugar from water and carbon dioxide.",
+     "Plants produce sugar out of carbon dioxide and water with the energy of sunlight: photosynthesis."),
 )  # fmt: skip
+_SAME_TOPIC = (
+    "Backups that nobody ever restored are no backups: practice a restore every quarter.",
+    "Pick tomatoes when they are red and firm, and never keep them in the refrigerator.",
+    "Two threads that wait for each other's mutex are in a deadlock.",
+    "The museum bought a painting of the Dutch school at an auction in London.",
+    "The central bank raised its interest rate to slow down inflation.",
+    "A bicycle chain lasts longer when it is cleaned and oiled every month.",
+    "A virus can't multiply without a cell whose machinery it uses.",
+    "Collisions in a hash table are resolved by chaining or by open addressing.",
+    "The old town has narrow streets, and cars are not allowed there.",
+    "Whales were hunted for their oil until the middle of the twentieth century.",
+    "Rye bread keeps for a week when it is wrapped in cloth.",
+    "Leaves turn yellow in autumn when the tree withdraws the green pigment.",
+)
 
 
 def generated(count: int, seed: int = 20) -> Iterator[tuple[Document, int]]:
@@ -60,21 +91,10 @@ def generated(count: int, seed: int = 20) -> Iterator[tuple[Document, int]]:
 
 
 def plant_meanings() -> tuple[list[Document], set[frozenset[str]]]:
-    """Short documents, some said twice in other words, and the pairs of ids that say the same."""
-    documents: list[Document] = []
-    pairs: set[frozenset[str]] = set()
-    for number, subject in enumerate(_SUBJECTS):
-        for which, texts in enumerate(_MEANINGS):
-            values = {
-                "subject": subject,
-                "verb": ("restart", "update", "remove")[number % 3],
-                "place": f"{subject} menu",
-                "amount": number + 3,
-            }
-            both = [_one(f"http://h/{subject}/{which}/{place}", text.format(**values)) for place, text in enumerate(texts)]
-            documents += both
-            pairs.add(frozenset(document.id for document in both))
-    return documents, pairs
+    """Short documents: statements said in two ways, and others on the same topics. With them the pairs of ids that say the same."""
+    pairs = [[_one(f"http://h/said/{number}/{way}", text) for way, text in enumerate(texts)] for number, texts in enumerate(_SAID_TWICE)]
+    others = [_one(f"http://h/other/{number}", text) for number, text in enumerate(_SAME_TOPIC)]
+    return [document for pair in pairs for document in pair] + others, {frozenset(document.id for document in pair) for pair in pairs}
 
 
 def main(folder: Path, count: int, step: str) -> None:

@@ -39,7 +39,7 @@ class DeduplicateParams(Params):
     meaning: Meaning = Field(
         "off", description="Documents that say the same in other words: `label` writes `likenesses`, `keep-one` rejects the later one too."
     )
-    meaning_similarity: float = Field(0.9, gt=0, le=1, description="Cosine similarity of embeddings from which two documents are alike.")
+    meaning_similarity: float = Field(0.8, gt=0, le=1, description="Cosine similarity of embeddings from which two documents are alike.")
     embedder: str = Field("wordllama", description="`wordllama`, or an installed plug-in of the group `castalia.embedders`.")
 
 

@@ -97,10 +97,11 @@ def _plain(title: str) -> str:
 
 
 def _told_apart(found: Words, words: int) -> bool:
-    """Whether swapped words make two documents: a statement turned round, or numbers and names in a share that a template has.
+    """Whether swapped words make two documents: a statement turned round, numbers and names in a share that a template has, or many
+    words of any kind; in a short text one is many.
 
     Copies of a page swap a few too: a date, a counter, a name spelled otherwise.
     """
     turned = int(np.count_nonzero(found & TURNING))
     filled = int(np.count_nonzero(found & (DIGIT | CAPITAL)))
-    return turned >= 1 + words // 500 or filled >= 3 + words // 100
+    return turned >= 1 + words // 500 or filled >= 3 + words // 100 or len(found) >= 1 + words // 40
