@@ -4,6 +4,7 @@ A corpus folder is a workspace: `collect.yaml` names it for every other command,
 """
 
 import json
+import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from castalia.config import Config, load_config
 from castalia.corpus.export import REPORT, identity, write_corpus, written
 from castalia.corpus.facts import CorpusFacts, Step
 from castalia.engine import Event, RunReport, run_pipeline
-from castalia.errors import ConfigError, StaleStage
+from castalia.errors import ConfigError, StaleStage, StoreError
 from castalia.store import write_file
 from castalia.web import Web
 from castalia.workspace import Workspace, open_web_of, open_workspace, save_resolved
@@ -61,12 +62,18 @@ async def collect_corpus(
     """
     with workspace.store.lock("castalia collect"):
         pass  # asked before the archive, because it knows who holds it
-    web = open_web_of(workspace)
     try:
-        ran = await _run(workspace, {"web": web}, out, rebuild, keep, on_event)
-        facts, wrote = _write(workspace, out, web)
-    finally:
-        await web.close()
+        web = open_web_of(workspace)
+        try:
+            ran = await _run(workspace, {"web": web}, out, rebuild, keep, on_event)
+            facts, wrote = _write(workspace, out, web)
+        finally:
+            await web.close()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the page archive in {str(workspace.archive)!r} can't be used: {error}; check the room on the disk and the permissions, "
+            f"then run the same command again"
+        ) from error
     return Collected(facts, ran.ran, wrote, ran.seconds)
 
 
