@@ -10,6 +10,7 @@ from typing import NamedTuple
 from benchmarks.extraction_gold import Pair, unmarked
 
 _WORD = re.compile(r"\w+")
+_TAG = re.compile(r"<[^>]*>")
 
 
 class Structure(NamedTuple):
@@ -58,21 +59,16 @@ def rows_found(wanted: Sequence[tuple[str, ...]], rows: Sequence[Sequence[str]])
 
 
 def headings_kept(pair: Pair, headings: Sequence[tuple[int, str]]) -> Structure:
-    """Length of the longest common sequence of headings against the longer of both lists.
+    """Length of the longest common sequence of headings (level and words) against the longer of both lists.
 
-    The gold leaves out the page's title and moves the rest one level down when it was level 1, so the title is taken out of ours
-    and levels are compared relative to the first heading.
+    The gold has no heading of level 1, and leaves out one that repeats the page's title; headings that it made up itself, which stand
+    nowhere in the source, are left out of it.
     """
-    title = words(pair.title)
-    gold = [(level, words(unmarked(text))) for level, text in pair.headings]
-    ours = [(level, words(text)) for level, text in headings]
-    if ours and ours[0][1] != (gold[0][1] if gold else None) and (not title or ours[0][1] == title or ours[0][0] == 1):
+    title, source = words(pair.title), " ".join(words(_TAG.sub(" ", pair.html)))
+    gold = [(level, text) for level, text in ((level, " ".join(words(unmarked(text)))) for level, text in pair.headings) if text in source]
+    ours = [(max(2, level), " ".join(words(unmarked(text)))) for level, text in headings]
+    if ours and ours[0] not in gold and (ours[0][1] == " ".join(title) or headings[0][0] == 1):
         ours = ours[1:]
-    matcher = difflib.SequenceMatcher(None, _relative(gold), _relative(ours), autojunk=False)
+    matcher = difflib.SequenceMatcher(None, gold, ours, autojunk=False)
     common = sum(block.size for block in matcher.get_matching_blocks())
     return Structure(max(len(gold), len(ours)), common)
-
-
-def _relative(headings: Sequence[tuple[int, list[str]]]) -> list[tuple[int, str]]:
-    top = min((level for level, _ in headings), default=0)
-    return [(level - top, " ".join(text)) for level, text in headings]

@@ -28,10 +28,10 @@ class Refusal(NamedTuple):
     detail: str
 
 
-def refuse(url: str, title: str, blocks: Sequence[Block], links: Sequence[int], lengths: Sequence[int], html: str) -> Refusal | None:
+def refuse(url: str, title: str, blocks: Sequence[Block], linked: int, length: int, html: str) -> Refusal | None:
     """The reason why the page is no content, or None.
 
-    `links` and `lengths` are characters in links and in all of each block; `html` is only looked at for a search form.
+    `linked` of `length` characters stand in links; `html` is only looked at for a search form.
     """
     words = sum(len(block.text.split()) for block in blocks)
     headings = [block.text for block in blocks if block.kind == "heading"]
@@ -44,8 +44,7 @@ def refuse(url: str, title: str, blocks: Sequence[Block], links: Sequence[int], 
     letters = sum(1 for heading in headings if len(heading.strip()) == 1) + sum(
         heading.strip().lower() == "symbols" for heading in headings
     )
-    linked = sum(links)
-    density = linked / max(1, sum(lengths))
+    density = linked / max(1, length)
     if density > 0.7 and (letters >= 5 or linked > 12_000):
         return Refusal("index-page", f"{density:.0%} of the text are links, {letters} headings are single letters")
     versions = sum(1 for heading in headings if _VERSION.match(heading))

@@ -29,7 +29,7 @@ def normalize_page(page: Page, params: NormalizeParams) -> Iterator[Document | R
         yield _reject(page, problem, detail)
         return
     blocks = tuple(Block.model_validate(block) for block in found["blocks"])
-    refusal = refuse(page.url, found["head_title"], blocks, found["links"], found["lengths"], page.html)
+    refusal = refuse(page.url, found["head_title"], blocks, found["linked"], found["length"], page.html)
     if refusal is not None:
         yield _reject(page, refusal.reason, refusal.detail)
         return
@@ -45,6 +45,9 @@ def normalize_page(page: Page, params: NormalizeParams) -> Iterator[Document | R
         url=page.url,
         title=found["title"],
         language=found["language"],
+        author=found["author"],
+        published=found["published"],
+        modified=found["modified"],
         blocks=blocks,
         licence=page.licence,
         topic=page.topic,

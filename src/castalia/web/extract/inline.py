@@ -42,6 +42,17 @@ def raw_text(element: Element) -> str:
     return "".join(child if isinstance(child, str) else raw_text(child) for child in element.children)
 
 
+def formula_text(element: Element) -> str:
+    """The TeX that a formula was made from where MathML names it; otherwise its symbols."""
+    math = element if element.tag == "math" else element.find("math")
+    if math is None:
+        return _SPACE.sub(" ", raw_text(element)).strip()
+    for inner in math.walk():
+        if inner.tag == "annotation" and "tex" in inner.get("encoding").lower():
+            return raw_text(inner).strip()
+    return math.get("alttext").strip() or _SPACE.sub(" ", raw_text(math)).strip()
+
+
 def _pieces(element: Element) -> Iterator[str]:
     for child in element.children:
         yield from pieces_of(child)
@@ -57,7 +68,7 @@ def _element_pieces(element: Element) -> Iterator[str]:
             pad = " " if code.startswith("`") or code.endswith("`") else ""
             yield f"{fence}{pad}{code}{pad}{fence}"
     elif element.tag == "math":
-        formula = _SPACE.sub(" ", raw_text(element)).strip()
+        formula = formula_text(element)
         if formula:
             yield f"${formula}$"
     elif element.tag == "sup" and element.classes & {"reference", "footnote-ref"}:

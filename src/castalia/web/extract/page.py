@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from castalia.records.document import Block
-from castalia.web.extract.main_content import find_main
+from castalia.web.extract.language import detect_language
+from castalia.web.extract.meta import Metadata, read_metadata
+from castalia.web.extract.offsets import source_offsets
 from castalia.web.extract.segment import Draft, segment
-from castalia.web.extract.tree import parse
+from castalia.web.extract.select import select
+from castalia.web.extract.tree import Parsed, parse
 from castalia.web.prescan import prescan
 
 _SITE_SUFFIX = re.compile(r"\s+(?:[—–|·•»]|-{1,2})\s+")
+_TAG = re.compile(r"<[^>]*>")
 
 
 @dataclass(frozen=True)
@@ -20,49 +24,46 @@ class Extraction:
     problem: str = ""
     detail: str = ""
     title: str = ""
-    head_title: str = ""
+    metadata: Metadata = field(default_factory=Metadata)
     language: str = ""
+    """BCP 47, stated or told from the text; empty where unknown."""
     blocks: tuple[Block, ...] = ()
-    links: tuple[int, ...] = field(default=())
-    """Characters of each block's text that are links."""
-    lengths: tuple[int, ...] = field(default=())
-    """Characters of each block's text."""
+    length: int = 0
+    """Characters of text from the first to the last unit of main content, what was dropped between them included."""
+    linked: int = 0
+    """How many of them stand in links."""
 
 
 def extract(html: str | bytes, url: str = "") -> Extraction:
     """Typed blocks of the main content of `html`.
 
-    Problems: `too-large`, `too-deep`, `too-many-tags`, `attribute-flood` for pages that no parser should see, `no-content`.
+    Problems: `too-large`, `too-deep`, `too-many-tags`, `attribute-flood` for pages that no parser should see, `no-content`. A page may
+    still keep the parser busy for long: what comes from outside belongs in `castalia.web.worker.call_limited`.
     """
     del url
     text = html.decode("utf-8", "replace") if isinstance(html, bytes) else html
     scan = prescan(text)
     if scan.problem:
         return Extraction(scan.problem, scan.detail)
-    page = parse(text, scan.tags)
-    drafts = _trim_links(segment(find_main(page.body)))
+    page = parse(text)
+    if page.too_deep:
+        return Extraction("too-deep", "elements are nested too deep once the parser has repaired the page")
+    metadata = read_metadata(text)
+    spanned = select(page, metadata.title)
+    drafts = segment(page.body)
     if not any(draft.text.strip() for draft in drafts):
-        return Extraction("no-content", "no visible text in the main content")
+        drafts = _stated(metadata)
+    if not drafts:
+        return Extraction("no-content", "no visible text in the main content", metadata=metadata)
+    offsets = source_offsets(text, page.counts)
     heading = next((draft.text for draft in drafts if draft.kind == "heading" and draft.level == 1), "")
     return Extraction(
-        title=heading or _SITE_SUFFIX.split(page.title)[0],
-        head_title=page.title,
-        language=page.language,
-        blocks=tuple(
-            Block(
-                number=number,
-                kind=draft.kind,  # pyright: ignore[reportArgumentType]
-                text=draft.text,
-                level=draft.level,
-                language=draft.language,
-                rows=draft.rows,
-                header_rows=draft.header_rows,
-                source_offset=draft.offset,
-            )
-            for number, draft in enumerate(drafts)
-        ),
-        links=tuple(draft.links for draft in drafts),
-        lengths=tuple(draft.length for draft in drafts),
+        title=heading or _SITE_SUFFIX.split(metadata.title)[0],
+        metadata=metadata,
+        language=metadata.language or detect_language(" ".join(draft.text for draft in drafts if draft.kind != "code")),
+        blocks=tuple(_block(number, draft, offsets) for number, draft in enumerate(drafts)),
+        length=sum(sum(map(len, unit.texts)) for unit in spanned),
+        linked=sum(unit.linked for unit in spanned),
     )
 
 
@@ -73,17 +74,43 @@ def extract_json(html: str, url: str) -> dict[str, Any]:
         "problem": found.problem,
         "detail": found.detail,
         "title": found.title,
-        "head_title": found.head_title,
+        "head_title": found.metadata.title,
+        "author": found.metadata.author,
+        "published": found.metadata.published,
+        "modified": found.metadata.modified,
         "language": found.language,
         "blocks": [block.model_dump(mode="json") for block in found.blocks],
-        "links": found.links,
-        "lengths": found.lengths,
+        "length": found.length,
+        "linked": found.linked,
     }
 
 
-def _trim_links(drafts: list[Draft]) -> list[Draft]:
-    """Drops blocks of nothing but links before the first and after the last text, unless links are all there is."""
-    real = [place for place, draft in enumerate(drafts) if draft.kind == "code" or draft.length - draft.links > 0.2 * max(1, draft.length)]
-    if not real or sum(draft.links for draft in drafts) > 0.5 * max(1, sum(draft.length for draft in drafts)):
-        return drafts
-    return drafts[real[0] : real[-1] + 1]
+def visible_page(html: str) -> Parsed:
+    """The tree that `extract` selects from, for those who fit the model."""
+    return parse(html)
+
+
+def _stated(metadata: Metadata) -> list[Draft]:
+    """Paragraphs from what an empty page says about itself: pages that only scripts fill often carry their text as data."""
+    bodies = metadata.bodies or ((metadata.description,) if metadata.description else ())
+    drafts = [Draft("heading", metadata.title, level=1)] if metadata.title and bodies else []
+    for body in bodies:
+        for part in re.split(r"\n\s*\n", _TAG.sub(" ", body)):
+            if text := " ".join(part.split()):
+                drafts.append(Draft("paragraph", text))
+    return drafts
+
+
+def _block(number: int, draft: Draft, offsets: dict[str, list[int]]) -> Block:
+    source = draft.source
+    places = offsets.get(source.tag) if source is not None else None
+    return Block(
+        number=number,
+        kind=draft.kind,  # pyright: ignore[reportArgumentType]
+        text=draft.text,
+        level=draft.level,
+        language=draft.language,
+        rows=draft.rows,
+        header_rows=draft.header_rows,
+        source_offset=places[source.ordinal] if places and source is not None and 0 <= source.ordinal < len(places) else -1,
+    )

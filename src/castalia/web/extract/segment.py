@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from castalia.web.extract.code import code_language, code_text, is_code_block, is_gutter
-from castalia.web.extract.inline import inline_text, join_inline, pieces_of, plain_text, raw_text
-from castalia.web.extract.main_content import is_admonition
+from castalia.web.extract.code import code_language, code_text, holds_code, is_code_block, is_gutter
+from castalia.web.extract.inline import formula_text, inline_text, join_inline, pieces_of, plain_text
 from castalia.web.extract.table import is_layout, read_table, table_markdown
 from castalia.web.extract.tree import Element
 from castalia.web.prescan import word_set
@@ -20,6 +19,9 @@ _TEXT_TAGS = word_set("p li dt dd td th figcaption summary blockquote address")
 _LIST_LIMIT = 1500
 """Characters after which a list is continued in a new block, so that a citation of a block stays precise."""
 _SIGNATURE_LEVEL = 4
+_ADMONITIONS = word_set(
+    "admonition note warning tip caution important danger hint attention error seealso versionadded versionchanged deprecated callout alert"
+)
 _API_CLASSES = word_set("function class method attribute property exception data module staticmethod classmethod struct macro type")
 _TITLES = word_set("admonition-title title callout-title alert-title markdown-alert-title")
 _DISPLAY_MATH = re.compile(r"\s*(?:\\\[(.*)\\\]|\$\$(.*)\$\$)\s*", re.DOTALL)
@@ -27,7 +29,7 @@ _DISPLAY_MATH = re.compile(r"\s*(?:\\\[(.*)\\\]|\$\$(.*)\$\$)\s*", re.DOTALL)
 
 @dataclass
 class Draft:
-    """A block before it is numbered. `links` is how many characters of its text are links."""
+    """A block before it is numbered, and the element that it came from."""
 
     kind: str
     text: str
@@ -35,9 +37,7 @@ class Draft:
     language: str = ""
     rows: tuple[tuple[str, ...], ...] = ()
     header_rows: int = 0
-    offset: int = -1
-    length: int = 0
-    links: int = 0
+    source: Element | None = None
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _Writer:
 
     def add(self, kind: str, text: str, source: Element, **more: object) -> None:
         if text.strip():
-            self.drafts.append(Draft(kind, text, offset=source.offset, length=source.text_length, links=source.link_length, **more))  # pyright: ignore[reportArgumentType]
+            self.drafts.append(Draft(kind, text, source=source, **more))  # pyright: ignore[reportArgumentType]
 
 
 def segment(root: Element) -> list[Draft]:
@@ -58,19 +58,23 @@ def segment(root: Element) -> list[Draft]:
     return writer.drafts
 
 
+def is_admonition(element: Element) -> bool:
+    """Whether the element is a note, a warning or the like inside the text."""
+    return bool(element.classes & _ADMONITIONS) or element.get("role") == "note"
+
+
 def _flow(writer: _Writer, container: Element, text_kind: str) -> None:
     """Children of a container: runs of inline nodes become `text_kind` blocks, block elements themselves."""
     pieces: list[str] = []
     source = container
-    links = length = 0
 
     def flush() -> None:
-        nonlocal pieces, links, length
+        nonlocal pieces
         for part in re.split(r"\v\s*\v\s*", "".join(pieces)):
             text = join_inline([part], keep_breaks=True)
             if text and not re.fullmatch(r"[\s|·•»«›‹,/:;-]+", text):
-                writer.drafts.append(Draft(text_kind, text, offset=source.offset, length=length, links=links))
-        pieces, links, length = [], 0, 0
+                writer.drafts.append(Draft(text_kind, text, source=source))
+        pieces = []
 
     for child in container.children:
         if isinstance(child, Element) and _is_block(child):
@@ -80,15 +84,19 @@ def _flow(writer: _Writer, container: Element, text_kind: str) -> None:
             continue
         else:
             if not pieces:
-                source = child if isinstance(child, Element) and container.tag not in _TEXT_TAGS and child.offset >= 0 else container
-            length += child.text_length if isinstance(child, Element) else len(child.strip())
-            links += child.link_length if isinstance(child, Element) else 0
+                source = child if isinstance(child, Element) and container.tag not in _TEXT_TAGS else container
             pieces.extend(pieces_of(child))
     flush()
 
 
 def _is_block(element: Element) -> bool:
     if element.tag in _BLOCKS or is_code_block(element):
+        return True
+    if element.tag == "math":
+        return element.get("display") == "block"
+    if element.tag == "code":
+        return holds_code(element)
+    if element.tag == "span" and "katex-display" in element.raw:
         return True
     if element.tag in ("span", "a", "b", "strong", "em", "i", "font", "u", "small", "ins", "del", "label", "abbr", "cite"):
         return any(_is_block(child) for child in element.elements())
@@ -116,7 +124,7 @@ def _block(writer: _Writer, element: Element, text_kind: str) -> None:
     elif tag == "blockquote":
         _flow(writer, element, "quote")
     elif element.classes & {"math", "katex-display", "mathjax_display"} or tag == "math":
-        formula = raw_text(element).strip()
+        formula = formula_text(element)
         found = _DISPLAY_MATH.fullmatch(formula)
         writer.add("math", (found[1] or found[2] or "").strip() if found else formula, element)
     elif not is_gutter(element):
@@ -147,13 +155,13 @@ def _nearest_table(element: Element) -> Element | None:
 def _list(writer: _Writer, element: Element, level: int, text_kind: str) -> None:
     """A list as one block; an item with code, a table or a heading interrupts it."""
     lines: list[str] = []
-    start, length, links = element, 0, 0
+    start = element
 
     def flush() -> None:
-        nonlocal lines, start, length, links
+        nonlocal lines
         if lines:
-            writer.drafts.append(Draft("list", "\n".join(lines), level=level, offset=start.offset, length=length, links=links))
-        lines, length, links = [], 0, 0
+            writer.drafts.append(Draft("list", "\n".join(lines), level=level, source=start))
+        lines = []
 
     number = int(element.get("start")) if element.get("start").isdigit() else 1
     for item in element.elements():
@@ -169,8 +177,6 @@ def _list(writer: _Writer, element: Element, level: int, text_kind: str) -> None
         if not lines:
             start = item if writer.drafts and lines == [] and item is not next(element.elements(), None) else element
         lines.extend(item_lines)
-        length += item.text_length
-        links += item.link_length
     flush()
 
 
@@ -296,7 +302,7 @@ def _admonition(writer: _Writer, element: Element) -> None:
     if added and added[0].kind == "quote":
         added[0].text = f"{_title(title)} {added[0].text}"
     else:
-        heading = Draft("quote", _title(title), offset=element.offset, length=title.text_length)
+        heading = Draft("quote", _title(title), source=element)
         writer.drafts.insert(before, heading)
 
 

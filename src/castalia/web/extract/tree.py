@@ -1,55 +1,83 @@
 """The visible part of a page as a light tree: what a reader can't see is never built.
 
-Lexbor parses; one walk copies elements and text, drops invisible and non-textual elements, and measures text and links
-on the way. Offsets come from the pre-scan: the n-th `<pre>` of the DOM is the n-th `<pre` of the source, which holds
-for every tag name of which source and DOM have equally many.
+Lexbor parses and writes its tree out again; that text is well-formed, so one split into tags and one loop make the elements, measure
+text and links on the way, and leave out what is invisible or no text. Asking the parser node by node would take five times as long.
+
+The loop also notes *units*: runs of text between the borders of block elements, the pieces that are kept or dropped as a whole.
 """
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import islice
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser
 
-from castalia.web.prescan import StartTag, word_set
+from castalia.web.extract.visible import hidden_selectors, is_invisible, is_waiting
+from castalia.web.prescan import word_set
 
+_NEXT_TO_NOTHING = 250
+"""Characters of text below which a page waits for its scripts."""
+_A_PAGE = 2_000
+"""Characters in transparent elements that are no trick but a page that waits."""
+MAX_DEPTH = 1_500
+"""Elements inside each other. The parser repairs broken nesting, so its tree may be deeper than the source looked."""
+BLOCK_TAGS = word_set(
+    "address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 "
+    "header hgroup hr legend li listing main menu nav ol option p pre search section summary table caption tbody td tfoot th thead tr ul xmp "
+    "label button"
+)
 _DROPPED = word_set(
-    "script style noscript template head iframe object embed canvas svg audio video map "
-    "button input select textarea datalist dialog progress meter link meta"
+    "style noscript template iframe object embed canvas svg audio video map button input select textarea datalist progress meter "
+    "link meta noframes noembed frameset title base"
 )
-_SCREEN_READER_ONLY = word_set("sr-only visually-hidden visuallyhidden screen-reader-text screenreader-text a11y-hidden")
-_PERMALINKS = word_set("headerlink permalink hash-link header-anchor anchorjs-link heading-link headinglink")
-_INVISIBLE_STYLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0+)?\s*(?:;|!|$)|font-size\s*:\s*0(?:px|em|rem|%|pt)?\s*(?:;|!|$)"
-    r"|(?:left|top|text-indent|right|margin-left)\s*:\s*-\d{3,}(?:\.\d+)?(?:px|em|rem|%)|clip\s*:\s*rect\(\s*(?:0|1px)"
-    r"|(?:width|height|max-height|max-width)\s*:\s*0(?:px)?\s*(?:;|!|$)",
-    re.IGNORECASE,
-)
-_STYLE_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
-_SIMPLE_SELECTOR = re.compile(r"[.#][\w-]+\Z")
+_STRIPPED = [*sorted(_DROPPED - word_set("link meta input")), "head"]
+_VOID = word_set("area base br col embed hr img input link meta param source track wbr basefont bgsound frame keygen")
+_PERMALINKS = word_set("headerlink permalink hash-link header-anchor anchorjs-link heading-link headinglink anchor-link")
+_COMMENT = re.compile(r"<!--.*?-->|<\?[^>]*>", re.DOTALL)
+_RAW = re.compile(r"(<(xmp|plaintext)[^>]*>)(.*?)(</\2>)", re.DOTALL)
+_TOKEN = re.compile(r"<([^>]*)>")
+_ATTRIBUTE = re.compile(r'\s([^\s="]+)(?:="([^"]*)")?')
 _WORDS_OF_CLASS = re.compile(r"[A-Za-z][a-z]*|[0-9]+")
+_NO_CLASSES: frozenset[str] = frozenset()
 
 
 class Element:
     """A visible element: children are elements and text in order."""
 
-    __slots__ = ("attributes", "children", "classes", "link_length", "offset", "parent", "tag", "text_length")
+    __slots__ = ("_attributes", "_classes", "children", "link_length", "ordinal", "parent", "raw", "tag", "text_length")
 
-    def __init__(self, tag: str, attributes: dict[str, str | None], parent: "Element | None", offset: int) -> None:
+    def __init__(self, tag: str, raw: str, parent: "Element | None", ordinal: int = -1) -> None:
         self.tag = tag
-        self.attributes = attributes
-        self.classes = frozenset((attributes.get("class") or "").lower().split())
+        self.raw = raw
+        """The start tag without its brackets, as the parser wrote it."""
         self.parent = parent
-        self.offset = offset
+        self.ordinal = ordinal
+        """How many elements with this tag stand before it in the parser's tree."""
         self.children: list[Element | str] = []
         self.text_length = 0
         """Characters of text below, runs of whitespace counted once."""
         self.link_length = 0
         """How many of them stand in links."""
+        self._attributes: dict[str, str] | None = None
+        self._classes: frozenset[str] | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """All attributes; one without a value is empty."""
+        if self._attributes is None:
+            self._attributes = _read_attributes(self.raw)
+        return self._attributes
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """Class names, lower-case."""
+        if self._classes is None:
+            self._classes = frozenset(self.get("class").lower().split()) if "class=" in self.raw else _NO_CLASSES
+        return self._classes
 
     def get(self, name: str) -> str:
         """An attribute, empty when it is missing."""
-        return self.attributes.get(name) or ""
+        return self.attributes.get(name, "") if name in self.raw else ""
 
     def elements(self) -> Iterator["Element"]:
         """Child elements."""
@@ -57,9 +85,11 @@ class Element:
 
     def walk(self) -> Iterator["Element"]:
         """This element and all below in document order."""
-        yield self
-        for child in self.elements():
-            yield from child.walk()
+        stack: list[Element] = [self]
+        while stack:
+            element = stack.pop()
+            yield element
+            stack.extend(child for child in reversed(element.children) if isinstance(child, Element))
 
     def find(self, *tags: str) -> "Element | None":
         """The first element below with one of these tags."""
@@ -78,28 +108,37 @@ class Element:
         self.parent = None
 
 
+class Unit:
+    """A run of text between two block borders."""
+
+    __slots__ = ("breaks", "element", "linked", "places", "texts")
+
+    def __init__(self, element: Element) -> None:
+        self.element = element
+        """The block element that it stands in."""
+        self.texts: list[str] = []
+        self.places: list[tuple[Element, int]] = []
+        """Where each text stands: parent and position among its children."""
+        self.linked = 0
+        """Characters of text in links, whitespace at the ends of nodes left out."""
+        self.breaks = 0
+
+
 class Parsed:
-    """A parsed page: the visible body, and what its head says."""
+    """A parsed page: the visible body and its units in reading order."""
 
-    def __init__(self, body: Element, title: str, language: str) -> None:
+    def __init__(
+        self, body: Element, units: list[Unit], images: list[tuple[Element, int]], counts: dict[str, int], waiting: int, *, too_deep: bool
+    ) -> None:
         self.body = body
-        self.title = title
-        self.language = language
-
-
-def parse(html: str, tags: tuple[StartTag, ...]) -> Parsed:
-    """The visible tree of `html`; `tags` are the start tags that the pre-scan saw."""
-    document = LexborHTMLParser(html)
-    title = document.css_first("title")
-    root = document.css_first("html")
-    language = ((root.attributes.get("lang") or root.attributes.get("xml:lang") or "") if root else "").strip()
-    hidden = _hidden_selectors(document)
-    offsets = _offsets(document, tags)
-    body = Element("body", {}, None, -1)
-    if document.body is not None:
-        _copy_children(document.body, body, hidden, offsets)
-    _measure(body, in_link=False)
-    return Parsed(body, " ".join(title.text().split()) if title else "", language)
+        self.units = units
+        self.images = images
+        """Pictures, each with the number of units that begin before it."""
+        self.counts = counts
+        """How many elements of each tag the body has, invisible ones included."""
+        self.waiting = waiting
+        """Characters in transparent elements, which were left out."""
+        self.too_deep = too_deep
 
 
 def class_words(element: Element) -> list[str]:
@@ -107,80 +146,188 @@ def class_words(element: Element) -> list[str]:
     return [word.lower() for word in _WORDS_OF_CLASS.findall(f"{element.get('class')} {element.get('id')}")]
 
 
-def _offsets(document: LexborHTMLParser, tags: tuple[StartTag, ...]) -> dict[int, int]:
-    by_name: defaultdict[str, list[int]] = defaultdict(list)
-    for tag in tags:
-        by_name[tag.name].append(tag.offset)
-    root = document.root
-    nodes = [node for node in root.traverse() if node.tag] if root else []
-    counts = Counter(node.tag for node in nodes)
-    seen: Counter[str] = Counter()
-    offsets: dict[int, int] = {}
-    for node in nodes:
-        name = str(node.tag)
-        if counts[name] == len(by_name[name]):
-            offsets[node.mem_id] = by_name[name][seen[name]]
-            seen[name] += 1
-    return offsets
+def parse(html: str) -> Parsed:
+    """The visible tree of `html`.
+
+    A page may wait for its scripts. When most of its text stands in transparent elements, they count as visible. When hardly anything
+    is visible, so does what only its own style sheets hide, and after that what it shows to readers without scripts.
+    """
+    hidden = hidden_selectors(html)
+    found = _parse(html, hidden, waiting=True)
+    if found.waiting > max(_A_PAGE, found.body.text_length):
+        found = _parse(html, hidden, waiting=False)
+    if hidden and found.body.text_length < _NEXT_TO_NOTHING:
+        found = max(found, _parse(html, frozenset(), waiting=True), key=_visible)
+    if found.body.text_length < _NEXT_TO_NOTHING and "<noscript" in html:
+        found = max(found, _parse(html, frozenset(), waiting=False, noscript=True), key=_visible)
+    return found
 
 
-def _hidden_selectors(document: LexborHTMLParser) -> frozenset[str]:
-    """`.class` and `#id` selectors that the page's own style sheets hide on every medium."""
-    hidden: set[str] = set()
-    for style in document.css("style"):
-        sheet = style.text()
-        if "@media" in sheet or len(sheet) > 200_000:
-            sheet = sheet[: sheet.find("@media")] if "@media" in sheet else ""
-        for selectors, rules in _STYLE_RULE.findall(sheet):
-            if re.search(r"display\s*:\s*none|visibility\s*:\s*hidden", rules):
-                hidden.update(name.strip() for name in selectors.split(",") if _SIMPLE_SELECTOR.match(name.strip()))
-    return frozenset(hidden)
+def _visible(page: Parsed) -> int:
+    return page.body.text_length
 
 
-def _copy_children(source: LexborNode, target: Element, hidden: frozenset[str], offsets: dict[int, int]) -> None:
-    node = source.first_child
-    while node is not None:
-        tag = node.tag
-        if tag == "-text":
-            target.children.append(node.text_content or "")
-        elif tag and not tag.startswith("-"):
-            element = Element(tag, node.attributes, target, offsets.get(node.mem_id, -1))
-            if tag == "math":
-                target.children.append(_formula(node, element))
-            elif tag not in _DROPPED and not _is_invisible(element, hidden):
-                _copy_children(node, element, hidden, offsets)
-                if not _is_permalink(element):
-                    target.children.append(element)
-            elif tag == "script" and element.get("type").startswith("math/tex"):
-                formula = Element("math", element.attributes, target, element.offset)
-                formula.children.append(node.text())
-                target.children.append(formula)
-        node = node.next
+def _parse(html: str, hidden: frozenset[str], *, waiting: bool, noscript: bool = False) -> Parsed:
+    document = LexborHTMLParser(html)
+    if noscript:
+        document.unwrap_tags(["noscript"])
+    has_formulas = "math/tex" in html
+    document.strip_tags(_STRIPPED if has_formulas else [*_STRIPPED, "script"])
+    source = (document.body.html if document.body is not None else "") or ""
+    if has_formulas:
+        source = _SCRIPT.sub(_formula_script, source)
+    if "<!--" in source or "<?" in source:
+        source = _COMMENT.sub("", source)
+    if "<xmp" in source or "<plaintext" in source:
+        source = _RAW.sub(lambda match: match[1] + match[3].replace("<", "&lt;").replace(">", "&gt;") + match[4], source)
+    return _build(_TOKEN.split(source), hidden, waiting=waiting)
 
 
-def _formula(node: LexborNode, element: Element) -> Element:
-    """MathML with the TeX it was made from, where it says so."""
-    annotation = node.css_first('annotation[encoding="application/x-tex"]')
-    element.children = [(annotation or node).text()]
-    return element
+_SCRIPT = re.compile(r"<script([^>]*)>(.*?)</script>", re.DOTALL)
 
 
-def _is_invisible(element: Element, hidden: frozenset[str]) -> bool:
-    attributes = element.attributes
-    if "hidden" in attributes and attributes["hidden"] != "until-found":
-        return True
-    if attributes.get("aria-hidden") == "true" and element.tag not in ("pre", "code", "table"):
-        return True
-    if element.classes & _SCREEN_READER_ONLY:
-        return True
-    style = attributes.get("style")
-    if style and _INVISIBLE_STYLE.search(style):
-        return True
-    return bool(hidden) and (f"#{element.get('id')}" in hidden or any(f".{name}" in hidden for name in element.get("class").split()))
+def _formula_script(match: re.Match[str]) -> str:
+    if 'type="math/tex' not in match[1]:
+        return ""
+    mode = ' display="block"' if "mode=display" in match[1] else ""
+    return f"<math{mode} data-tex>{match[2].replace('<', '&lt;').replace('>', '&gt;')}</math>"
+
+
+def _build(parts: list[str], hidden: frozenset[str], *, waiting: bool) -> Parsed:
+    known: dict[str, int] = {}
+
+    def invisible(name: str, tag: str) -> int:
+        if not (
+            "hidden" in tag or "style=" in tag or "sr-only" in tag or "screen" in tag or "invisible" in tag or "editsection" in tag
+            or (hidden and ("class=" in tag or "id=" in tag))
+        ):  # fmt: skip
+            return 0
+        answer = known.get(tag)
+        if answer is None:
+            attributes = _read_attributes(tag)
+            answer = known[tag] = 1 if is_invisible(name, attributes, hidden) else 2 if waiting and is_waiting(attributes) else 0
+        return answer
+
+    body = Element("body", parts[1] if len(parts) > 1 else "body", None, 0)
+    current = body
+    block = body
+    blocks = [body]
+    units: list[Unit] = []
+    images: list[tuple[Element, int]] = []
+    unit: Unit | None = None
+    counts: dict[str, int] = {"body": 1}
+    links = preformatted = 0
+    skipping = depth = transparent = reason = 0
+    is_transparent = False
+    too_deep = False
+    children = body.children
+    tags, texts = islice(parts, 3, None, 2), islice(parts, 4, None, 2)
+    if len(parts) > 2 and parts[2]:
+        texts = iter([parts[2], *texts])
+        tags = iter(["wbr", *tags])
+    for tag, text in zip(tags, texts, strict=False):
+        if tag[0] == "/":
+            name = tag[1:]
+            if skipping:
+                skipping -= 1
+            elif name == current.tag and current.parent is not None:
+                above = current.parent
+                above.text_length += current.text_length
+                above.link_length += current.link_length
+                depth -= 1
+                if name == "a":
+                    links -= 1
+                    if "#" in current.raw and _is_permalink(current):
+                        _forget(current, above, unit)
+                elif name == "pre":
+                    preformatted -= 1
+                if current is block:
+                    blocks.pop()
+                    block = blocks[-1]
+                    unit = None
+                current = above
+                children = current.children
+        else:
+            name = tag.partition(" ")[0]
+            ordinal = counts.get(name, 0)
+            counts[name] = ordinal + 1
+            if skipping:
+                skipping += name not in _VOID
+            elif name in _VOID:
+                if name == "br" or name == "hr":
+                    children.append(Element(name, tag, current, ordinal))
+                    if name == "hr" or (unit is not None and unit.breaks):
+                        unit = None if not preformatted else unit
+                    elif unit is not None:
+                        unit.breaks = 1
+                elif name == "img" and not invisible(name, tag):
+                    image = Element(name, tag, current, ordinal)
+                    children.append(image)
+                    images.append((image, len(units)))
+            elif name in _DROPPED or (reason := invisible(name, tag)):
+                skipping = 1
+                is_transparent = name not in _DROPPED and reason == 2
+                if name in BLOCK_TAGS and not preformatted:
+                    unit = None
+            else:
+                element = Element(name, tag, current, ordinal)
+                children.append(element)
+                current = element
+                children = element.children
+                depth += 1
+                if depth > MAX_DEPTH:
+                    too_deep = True
+                    break
+                if name == "a":
+                    links += 1
+                elif name == "pre":
+                    preformatted += 1
+                if name in BLOCK_TAGS and (not preformatted or name == "pre"):
+                    block = element
+                    blocks.append(element)
+                    unit = None
+        if skipping:
+            if is_transparent and text:
+                transparent += len(text)
+        elif text:
+            if "&" in text:
+                text = text.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+            if text.isspace():
+                children.append(text)
+                continue
+            length = len(" ".join(text.split()))
+            current.text_length += length
+            if unit is None:
+                unit = Unit(block)
+                units.append(unit)
+            if links:
+                current.link_length += length
+                unit.linked += length
+            unit.texts.append(text)
+            unit.places.append((current, len(children)))
+            unit.breaks = 0
+            children.append(text)
+    while current.parent is not None:  # only when the loop was left early, or the parser wrote an element without its end
+        current.parent.text_length += current.text_length
+        current.parent.link_length += current.link_length
+        current = current.parent
+    return Parsed(body, units, images, counts, transparent, too_deep=too_deep)
+
+
+def _forget(element: Element, above: Element, unit: Unit | None) -> None:
+    """Takes a permalink, which was the last element to be read, out again."""
+    above.children.pop()
+    above.text_length -= element.text_length
+    above.link_length -= element.link_length
+    if unit is not None:
+        unit.linked -= element.link_length
+        kept = [place for place, (parent, _) in enumerate(unit.places) if parent is not element]
+        unit.texts = [unit.texts[place] for place in kept]
+        unit.places = [unit.places[place] for place in kept]
 
 
 def _is_permalink(element: Element) -> bool:
-    if element.tag != "a" or not element.get("href").startswith("#"):
+    if not element.get("href").startswith("#"):
         return False
     if element.classes & _PERMALINKS:
         return True
@@ -188,14 +335,10 @@ def _is_permalink(element: Element) -> bool:
     return text in {"¶", "§", "🔗", "#", "\uf0c1"} and not any(True for _ in element.elements())
 
 
-def _measure(element: Element, in_link: bool) -> None:
-    in_link = in_link or element.tag == "a"
-    for child in element.children:
-        if isinstance(child, Element):
-            _measure(child, in_link)
-            element.text_length += child.text_length
-            element.link_length += child.link_length
-        else:
-            length = len(" ".join(child.split()))
-            element.text_length += length
-            element.link_length += length if in_link else 0
+def _read_attributes(raw: str) -> dict[str, str]:
+    attributes: dict[str, str] = {}
+    for name, value in _ATTRIBUTE.findall(raw):
+        if "&" in value:
+            value = value.replace("&nbsp;", "\xa0").replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        attributes.setdefault(name, value)
+    return attributes

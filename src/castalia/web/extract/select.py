@@ -1,0 +1,163 @@
+# pyright: basic
+"""Which units of a page are its main content; the rest is taken out of the tree.
+
+The model judges units. What belongs together stays together: the cells of a data table are kept or dropped as one, a block of code
+is kept when it is likelier content than the text that is kept, and a picture is kept between units that are.
+"""
+
+from collections import defaultdict
+
+import numpy as np
+
+from castalia.web.extract.code import CODE_TAGS
+from castalia.web.extract.features import read_features
+from castalia.web.extract.model import shipped_model
+from castalia.web.extract.table import is_layout
+from castalia.web.extract.tree import Element, Parsed, Unit
+
+_HOLE = 6
+"""Units that may be missing between kept ones."""
+_HOLE_WORDS = 200
+_HOLE_LINKED = 0.7
+_TAIL = 3
+"""Units that may be missing after the last kept one."""
+_DOUBT = 0.002
+"""Of the threshold: what is less likely than this is left out even inside a text."""
+_HEADING = 0.3
+"""Of the threshold, for a heading right above something that is kept."""
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_SMALL_PAGE = 500
+"""Words below which a page is too short for the expected F1 to mean much, so that holes in its text are filled."""
+_LEVELS = 5
+_MOST = 0.6
+CODE_SHARE = 0.4
+"""Of the threshold for text, for code and data tables: in navigation it is rare, and what is lost of them can't be made up for by text around it."""
+
+
+def select(page: Parsed, title: str) -> list[Unit]:
+    """Empties every unit of `page` that is no main content; gives all units from the first to the last that is."""
+    if not page.units:
+        return []
+    features = read_features(page, title)
+    judged = shipped_model().probabilities(features)
+    threshold = best_threshold(judged, features.sizes)
+    wanted = judged >= threshold
+    together: defaultdict[int, list[int]] = defaultdict(list)
+    tables: dict[int, Element] = {}
+    for number, unit in enumerate(page.units):
+        table = _table_of(unit)
+        if table is not None:
+            tables[id(table)] = table
+            together[id(table)].append(number)
+        elif unit.element.tag in CODE_TAGS:
+            wanted[number] = judged[number] >= CODE_SHARE * threshold
+    for key, numbers in together.items():
+        if len(numbers) > 1 and not is_layout(tables[key]):
+            sizes = features.sizes[numbers]
+            wanted[numbers] = bool((judged[numbers] * sizes).sum() >= CODE_SHARE * threshold * sizes.sum())
+    if features.sizes.sum() < _SMALL_PAGE:
+        _fill(page.units, wanted, features.sizes)
+    for number in range(len(wanted) - 2, -1, -1):
+        if (
+            wanted[number + 1]
+            and judged[number] >= _HEADING * threshold
+            and page.units[number].element.tag in _HEADINGS
+            and (_ancestors(page.units[number].element, 3) & _ancestors(page.units[number + 1].element, 3))
+        ):
+            wanted[number] = True
+    _mend(page.units, wanted, judged, features.sizes, threshold)
+    for unit, is_wanted in zip(page.units, wanted, strict=True):
+        if not is_wanted:
+            for parent, place in unit.places:
+                parent.children[place] = ""
+    for image, after in page.images:
+        kept = bool(wanted[min(after, len(wanted)) - 1]) if after else False
+        if not kept or not (after >= len(wanted) or wanted[after]):
+            image.tag = "wbr"
+    places = np.flatnonzero(wanted)
+    return page.units[int(places[0]) : int(places[-1]) + 1] if len(places) else []
+
+
+def _fill(units: list[Unit], wanted: np.ndarray, sizes: np.ndarray) -> None:
+    """Keeps doubtful units, marking them in `wanted`, that stand in an element most of whose words are kept: no holes in a text."""
+    kept: defaultdict[int, int] = defaultdict(int)
+    total: defaultdict[int, int] = defaultdict(int)
+    for unit, is_wanted, size in zip(units, wanted.tolist(), sizes.tolist(), strict=True):
+        above: Element | None = unit.element
+        for _ in range(_LEVELS + 1):
+            if above is None:
+                break
+            total[id(above)] += size
+            if is_wanted:
+                kept[id(above)] += size
+            above = above.parent
+    for number in np.flatnonzero(~wanted).tolist():
+        unit = units[number]
+        if unit.linked > 0.5 * sum(map(len, unit.texts)):
+            continue
+        above = unit.element.parent
+        for _ in range(_LEVELS):
+            if above is None or above.tag == "body":
+                break
+            if kept[id(above)] >= _MOST * total[id(above)]:
+                wanted[number] = True
+                break
+            above = above.parent
+
+
+def _mend(units: list[Unit], wanted: np.ndarray, judged: np.ndarray, sizes: np.ndarray, threshold: float) -> None:
+    """Keeps, marking them in `wanted`, short runs of doubtful units that are not all links between kept ones in the same part of the page."""
+    kept = np.flatnonzero(wanted).tolist()
+    if not kept:
+        return
+    end = kept[-1] + 1
+    while end < min(len(units), kept[-1] + 1 + _TAIL) and _ancestors(units[end].element) & _ancestors(units[kept[-1]].element):
+        end += 1
+    for before, after in zip(kept, [*kept[1:], end], strict=True):
+        hole = range(before + 1, after)
+        if (
+            not 0 < len(hole) <= _HOLE
+            or sizes[before + 1 : after].sum() > _HOLE_WORDS
+            or judged[before + 1 : after].min() < _DOUBT * threshold
+        ):
+            continue
+        if sum(units[number].linked for number in hole) > _HOLE_LINKED * sum(len(text) for number in hole for text in units[number].texts):
+            continue
+        around = _ancestors(units[before].element)
+        if all(around & _ancestors(units[number].element) for number in hole):
+            wanted[before + 1 : after] = True
+
+
+def _ancestors(element: Element, levels: int = _LEVELS) -> set[int]:
+    found: set[int] = set()
+    above: Element | None = element
+    for _ in range(levels):
+        if above is None or above.tag == "body":
+            break
+        found.add(id(above))
+        above = above.parent
+    return found
+
+
+def best_threshold(judged: np.ndarray, sizes: np.ndarray) -> float:
+    """The probability from which on units are kept so that the expected word F1 is highest.
+
+    On a page where the model is sure it lies near one half; where it is not, more is kept (Lipton, Elkan and Naryanaswamy 2014:
+    the best threshold is half the best F1).
+    """
+    order = np.argsort(-judged, kind="stable")
+    kept, true = np.cumsum(sizes[order]), np.cumsum((judged * sizes)[order])
+    expected = 2 * true / (kept + true[-1] + 1e-6)
+    return float(judged[order[int(np.argmax(expected))]])
+
+
+def _table_of(unit: Unit) -> Element | None:
+    """The innermost table around a unit that holds no block of code."""
+    above: Element | None = unit.element
+    while above is not None:
+        if above.tag in CODE_TAGS:
+            return None
+        if above.tag == "table":
+            return above
+        above = above.parent
+    return None
