@@ -53,9 +53,9 @@ def corpus_document(document: Document, page: str, body_sha256: str, place: Plac
         licence_evidence=document.licence.evidence,
         attribution=document.licence.attribution,
         fetched_at=place.fetched_at if place else "",
-        author=_stated(document, "author"),
-        published=_stated(document, "published"),
-        modified=_stated(document, "modified"),
+        author=document.author,
+        published=document.published,
+        modified=document.modified,
         topic=document.topic,
         words=len(text.split()),
         redactions=document.redactions,
@@ -67,7 +67,3 @@ def corpus_document(document: Document, page: str, body_sha256: str, place: Plac
         warc_record_id=place.record_id if place else "",
         provenance=Provenance(parents=(page,) if page else ()),
     )
-
-
-def _stated(document: Document, field: str) -> str:
-    return str(getattr(document, field, "") or "")
