@@ -151,6 +151,19 @@ def test_every_hop_and_request_is_in_the_archive_with_digests_that_fit(site: Sit
     assert fetch_hostile.damaged(tmp_path / "pages.warc.gz") == 0
 
 
+def test_a_redirect_to_a_page_that_is_archived_does_not_fetch_it_again(site: Site, tmp_path: Path):
+    site.answers |= {"/page": (302, {"Location": "/next"}, b""), "/next": (200, {}, HTML)}
+
+    async def work(web: Web) -> list[tuple[str, bytes]]:
+        got = await asyncio.gather(*(web.fetch("http://site.test/next") for _ in range(3)))
+        got += [await web.fetch("http://site.test/page") for _ in range(2)]
+        return [(fetched.problem, fetched.body) for fetched in got]
+
+    assert site.run(tmp_path, work) == [("", HTML)] * 5
+    assert site.run(tmp_path, work) == [("", HTML)] * 5
+    assert site.asked.count("/next") == site.asked.count("/page") == 1
+
+
 def test_a_packed_body_is_stored_unpacked_and_says_so(site: Site, tmp_path: Path):
     packed = gzip.compress(HTML)
     site.answers["/page"] = (200, {"Content-Encoding": "gzip"}, packed)

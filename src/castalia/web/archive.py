@@ -133,10 +133,13 @@ class Archive:
         """
         self._write([_Entry(fetched, tuple(exchanges), origin)])
 
-    async def put_soon(self, fetched: Fetched, exchanges: Sequence[Exchange] = (), *, origin: str = "") -> None:
-        """As `put`, without holding up the event loop; returns when the outcome is on disk."""
+    async def put_soon(self, fetched: Fetched, exchanges: Sequence[Exchange] = (), *, origin: str = "", same_as: str = "") -> None:
+        """As `put`, without holding up the event loop; returns when the outcome is on disk.
+
+        `same_as` is the URL that has this outcome already: what `fetched.url` redirects to.
+        """
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_Entry(fetched, tuple(exchanges), origin), written))
+        self._waiting.append((_Entry(fetched, tuple(exchanges), origin, same_as), written))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         await asyncio.shield(written)
@@ -189,6 +192,8 @@ class Archive:
 
     def _insert(self, entry: "_Entry", offset: int, length: int) -> None:
         fetched = entry.fetched
+        if entry.same_as:
+            offset, length = self._index.execute("SELECT offset, length FROM fetches WHERE url = ?", (entry.same_as,)).fetchone()
         if entry.unchanged:  # what is indexed stays: the record that follows it only says that it was seen again
             return
         self._index.execute(
@@ -274,6 +279,7 @@ class _Entry(NamedTuple):
     fetched: Fetched
     exchanges: tuple[Exchange, ...]
     origin: str
+    same_as: str = ""
 
     @property
     def unchanged(self) -> bool:
@@ -283,10 +289,10 @@ class _Entry(NamedTuple):
 
 def _records(entry: _Entry) -> list[bytes]:
     """Request and response of every exchange that had an answer; the last record is the one that is indexed."""
-    fetched, exchanges, origin = entry
+    fetched, exchanges, origin, same_as = entry
     answered = [exchange for exchange in exchanges if exchange.status]
     if not answered:
-        if not fetched.status:
+        if not fetched.status or same_as:
             return []
         fields = [(name.encode(), value.encode()) for name, value in fetched.headers.items()]
         more = {"WARC-Source-URI": origin} if origin else {}
@@ -303,7 +309,7 @@ def _records(entry: _Entry) -> list[bytes]:
         more = {"WARC-IP-Address": exchange.address} if exchange.address else {}
         if exchange.cut:
             more["WARC-Truncated"] = "length"
-        is_outcome = exchange is answered[-1] and fetched.status == exchange.status
+        is_outcome = exchange is answered[-1] and fetched.status == exchange.status and not same_as
         body = fetched.body if is_outcome else exchange.body
         date = fetched.fetched_at if is_outcome else date
         name = record_id(fetched.url, fetched.body_sha256) if is_outcome else record_id(exchange.url, date, "response")

@@ -39,6 +39,8 @@ class Outcome(NamedTuple):
 
     fetched: Fetched
     exchanges: tuple[Exchange, ...] = ()
+    same_as: str = ""
+    """The URL whose archived outcome this one is, when a redirect led there."""
 
 
 @dataclass
@@ -76,19 +78,23 @@ class Fetcher:
         canonical = canonical_url(url)
         if canonical is None:
             return failed(url, url, "bad-url", "no http or https URL with a host and without credentials")
-        known = self._archive.get(canonical)
-        if known is not None and not again and (canonical in self._asked or not _may_pass(known)):
+        if not again and (known := self._known(canonical)) is not None:
             return known
         # A host is asked for the next page when this one is on disk: whatever ends the process costs it one request at most.
         async with self._at(host_of(canonical)):
-            known = self._archive.get(canonical)
-            if known is not None and not again and (canonical in self._asked or not _may_pass(known)):
+            if not again and (known := self._known(canonical)) is not None:
                 return known  # another task asked while this one waited
-            fetched, exchanges = await self._follow(canonical, known if again else None)
+            before = self._archive.get(canonical) if again else None
+            fetched, exchanges, same_as = await self._follow(canonical, before)
             if _may_pass(fetched):
                 self._asked.add(canonical)  # its trouble may pass, but not while this run lasts
-            await self._archive.put_soon(fetched, exchanges)
+            await self._archive.put_soon(fetched, exchanges, same_as=same_as)
         return fetched
+
+    def _known(self, url: str) -> Fetched | None:
+        """The archived outcome, unless its trouble may have passed since an earlier run."""
+        known = self._archive.get(url)
+        return None if known is None or (_may_pass(known) and url not in self._asked) else known
 
     @asynccontextmanager
     async def _at(self, host: str) -> AsyncGenerator[None]:
@@ -119,7 +125,7 @@ class Fetcher:
     async def robots(self, url: str, *, public: bool = False) -> Robots:
         """The rules of the host of `url`; `public` as in `Requester.get`."""
         root = site_root(url)
-        async with self._locks[root]:
+        async with self._locks[f"robots {root}"]:
             rules = self._robots.get(root)
             if rules is None:
                 answer = self._archive.robots(root)
@@ -132,8 +138,8 @@ class Fetcher:
                 rules = self._robots[root] = Robots(answer, self.user_agent)
                 said = "rules" if answer.status == 200 else rules.trouble if rules.unreachable else f"none ({answer.status})"
                 self.turns.note_robots(host_of(root), rules.crawl_delay, said)
-        if not self._locks[root].locked():
-            self._locks.pop(root, None)
+        if not self._locks[f"robots {root}"].locked():
+            self._locks.pop(f"robots {root}", None)
         return rules
 
     def politeness(self) -> list[HostSummary]:
@@ -191,6 +197,9 @@ class Fetcher:
                 return Outcome(failed(url, current, "redirect-loop", f"{current} leads back to {target}"), tuple(exchanges))
             seen.add(target)
             current = target
+            archived = self._known(current) if known is None else None
+            if archived is not None:
+                return Outcome(archived._replace(url=url), tuple(exchanges), current)
         return Outcome(failed(url, current, "redirect-loop", f"more than {self._limits.max_redirects} redirects"), tuple(exchanges))
 
     async def _refusal(self, url: str, *, public: bool = False) -> tuple[str, str] | None:
@@ -234,8 +243,8 @@ class Fetcher:
         return self._optouts[root]
 
     async def _statement(self, address: str) -> str:
-        known = self._archive.get(address)
-        if known is None or (_may_pass(known) and address not in self._asked):
+        known = self._known(address)
+        if known is None:
             got = await self._ask(address, cap=MAX_BYTES, cut=True)
             known = _fetched(address, got) if got.status else failed(address, address, got.problem, got.detail)
             self._asked.add(address)
