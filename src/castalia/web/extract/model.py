@@ -2,8 +2,8 @@
 """The fitted model: how likely is it that each unit is main content?
 
 Embedded names and words, one dense layer, means over units of the same shape, over siblings and over the page, then convolutions along
-the reading order (dilated, as in Yu and Koltun 2016, so that a unit sees its neighborhood), all in numpy. `python -m benchmarks
-extraction_fit` makes the file.
+the reading order (dilated, as in Yu and Koltun 2016, so that a unit sees its neighborhood), all in numpy. `python -m
+benchmarks.extraction_fit` makes the file.
 """
 
 from functools import lru_cache
