@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from castalia.web.pii.cues import ANY_NATIONAL, CARD, NATIONAL, NOT_SSN, SSN, after, before
+from castalia.web.pii.cues import CARD, NATIONAL, NOT_SSN, SSN, after, before, may_name_a_number
 from castalia.web.pii.national import (
     is_aadhaar,
     is_bsn,
@@ -111,7 +111,7 @@ def social_security(text: str, start: int, end: int) -> Iterator[Span]:
 def national_numbers(text: str, start: int, end: int) -> Iterator[Span]:
     """Numbers of other states. Certain where the check digits need no cue."""
     # One look for all cues first: most windows have none, and most forms need one.
-    named = ANY_NATIONAL.search(text, max(0, start - 60), min(len(text), end + 24)) is not None
+    named = may_name_a_number(text[max(0, start - 60) : end + 24])
     for form in _FORMS if named else _TELLING:
         for found in matches(form.pattern, text, start, end):
             if form.holds(found[0]) and (not form.cue or _cued(text, found, NATIONAL[form.cue])):

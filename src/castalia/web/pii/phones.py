@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import phonenumbers
 
-from castalia.web.pii.cues import NOT_PHONE, PHONE_AFTER, PHONE_BEFORE, before
+from castalia.web.pii.cues import NOT_PHONE, PHONE_AFTER, PHONE_BEFORE, before, may_name_a_phone
 from castalia.web.pii.spans import Span, is_placeholder, matches
 
 _GAP = r"[ \u00a0\u2009\u202f.\-\u2010-\u2013/]"
@@ -21,6 +21,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _AMERICAN = re.compile(r"(?:(?:\+|00)?1[ .-]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}([.-]))\d{3}(?(1)\1|[ .-])\d{4}", re.IGNORECASE)
+_TELLING = re.compile(r"\+|[2-9]\d\d[-.)]")
 _FICTIONAL = re.compile(r"555\D?01\d\d\Z")
 _DATE = re.compile(r"(?:19|20)\d\d([-/. ])\d{1,2}\1\d{1,2}|\d{1,2}([-/. ])\d{1,2}\2(?:19|20)\d\d|(?:19|20)\d\d ?[-–/] ?(?:19|20)?\d\d")
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
@@ -29,6 +30,8 @@ _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[. \u00a0]000)+")
 
 def phones(text: str, start: int, end: int) -> Iterator[Span]:
     """Telephone numbers of a part of a text."""
+    if not _TELLING.search(text, start, end) and not may_name_a_phone(text[max(0, start - 60) : end + 26]):
+        return
     # A window of another kind may have ended within the number's first part; an extension stands behind it.
     for found in matches(_NUMBER, text, max(0, start - 8), min(len(text), end + 14)):
         value = _without_extension(found[0])
@@ -43,9 +46,12 @@ def phones(text: str, start: int, end: int) -> Iterator[Span]:
 def _rule(text: str, start: int, end: int, value: str, count: int) -> str:
     """What makes it a phone, empty when nothing does."""
     front = before(text, start)
-    cued = PHONE_BEFORE.search(front) is not None
-    if not cued and NOT_PHONE.search(front):
-        return ""
+    cued = may_name_a_phone(front) and PHONE_BEFORE.search(front) is not None
+    found = _form(text, end, value, count, cued=cued)
+    return "" if found and not cued and NOT_PHONE.search(front) else found
+
+
+def _form(text: str, end: int, value: str, count: int, *, cued: bool) -> str:
     if value.lstrip("(").startswith("+"):
         plan = _in_plan(value)
         return "plan" if plan == "valid" or (plan == "possible" and (cued or count != len(value) - 1)) else ""
