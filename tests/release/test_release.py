@@ -176,7 +176,7 @@ def test_what_was_searched_for_is_released_too(tmp_path):
     settle(workspace)
     folder = make_release(workspace).folder
     assert "how to steep tea" in (folder / "ACQUISITION.md").read_text()
-    assert json.loads((folder / "acquisition.json").read_text())["coverage"] == {"knowledge/tea": {"tutorial": 1}}
+    assert json.loads((folder / "acquisition.json").read_text())["coverage"] == {"knowledge/tea": {"lesson": {"medium": 1}}}
 
 
 def test_only_what_passed_is_released_and_the_card_says_why_the_rest_is_not(tmp_path):
