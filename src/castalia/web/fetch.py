@@ -118,7 +118,7 @@ class Fetcher:
         if refusal is not None:
             judged = failed(fetched.url, fetched.final_url, *refusal)
         else:
-            judged = await self._judge(fetched)
+            judged = self._judge(fetched)
         await self._archive.put_soon(judged, origin=origin)
         return judged
 
@@ -188,7 +188,7 @@ class Fetcher:
             if got.status == 304 and known is not None:
                 return Outcome(known, tuple(exchanges))
             if got.status not in _REDIRECTS:
-                return Outcome(await self._judge(_fetched(url, got)), tuple(exchanges))
+                return Outcome(self._judge(_fetched(url, got)), tuple(exchanges))
             target = canonical_url(got.headers.get("location", ""), current)
             if target is None:
                 fetched = _fetched(url, got)._replace(problem="status", detail=f"{got.status} without a usable Location")
@@ -203,7 +203,10 @@ class Fetcher:
         return Outcome(failed(url, current, "redirect-loop", f"more than {self._limits.max_redirects} redirects"), tuple(exchanges))
 
     async def _refusal(self, url: str, *, public: bool = False) -> tuple[str, str] | None:
-        """(reason code, words) when `url` must not be fetched. `public` as in `Requester.get`: checked before robots.txt is asked."""
+        """(reason code, words) when `url` must not be fetched: by its address, robots.txt, or what the site says of AI.
+
+        `public` as in `Requester.get`, and checked before robots.txt is asked.
+        """
         if public and (forbidden := await self._requester.refuses(url)):
             return "private-address", forbidden
         rules = await self.robots(url, public=public)
@@ -214,9 +217,10 @@ class Fetcher:
             return "robots", "robots.txt disallows it"
         if rules.refuses_training(url):
             return "opt-out", "robots.txt: Content-Usage or Content-Signal refuses training"
-        return None
+        refused = site_optout(*await self._site_statements(url, public=public), url, self.user_agent)
+        return ("opt-out", refused) if refused else None
 
-    async def _judge(self, got: Fetched) -> Fetched:
+    def _judge(self, got: Fetched) -> Fetched:
         """Whether an answer is a page that may be used. What an opt-out covers is not kept."""
         is_html = got.media_type == "text/html"
         html = decode_text(got.headers.get("content-type", ""), got.body[:_SAMPLE]) if is_html else ""
@@ -227,25 +231,24 @@ class Fetcher:
         if not got.body.strip():
             return got._replace(problem="empty-body", detail="status 200 without content")
         refusal = header_optout(got.headers, self.user_agent)
-        if not refusal and is_html:
-            refusal = site_optout(*await self._site_statements(got.final_url), got.final_url, self.user_agent)
         return got._replace(problem="opt-out", detail=refusal, body=b"", body_sha256=_NO_BODY) if refusal else got
 
-    async def _site_statements(self, url: str) -> tuple[str, str]:
+    async def _site_statements(self, url: str, *, public: bool) -> tuple[str, str]:
         """What the host says for all of its pages: (tdmrep.json, ai.txt), each empty when it has none."""
         root = site_root(url)
         async with self._locks[f"{root} statements"]:
             if root not in self._optouts:
                 if len(self._optouts) >= _KEPT_ROBOTS:
                     self._optouts.pop(next(iter(self._optouts)))
-                self._optouts[root] = (await self._statement(f"{root}.well-known/tdmrep.json"), await self._statement(f"{root}ai.txt"))
+                reserved = await self._statement(f"{root}.well-known/tdmrep.json", public=public)
+                self._optouts[root] = (reserved, await self._statement(f"{root}ai.txt", public=public))
         self._locks.pop(f"{root} statements", None)
         return self._optouts[root]
 
-    async def _statement(self, address: str) -> str:
+    async def _statement(self, address: str, *, public: bool) -> str:
         known = self._known(address)
         if known is None:
-            got = await self._ask(address, cap=MAX_BYTES, cut=True)
+            got = await self._ask(address, cap=MAX_BYTES, cut=True, public=public)
             known = _fetched(address, got) if got.status else failed(address, address, got.problem, got.detail)
             self._asked.add(address)
             await self._archive.put_soon(known._replace(problem=known.problem or "not-a-page"), [got])
