@@ -84,20 +84,6 @@ _PHONE_STEMS = _stems(
     "phon fon fono fone tel tél fax mobil móvil portable cell handy pager whatsapp sms line desk call dial text reach answer contact number ph ruf тел "
     "office home work direct voice 電話 电话 手机 携帯"
 )
-_NATIONAL_STEMS.search(text.encode("utf-8", "replace")) is not None
-
-
-def _stems(words: str) -> "re2._Regexp":
-    options = re2.Options()
-    options.case_sensitive = False
-    options.never_capture = True
-    return re2.compile("|".join(words.split()).encode(), options)
-
-
-_PHONE_STEMS = _stems(
-    "phon fon fono fone tel tél fax mobil móvil portable cell handy pager whatsapp sms line desk call dial text reach answer contact number ph ruf тел office home work direct voice "
-    "電話 电话 手机 携帯"
-)
 _NATIONAL_STEMS = _stems(
     "dni nie nif documento nino ni.n insurance steuer idnr tin tax bsn burger sofi pesel aadh uid pan permanent nhs sin nas cpf nir insee "
     "sociale vat ust tva iva btw mwst nip cif person number dselsnummer cpr"
