@@ -45,10 +45,13 @@ async def _fuzz(folder: Path, runs: int) -> tuple[int, int]:
             settings = {"max_tokens": most, "prices": {"input": usd_in, "output": usd_out}}
             place = folder / f"budget-{number}.sqlite"
             server.bill.clear()
+            server.batches.batches.clear()
             by_batch = number % BATCH_EVERY == BATCH_EVERY - 1
             run_one = _by_batch if by_batch else _online
             was_stopped, committed = await run_one(server, place, settings, budget, chance)
             stopped += was_stopped
+            while any(batch.answered is None for batch in server.batches.batches.values()):
+                await asyncio.sleep(0.01)  # what was submitted last is on this run's bill, too
             # A role's own prices are taken as they are, also for a batch, whose provider charges half of what they would be online.
             billed = sum(item.tokens[0] * round(usd_in * 1000) + item.tokens[1] * round(usd_out * 1000) for item in server.bill)
             over += max(0, billed - int(budget * 1e9), committed - int(budget * 1e9))
