@@ -215,7 +215,7 @@ def _write(path: Path, state: dict[str, torch.Tensor], fitted: list[str]) -> Non
     for name in ("names", "words"):
         weights = state[f"{name}.weight"].numpy()
         scale = np.abs(weights).max() / 127
-        arrays[name], arrays[f"{name}_scale"] = np.round(weights / scale).astype(np.int8), np.float32(scale)
+        arrays[name], arrays[f"{name}_scale"] = np.round(weights / scale).astype(np.int8), np.array(scale, np.float32)
     scale = state["norm.weight"].numpy() / np.sqrt(state["norm.running_var"].numpy() + 1e-5)
     arrays["norm_scale"], arrays["norm_shift"] = scale, state["norm.bias"].numpy() - state["norm.running_mean"].numpy() * scale
     for name in ("inp", "mix", "page", "out"):

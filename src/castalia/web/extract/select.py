@@ -13,8 +13,9 @@ from castalia.web.extract.code import CODE_TAGS
 from castalia.web.extract.features import read_features
 from castalia.web.extract.model import shipped_model
 from castalia.web.extract.table import is_layout
-from castalia.web.extract.tree import Element, Parsed, Unit
+from castalia.web.extract.tree import BLOCK_TAGS, Element, Parsed, Unit
 
+_WHOLE = ("table", "pre", "xmp", "listing", "code", "math", "figure")
 _HOLE = 6
 """Units that may be missing between kept ones."""
 _HOLE_WORDS = 200
@@ -74,8 +75,27 @@ def select(page: Parsed, title: str) -> list[Unit]:
         kept = bool(wanted[min(after, len(wanted)) - 1]) if after else False
         if not kept or not (after >= len(wanted) or wanted[after]):
             image.tag = "wbr"
+    _prune(page, wanted)
     places = np.flatnonzero(wanted)
     return page.units[int(places[0]) : int(places[-1]) + 1] if len(places) else []
+
+
+def _prune(page: Parsed, wanted: np.ndarray) -> None:
+    """Takes block elements without kept text out, so that nobody walks through them; an empty one in a table or in code has its meaning."""
+    live: set[int] = set()
+    for unit, is_wanted in zip(page.units, wanted, strict=True):
+        if is_wanted:
+            for parent, _ in unit.places:
+                above: Element | None = parent
+                while above is not None and id(above) not in live:
+                    live.add(id(above))
+                    above = above.parent
+    stack = [page.body]
+    while stack:
+        element = stack.pop()
+        children = [child for child in element.children if isinstance(child, str) or id(child) in live or child.tag not in BLOCK_TAGS]
+        element.children = children
+        stack.extend(child for child in children if isinstance(child, Element) and child.tag not in _WHOLE)
 
 
 def _fill(units: list[Unit], wanted: np.ndarray, sizes: np.ndarray) -> None:
