@@ -1,3 +1,4 @@
+from castalia.web.facts import read_facts
 from castalia.web.optout import header_optout, meta_optout, tdmrep_optout
 from castalia.web.robots import Robots, RobotsAnswer, refuses_ai_training
 
@@ -45,6 +46,16 @@ def test_opt_outs_in_headers_are_seen_and_those_for_others_are_not():
     assert header_optout({"tdm-reservation": "1"}, AGENT)
     assert header_optout({"content-usage": "search=y, train-ai=n"}, AGENT)
     assert not header_optout({"x-robots-tag": "max-snippet:20", "content-usage": "train-ai=y"}, AGENT)
+
+
+def test_an_opt_out_holds_in_whichever_of_several_elements_it_stands():
+    for first, second in (("noai", "index, follow"), ("index, follow", "noai")):
+        page = f'<meta name="robots" content="{first}"><meta name=" ROBOTS" content="{second}"><p>words'
+        assert meta_optout(read_facts(page)["metas"], AGENT)
+    many = '<meta name="x" content="y">' * 600
+    assert meta_optout(
+        read_facts(f'{many}<meta name="tdm-reservation" content="0"><meta name="tdm-reservation" content="1">')["metas"], AGENT
+    )
 
 
 def test_opt_outs_in_meta_elements_are_seen():

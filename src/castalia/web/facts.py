@@ -24,10 +24,12 @@ def read_facts(html: str) -> dict[str, Any]:
     heading = tree.css_first("h1")
     base = tree.css_first("base[href]")
     canonical = tree.css_first('link[rel~="canonical"][href]')
-    metas = {
-        (node.attributes.get("name") or node.attributes.get("property") or "").lower(): node.attributes.get("content") or ""
-        for node in tree.css("meta[content]")[:500]
-    }
+    metas: dict[str, str] = {}
+    for node in tree.css("meta[content]"):
+        name = (node.attributes.get("name") or node.attributes.get("property") or "").strip().lower()
+        said = node.attributes.get("content") or ""
+        # Robots and opt-outs may be said in several elements, and all of them hold.
+        metas[name] = f"{metas[name]}, {said}" if name in metas else said
     statements = read_statements(tree)
     for node in tree.css("script, style, noscript, template"):
         node.decompose()

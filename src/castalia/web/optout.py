@@ -42,7 +42,7 @@ def meta_optout(metas: Mapping[str, str], user_agent: str) -> str:
         directives = {part.strip().lower() for part in re.split(r"[,;\s]+", metas.get(name, ""))}
         if directives & _REFUSING:
             return f"{name}={metas[name][:100]}"
-    if metas.get("tdm-reservation", "").strip() == "1":
+    if "1" in re.split(r"[,\s]+", metas.get("tdm-reservation", "")):
         return "tdm-reservation=1"
     return ""
 
