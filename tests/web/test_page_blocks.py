@@ -93,6 +93,11 @@ def test_a_page_that_waits_for_its_scripts_shows_what_it_has_for_readers_without
     assert "lazy dog" in texts(f'<title>T</title><script type="application/ld+json">{data}</script><div id=app></div>')
 
 
+def test_a_page_of_nothing_but_its_navigation_has_no_content():
+    html = "<html><head><title>Pegs</title></head><body><nav><a href='/guide/rules.html'>rules</a></nav><main></main></body></html>"
+    assert extract(html).problem == "no-content"
+
+
 def test_author_dates_and_language_are_those_the_page_states():
     data = json.dumps(
         {"@graph": [{"@type": "NewsArticle", "author": [{"name": "Ann Fox"}, {"name": "Bo Dog"}], "datePublished": "2024-02-03T04:05:06Z"}]}

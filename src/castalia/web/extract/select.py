@@ -16,6 +16,8 @@ from castalia.web.extract.table import is_layout
 from castalia.web.extract.tree import BLOCK_TAGS, Element, Parsed, Unit
 
 _WHOLE = ("table", "pre", "xmp", "listing", "code", "math", "figure")
+_FEW_LINKS = 200
+"""Characters."""
 _HOLE = 6
 """Units that may be missing between kept ones."""
 _HOLE_WORDS = 200
@@ -67,6 +69,8 @@ def select(page: Parsed, title: str) -> list[Unit]:
         ):
             wanted[number] = True
     _mend(page.units, wanted, judged, features.sizes, threshold)
+    if _is_only_links([unit for unit, is_wanted in zip(page.units, wanted, strict=True) if is_wanted]):
+        wanted[:] = False
     for unit, is_wanted in zip(page.units, wanted, strict=True):
         if not is_wanted:
             for parent, place in unit.places:
@@ -78,6 +82,12 @@ def select(page: Parsed, title: str) -> list[Unit]:
     _prune(page, wanted)
     places = np.flatnonzero(wanted)
     return page.units[int(places[0]) : int(places[-1]) + 1] if len(places) else []
+
+
+def _is_only_links(units: list[Unit]) -> bool:
+    """Whether a few links are all there is: the navigation of an empty page."""
+    length = sum(len(" ".join(text.split())) for unit in units for text in unit.texts)
+    return length < _FEW_LINKS and sum(unit.linked for unit in units) >= 0.9 * length
 
 
 def _prune(page: Parsed, wanted: np.ndarray) -> None:
