@@ -4,9 +4,8 @@ from castalia.web.extract.meta import Metadata
 from castalia.web.extract.model import shipped_model
 from castalia.web.extract.page import Extraction, extract
 from castalia.web.extract.render import markdown_text, plain_text
-from castalia.web.extract.side_by_side import side_by_side
 
-__all__ = ["Extraction", "Metadata", "extract", "fitted_pages", "markdown_text", "plain_text", "side_by_side"]
+__all__ = ["Extraction", "Metadata", "extract", "fitted_pages", "markdown_text", "plain_text"]
 
 
 def fitted_pages() -> frozenset[str]:
