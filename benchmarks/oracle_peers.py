@@ -7,14 +7,13 @@ is what can be compared between machines. CPU per call is the difference between
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.oracle_bench import IN_FLIGHT, REFUSED, Bench, Client, ClientFailed, Peer, name_of
+from benchmarks.peers.environments import WANTED, NoEnvironment, require
 
-INSTALL_SECONDS = 600.0
 SECONDS_PER_1000 = 3.0
 
 
@@ -38,19 +37,16 @@ def peers(nulls: dict[str, str]) -> list[Peer]:
     """Those that can be run here; the others are named in `nulls` with the reason."""
     found: list[Peer] = []
     for package, (script, requirements) in PACKAGES.items():
-        if os.environ.get("CASTALIA_BENCHMARK_PEERS") != "1":
+        if os.environ.get(WANTED) != "1":
             nulls[package] = "not asked for; `--peers` installs it into an environment of its own under the user's cache and measures it"
             continue
-        folder = _cache() / script
-        python = folder / "bin" / "python"
-        version = _version(python, package)
-        reason = None if version else _install(requirements, folder)
-        version = version or _version(python, package)
-        if reason is None and version:
-            file = Path(__file__).with_name("peers") / f"{script}.py"
-            found.append(Peer(f"{package} {version}", [str(python), "-P", str(file)]))
-        else:
-            nulls[package] = reason or f"{package} is not in {script!r} of the peers' folder; remove that folder and run again"
+        try:
+            python = require(script, requirements)
+        except NoEnvironment as reason:
+            nulls[package] = str(reason)
+            continue
+        file = Path(__file__).with_name("peers") / f"{script}.py"
+        found.append(Peer(f"{package} {_version(python, package)}", [str(python), "-P", str(file)]))
     return found
 
 
@@ -103,25 +99,6 @@ def _seen(bench: Bench, client: Client, calls: int, in_flight: int, **script: An
     return calls / bench.server.bill().seconds
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "castalia" / "benchmark-peers"
-
-
 def _version(python: Path, package: str) -> str:
-    if not python.is_file():
-        return ""
     code = f"from importlib.metadata import version; print(version({package!r}))"
     return subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip()
-
-
-def _install(requirements: tuple[str, ...], folder: Path) -> str | None:
-    """The reason why it could not be installed."""
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", *requirements]
-    for command in ([sys.executable, "-m", "venv", str(folder)], pip):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-        except subprocess.TimeoutExpired:
-            return f"did not install within {INSTALL_SECONDS:.0f} s"
-        if done.returncode:
-            return f"does not install: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}"
-    return None

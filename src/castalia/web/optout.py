@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from castalia.web.robots import Robots, RobotsAnswer, refuses_ai_training
+from castalia.web.robots import Robots, RobotsAnswer, pieces_fit, refuses_ai_training
 
 _REFUSING = frozenset({"noai", "noindex", "none", "noml", "notrain", "noaitrain"})
 _VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
@@ -88,18 +88,5 @@ def _product(user_agent: str) -> str:
 
 
 def _fits(location: str, path: str) -> bool:
-    """Whether the pattern of a TDMRep rule matches, found piece by piece, so that no pattern takes long."""
-    anchored = location.endswith("$")
-    first, *others = location.removesuffix("$").split("*")
-    if not path.startswith(first):
-        return False
-    if not others:
-        return not anchored or path == first
-    place = len(first)
-    for piece in others[:-1]:
-        found = path.find(piece, place)
-        if found < 0:
-            return False
-        place = found + len(piece)
-    last = others[-1]
-    return path.endswith(last) and len(path) - len(last) >= place if anchored else path.find(last, place) >= 0
+    """Whether the pattern of a TDMRep rule matches."""
+    return pieces_fit(location.removesuffix("$").split("*"), path, anchored=location.endswith("$"))

@@ -46,19 +46,24 @@ class Rule(NamedTuple):
 
     def fits(self, path: str) -> bool:
         """Whether the pattern matches a normalized path."""
-        first, *others = self.pieces
-        if not path.startswith(first):
+        return pieces_fit(self.pieces, path, anchored=self.anchored)
+
+
+def pieces_fit(pieces: Sequence[str], path: str, *, anchored: bool) -> bool:
+    """Whether `path` holds the pieces of a pattern in their order, found one by one, so that no pattern takes long."""
+    first, *others = pieces
+    if not path.startswith(first):
+        return False
+    if not others:
+        return not anchored or len(path) == len(first)
+    place = len(first)
+    for piece in others[:-1]:
+        found = path.find(piece, place)
+        if found < 0:
             return False
-        if not others:
-            return not self.anchored or len(path) == len(first)
-        place = len(first)
-        for piece in others[:-1]:
-            found = path.find(piece, place)
-            if found < 0:
-                return False
-            place = found + len(piece)
-        last = others[-1]
-        return len(path) - len(last) >= place and path.endswith(last) if self.anchored else path.find(last, place) >= 0
+        place = found + len(piece)
+    last = others[-1]
+    return len(path) - len(last) >= place and path.endswith(last) if anchored else path.find(last, place) >= 0
 
 
 class Robots:
