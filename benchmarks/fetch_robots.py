@@ -1,15 +1,20 @@
 """robots.txt: own cases from the text of RFC 9309, and every file of a public collection read without a crash or a delay."""
 
-import importlib.util
+import json
 import re
+import subprocess
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.peers.environments import NoEnvironment, require
 from castalia.web.robots import Robots, RobotsAnswer
 
 AGENT = "castalia/0.1"
 SLOW_SECONDS = 1.0
+PROTEGO_SECONDS = 300.0
 _MOST_URLS = 20
 
 
@@ -141,18 +146,13 @@ def measure(files: Path | None, nulls: dict[str, str], most: int | None) -> dict
         return figures
     paths = sorted(path for path in files.rglob("*") if path.is_file())
     paths = paths if most is None else paths[:: max(1, len(paths) // most)]
-    asked = differing = 0
-    for path in paths:
-        text = path.read_bytes().decode("utf-8", "replace")
+    texts = [path.read_bytes().decode("utf-8", "replace") for path in paths]
+    for text in texts:
         seconds = _seconds(text)
         broken += seconds is None or seconds > SLOW_SECONDS
         slowest = max(slowest, seconds or 0.0)
-        questions, differences = _against_protego(text)
-        asked, differing = asked + questions, differing + differences
     figures |= {"robots_crashes": broken, "robots_files": len(paths), "robots_slowest_ms": 1000 * slowest}
-    figures["robots_like_protego"] = 1 - differing / asked if asked else None
-    if not asked:
-        nulls["robots_like_protego"] = "Protego is not installed here"
+    figures["robots_like_protego"] = _like_protego(texts, nulls)
     return figures
 
 
@@ -180,12 +180,28 @@ def _urls(text: str) -> list[str]:
     return [f"http://h{path.replace('*', 'x').rstrip('$')}" for path in ("/", "/index.html", "/a/b/c?d=e", *paths)]
 
 
-def _against_protego(text: str) -> tuple[int, int]:
-    """(questions asked, answers that differ) beside Protego, Scrapy's parser."""
-    if importlib.util.find_spec("protego") is None:
-        return 0, 0
-    from protego import Protego  # not a dependency
+def _like_protego(texts: Sequence[str], nulls: dict[str, str]) -> float | None:
+    """The share of questions that Protego, Scrapy's parser, answers as we do."""
+    try:
+        python = require("protego", ["protego==0.7.0"])
+        asked = [(text, "castalia", _urls(text)) for text in texts]
+        theirs = _protego_says(python, asked)
+    except (NoEnvironment, subprocess.SubprocessError) as reason:
+        nulls["robots_like_protego"] = f"Protego: {reason}"
+        return None
+    same = total = 0
+    for (text, _, urls), answers in zip(asked, theirs, strict=True):
+        ours = Robots(RobotsAnswer(200, text), AGENT)
+        same += sum(ours.allows(url) == answer for url, answer in zip(urls, answers, strict=True))
+        total += len(urls)
+    return same / total if total else None
 
-    ours, theirs = Robots(RobotsAnswer(200, text), AGENT), Protego.parse(text)
-    urls = _urls(text)
-    return len(urls), sum(ours.allows(url) != theirs.can_fetch(url, "castalia") for url in urls)
+
+def _protego_says(python: Path, asked: Sequence[tuple[str, str, list[str]]]) -> list[list[bool]]:
+    """One answer per URL of each file."""
+    with tempfile.TemporaryDirectory() as folder:
+        request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
+        request.write_text(json.dumps(asked), encoding="utf-8")
+        script = Path(__file__).parent / "peers" / "robots_files.py"
+        subprocess.run([python, script, request, answer], capture_output=True, check=True, timeout=PROTEGO_SECONDS)
+        return json.loads(answer.read_text(encoding="utf-8"))
