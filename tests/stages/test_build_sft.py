@@ -5,6 +5,7 @@ from castalia.errors import MissingRecording, SandboxUnavailable
 from castalia.stages.build_sft import STAGE
 
 PAGE = document(("h1", "Filters"), ("paragraph", "The default filter is str."), ("code", "${x | h}"))
+OTHER = document(("paragraph", "Filters of your own are functions of one argument."), url="https://docs.example.org/own.html")
 SECTION = "docs.example.org/guide.html#0-2"
 FACT, SKILL, UNCHECKED = knowledge_atom(PAGE, 1, 2), skill_atom(PAGE, 2, 2, DOUBLES), skill_atom(PAGE, 4, 2)
 ANSWER = {
@@ -25,7 +26,7 @@ def build(*examples, tasks=(), turns=None, sandbox=None, **params):
     answers = {("build_sft", SECTION): {"examples": list(examples), "trace_tasks": list(tasks)}}
     answers |= {("trace_turn", f"{SECTION}/trace/1/turn/{k}"): turn for k, turn in enumerate(turns or (), 1)}
     oracle = DictOracle(answers)
-    side = {"atoms": [SKILL, UNCHECKED, FACT, knowledge_atom(document(("paragraph", "x"), url="https://other.org/"), 1, 0)]}
+    side = {"documents": [PAGE, OTHER], "atoms": [SKILL, UNCHECKED, FACT, knowledge_atom(OTHER, 1, 0)]}
     return oracle, *run(STAGE, PAGE, oracle, side, params=params, sandbox=sandbox or GradingSandbox())
 
 
@@ -179,3 +180,24 @@ def test_a_page_without_atoms_is_not_asked_about():
     oracle = DictOracle({})
     assert run(STAGE, PAGE, oracle, {"atoms": []}) == ([], [])
     assert oracle.asked == []
+
+
+SEARCH = {"analysis": "Look it up.", "tool": "search", "arguments": {"query": "own filters argument"}, "final": None}
+LOST = {"analysis": "", "tool": "search", "arguments": {"query": "zebra"}, "final": None}
+WRONG = {"analysis": "", "tool": "search", "arguments": {"words": "filters"}, "final": None}
+
+
+def test_a_task_may_ask_for_search_and_reads_what_other_pages_say():
+    task = TASK | {"tools": ["search", "write_file"]}
+    _, [trace], rejects = build(tasks=[task], turns=[SEARCH, LOST, WRONG, WRITE, END])
+    assert rejects == []
+    assert [tool.name for tool in trace.conversation.tools] == ["write_file", "search"]
+    outputs = [m.content for m in trace.conversation.messages if m.role == "tool"]
+    assert outputs[0].startswith("https://docs.example.org/own.html#0 (Guide)\nFilters of your own are functions of one argument.")
+    assert outputs[1:3] == ["nothing found; try other words", "error: search needs 'query' as a string"]
+
+
+def test_a_task_that_names_an_unknown_tool_is_a_reject():
+    _, made, [reject] = build(tasks=[TASK | {"tools": ["browse"]}])
+    assert (made, reject.reason) == ([], "unknown-tool")
+    assert "browse" in reject.detail

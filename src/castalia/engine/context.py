@@ -13,6 +13,7 @@ from castalia.oracle import OracleClient, Task
 from castalia.records import Record
 
 T = TypeVar("T", bound=BaseModel)
+T_made = TypeVar("T_made")
 
 
 class Answer(NamedTuple, Generic[T]):
@@ -33,6 +34,7 @@ class Context:
     side: Mapping[str, Sequence[Record]] = field(default_factory=dict[str, Sequence[Record]])
     services: Mapping[str, Any] = field(default_factory=dict[str, Any])
     progress: Callable[[int], None] = lambda _: None
+    made: dict[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
 
     async def ask(
         self,
@@ -57,6 +59,12 @@ class Context:
         task = Task(stage=self.stage, prompt=prompt, subject=subject, prompt_sha256=rendered.template_sha256)
         reply = await self.oracle.ask(role or self.roles[0], rendered.system, rendered.user, answer, task=task, sample=sample)
         return Answer(reply.value, reply.key)
+
+    def once(self, name: str, make: Callable[[], T_made]) -> T_made:
+        """What `make` gives, made when it is first wanted in this run of the stage: an index over a side dataset, say."""
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
 
     def service(self, name: str) -> Any:
         """A service the runner was given: `web`, `sandbox`."""

@@ -182,7 +182,7 @@ async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run,
     if stage.shape == "map":
         await _map(stage, params, inputs[stage.source], run, advanced, outputs)
         return
-    side = {dataset: tuple(records) for dataset, records in inputs.items() if stage.shape == "ask" and dataset != stage.source}
+    side = {dataset: records if dataset == stage.source else tuple(records) for dataset, records in inputs.items() if stage.shape == "ask"}
     prompts = {path.stem: path for path in stage.prompts}
     ctx = Context(stage.name, stage.oracle, prompts, run.oracle, side, run.services, advanced)
     if stage.shape == "ask":

@@ -37,7 +37,7 @@ class Stage:
     ask     async (record, params, ctx) -> AsyncIterator[Record | Reject]  the oracle or the sandbox, record by record
     whole   (inputs, params, ctx) -> Iterator[Record | Reject], or async   whole datasets: crawls, duplicates, balance
 
-    `reads` maps dataset names to record types. map and ask iterate the first; ask finds the others in `ctx.side`;
+    `reads` maps dataset names to record types. map and ask iterate the first; ask finds all in `ctx.side`;
     whole gets all of them as `inputs[name]`, sequences sorted by record id. `writes` likewise; a written record goes to the
     dataset of its type, a Reject to `NAME.rejects`, where NAME is the stage's. Datasets in `optional` may be absent and
     are empty then. Roles in `oracle` are fingerprinted with their model and sampling. `estimate` gives the number of oracle

@@ -75,10 +75,10 @@ class Trace(NamedTuple):
 
 
 def tool_specs() -> tuple[Tool, ...]:
-    """The tools of the sandbox, as the assistant is told of them."""
-    from castalia.sandbox.tools import TOOLS
+    """The usual tools of the sandbox, as the assistant is told of them."""
+    from castalia.sandbox.tools import TOOLS, USUAL
 
-    return tuple(TOOLS.values())
+    return tuple(TOOLS[name] for name in USUAL)
 
 
 def open_room(ctx: Context, packages: Sequence[str]) -> ToolRoom:

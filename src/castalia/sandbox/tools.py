@@ -21,10 +21,14 @@ _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _STAGED = re.compile(r"/[^\s\"']*/castalia-sandbox-[^/\s\"']+/(python|work)(-[^/\s\"']+)?")
 
 
-def _schema(**properties: str) -> str:
+def text_parameters(**properties: str) -> str:
+    """The JSON schema of a tool whose parameters are all required strings."""
     fields = {name: {"type": "string", "description": text} for name, text in properties.items()}
     return json.dumps({"type": "object", "properties": fields, "required": list(properties)})
 
+
+USUAL = ("run_python", "write_file", "read_file")
+"""What an assistant is offered where nothing else is said."""
 
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool
@@ -32,17 +36,17 @@ TOOLS: Mapping[str, Tool] = {
         Tool(
             name="run_python",
             description="Runs Python code in the working folder and returns what it prints.",
-            parameters=_schema(code="The program. Print what you want to see."),
+            parameters=text_parameters(code="The program. Print what you want to see."),
         ),
         Tool(
             name="write_file",
             description="Writes a text file in the working folder.",
-            parameters=_schema(path="Path below the working folder.", content="The whole new content."),
+            parameters=text_parameters(path="Path below the working folder.", content="The whole new content."),
         ),
         Tool(
             name="read_file",
             description="Returns the content of a text file in the working folder.",
-            parameters=_schema(path="Path below the working folder."),
+            parameters=text_parameters(path="Path below the working folder."),
         ),
     )
 }
@@ -83,13 +87,13 @@ class ToolSession:
             return ToolResult(f"error: there is no tool {name!r}; there are {', '.join(TOOLS)}", False)
         tool = TOOLS[name.removeprefix("functions.")]
         try:
-            arguments = _arguments(tool, arguments_json)
+            arguments = arguments_of(tool, arguments_json)
             if tool.name == "run_python":
                 return self._run_python(arguments["code"])
             if tool.name == "write_file":
                 return self._write(_path(arguments["path"]), arguments["content"])
             return self._read(_path(arguments["path"]))
-        except _WrongArguments as error:
+        except WrongArguments as error:
             return ToolResult(f"error: {error}", False)
 
     def _run_python(self, code: str) -> ToolResult:
@@ -118,36 +122,37 @@ class ToolSession:
         return ToolResult(_cut(self._files[path].decode("utf-8", "replace")), True)
 
 
-class _WrongArguments(Exception):
+class WrongArguments(Exception):
     """The model called a tool wrongly; it is told so."""
 
 
-def _arguments(tool: Tool, text: str) -> dict[str, str]:
+def arguments_of(tool: Tool, text: str) -> dict[str, str]:
+    """The arguments of a call, all strings. Raises WrongArguments with what the model is told."""
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _WrongArguments(f"the arguments are not JSON: {error}") from error
+        raise WrongArguments(f"the arguments are not JSON: {error}") from error
     wanted = list(json.loads(tool.parameters)["properties"])
     if not isinstance(value, dict):
-        raise _WrongArguments(f"the arguments must be a JSON object with {', '.join(wanted)}")
+        raise WrongArguments(f"the arguments must be a JSON object with {', '.join(wanted)}")
     given = cast(dict[str, Any], value)
     for name in wanted:
         if not isinstance(given.get(name), str):
-            raise _WrongArguments(f"{tool.name} needs {name!r} as a string")
+            raise WrongArguments(f"{tool.name} needs {name!r} as a string")
     unknown = [name for name in given if name not in wanted]
     if unknown:
-        raise _WrongArguments(f"{tool.name} has no argument {unknown[0]!r}; it has {', '.join(wanted)}")
+        raise WrongArguments(f"{tool.name} has no argument {unknown[0]!r}; it has {', '.join(wanted)}")
     return given
 
 
 def _path(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or not name.isprintable():
-        raise _WrongArguments(f"{name!r} is not a path below the working folder, e.g. notes/plan.txt")
+        raise WrongArguments(f"{name!r} is not a path below the working folder, e.g. notes/plan.txt")
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise _WrongArguments(f"{name!r} is no file name in UTF-8") from error
+        raise WrongArguments(f"{name!r} is no file name in UTF-8") from error
     return str(path)
 
 

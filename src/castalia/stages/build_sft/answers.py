@@ -38,6 +38,9 @@ class TraceTask(Frozen):
     atoms: tuple[int, ...] = Field(description="Numbers of the atoms it teaches, the main one first.")
     blocks: tuple[int, ...] = Field(description="Numbers of the blocks that ground it.")
     difficulty: Difficulty = Field(description="For a user of the domain.")
+    tools: tuple[str, ...] = Field(
+        default=(), description="Names of the tools the assistant gets; empty: run_python, write_file and read_file."
+    )
     check: Check | None = Field(
         default=None, description="What must hold at the end: kind `state` for files, else a check of the final answer."
     )

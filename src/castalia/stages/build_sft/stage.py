@@ -10,13 +10,14 @@ from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Context
 from castalia.engine.fence import fence
 from castalia.engine.stage import ExecutingParams, Stage
-from castalia.engine.trace import TRACE_PROMPT, tool_specs
+from castalia.engine.trace import TRACE_PROMPT
 from castalia.errors import AnswerUnusable
 from castalia.records import Atom, Document, Provenance, Reject, SFTExample
 from castalia.records.sections import Flaw, blocks_of, section_named, show_blocks
 from castalia.stages.build_sft.answers import SectionExamples
 from castalia.stages.build_sft.examples import build_example
 from castalia.stages.build_sft.passage import Passage, number_of, provenance, show_atoms
+from castalia.stages.build_sft.room import ALL_TOOLS
 from castalia.stages.build_sft.traces import build_trace
 
 PROMPT = Path(__file__).with_name("build_sft.md")
@@ -59,7 +60,7 @@ async def _build(passage: Passage, params: SftParams, ctx: Context) -> list[SFTE
     values: dict[str, object] = {
         "title": passage.document.title, "subject": passage.section.subject, "runners": params.runners,
         "passage": fence(show_blocks(blocks_of(passage.document, passage.section))), "atoms": fence(show_atoms(passage.atoms)),
-        "tools": tool_specs() if params.max_traces else (), "packages": params.packages, "max_examples": params.max_examples,
+        "tools": tuple(ALL_TOOLS.values()) if params.max_traces else (), "packages": params.packages, "max_examples": params.max_examples,
         "max_traces": params.max_traces,
     }  # fmt: skip
     try:

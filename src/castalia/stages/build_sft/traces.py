@@ -1,14 +1,16 @@
 """A trace task is carried out with real tools and becomes an agent trace, if it ends and what it left behind is right."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from castalia.engine.context import Context
-from castalia.engine.trace import open_room, run_trace, tool_specs
-from castalia.records import Conversation, Message, SFTExample
+from castalia.engine.trace import open_room, run_trace
+from castalia.records import Conversation, Document, Message, SFTExample
 from castalia.records.sections import Flaw, blocks_of, show_blocks
 from castalia.scoring.proof import proof_flaw
 from castalia.stages.build_sft.answers import TraceTask
 from castalia.stages.build_sft.passage import Passage, grounds, provenance
+from castalia.stages.build_sft.room import SEARCH, Library, ReadingRoom, tools_named
 
 
 async def build_trace(
@@ -21,8 +23,13 @@ async def build_trace(
     if task.check and task.check.kind == "execution":
         return Flaw("check-not-for-traces", "a trace is checked by its files (state) or by the text of its final answer")
     subject = f"{passage.section.subject}/trace/{task.number}"
-    tools = tool_specs()
+    tools = tools_named(task.tools)
+    if isinstance(tools, Flaw):
+        return tools
     room = open_room(ctx, packages)
+    if SEARCH in tools:
+        documents = cast(Sequence[Document], ctx.side["documents"])
+        room = ReadingRoom(room, ctx.once("library", lambda: Library(documents)))
     reference = show_blocks(blocks_of(passage.document, passage.section))
     trace = await run_trace(ctx, subject, task.task, tools=tools, room=room, packages=packages, reference=reference, max_turns=max_turns)
     if isinstance(trace, Flaw):
