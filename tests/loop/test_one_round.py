@@ -17,9 +17,9 @@ import castalia.rounds.promotion
 from castalia.config import load_config
 from castalia.errors import StoreError, TrainingRefused
 from castalia.evaluation.gate import Decision
-from castalia.evaluation.statistics import alpha_for_round
 from castalia.rounds.promotion import Outcome, train_and_decide
 from castalia.rounds.record import all_rounds, latest_model, models_trained_on, promoted_model, round_folder
+from castalia.statistics import alpha_for_round
 from castalia.store.lock import hold_lock
 from castalia.summary import summarize
 from castalia.training.job import run_here

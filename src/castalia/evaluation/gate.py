@@ -28,7 +28,8 @@ from pydantic import Field
 
 from castalia.errors import ConfigError, InputError
 from castalia.evaluation.results import ItemResult
-from castalia.evaluation.statistics import (
+from castalia.records import CATEGORIES, Frozen, Record, content_hash
+from castalia.statistics import (
     Difference,
     alpha_for_round,
     holm,
@@ -39,7 +40,6 @@ from castalia.evaluation.statistics import (
     paired_difference,
     with_sparse_floor,
 )
-from castalia.records import CATEGORIES, Frozen, Record, content_hash
 
 GUARD_ALPHA = 0.05
 GuardStatus = Literal["non-inferior", "nothing to lose", "regressed", "cannot measure", "not measured"]

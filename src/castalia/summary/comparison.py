@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 
 from castalia.evaluation.gate import Decision
 from castalia.evaluation.results import ItemResult
-from castalia.evaluation.statistics import paired_difference, with_sparse_floor
 from castalia.records import CATEGORIES, SuiteItem
 from castalia.rounds.measure import decision_fingerprint
+from castalia.statistics import paired_difference, with_sparse_floor
 from castalia.summary.stored import results, stored
 from castalia.workspace import Workspace
 

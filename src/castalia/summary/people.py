@@ -43,7 +43,7 @@ def agreement(workspace: Workspace) -> list[Agreement]:
 
 def compare(verdicts: Sequence[Verdict], labels: Sequence[Label]) -> list[Agreement]:
     """The agreement of `labels` with those `verdicts` that a model gave, by check."""
-    from castalia.evaluation.statistics import cohen_kappa
+    from castalia.statistics import cohen_kappa
 
     decided = decisions(labels)
     pairs: dict[str, list[tuple[str, str]]] = {}

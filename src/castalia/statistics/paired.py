@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from castalia.errors import InputError
-from castalia.evaluation.statistics.distributions import binomial_tail, normal_quantile, t_cdf, t_quantile
+from castalia.statistics.distributions import binomial_tail, normal_quantile, t_cdf, t_quantile
 
 Floats = NDArray[np.float64]
 

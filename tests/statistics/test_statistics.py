@@ -12,8 +12,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.multitest import multipletests
 
+from castalia import statistics as stats
 from castalia.errors import InputError
-from castalia.evaluation import statistics as stats
 
 
 @pytest.mark.parametrize("df", [1, 2, 3, 5, 11, 15, 63, 400, 1539])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from castalia.errors import InputError
-from castalia.evaluation.statistics.distributions import normal_quantile
+from castalia.statistics.distributions import normal_quantile
 
 Floats = NDArray[np.float64]
 Level = Literal["nominal", "ordinal", "interval"]

@@ -1,8 +1,8 @@
 """Statistics that hold for small, paired, clustered samples. NumPy only."""
 
-from castalia.evaluation.statistics.agreement import Estimate, cohen_kappa, krippendorff_alpha, ppi_mean
-from castalia.evaluation.statistics.distributions import normal_cdf, normal_quantile, t_cdf, t_quantile
-from castalia.evaluation.statistics.paired import (
+from castalia.statistics.agreement import Estimate, cohen_kappa, krippendorff_alpha, ppi_mean
+from castalia.statistics.distributions import normal_cdf, normal_quantile, t_cdf, t_quantile
+from castalia.statistics.paired import (
     Difference,
     cluster_bootstrap,
     items_needed,
@@ -11,7 +11,7 @@ from castalia.evaluation.statistics.paired import (
     paired_difference,
     with_sparse_floor,
 )
-from castalia.evaluation.statistics.sequential import alpha_for_round, betting_e_process, holm, holm_levels
+from castalia.statistics.sequential import alpha_for_round, betting_e_process, holm, holm_levels
 
 __all__ = [
     "Difference",
