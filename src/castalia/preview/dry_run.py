@@ -62,7 +62,7 @@ async def _ask_all(workspace: Workspace, stage: Stage, oracle: DryOracle, servic
     inputs: dict[str, Sequence[Record]] = {
         name: store.read_dataset(name, kind) if store.has(name) else () for name, kind in stage.reads.items()
     }
-    side = {name: tuple(records) for name, records in inputs.items() if stage.shape == "ask" and name != stage.source}
+    side = {name: records if name == stage.source else tuple(records) for name, records in inputs.items() if stage.shape == "ask"}
     ctx = Context(stage.name, stage.oracle, {path.stem: path for path in stage.prompts}, oracle, side, services)
     try:
         if stage.shape == "ask":
