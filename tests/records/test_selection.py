@@ -29,3 +29,11 @@ def test_the_choice_does_not_depend_on_the_order_given_and_an_edit_elsewhere_doe
     assert subjects(spread(pool[::-1], 4)) == before
     assert subjects(spread([*pool, example("f#0-1", 7, "procedural-late".partition("-")[0])], 4))[0] == before[0]
     assert subjects(spread([*pool, example("z#0-1", 1, "knowledge")], 4)) == before
+
+
+def test_passages_give_a_second_example_after_each_gave_its_first_and_a_larger_count_only_adds():
+    pool = [example(s, n, c) for s in ("a#0-1", "b#0-1") for n, c in ((1, "knowledge"), (2, "skills"), (3, "knowledge"))]
+    everything = subjects(spread(pool, 9))
+    assert len(everything) == len(set(everything)) == 6
+    assert [{subject[0] for subject in everything[first : first + 2]} for first in (0, 2, 4)] == [{"a", "b"}] * 3
+    assert all(subjects(spread(pool, count)) == everything[:count] for count in range(7))

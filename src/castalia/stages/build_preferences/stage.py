@@ -25,7 +25,7 @@ JUDGE_PROMPT = Path(__file__).with_name("judge_candidates.md")
 class PreferenceParams(ExecutingParams):
     """How many pairs, and how clear they must be."""
 
-    pairs: int = Field(default=12, ge=0, description="At most so many prompts, at most one per passage, spread over the categories.")
+    pairs: int = Field(default=12, ge=0, description="At most so many prompts, spread over passages and categories.")
     min_margin: float = Field(default=2.0, gt=0, le=10, description="Judge points by which chosen must beat rejected, in both orders.")
 
 

@@ -27,7 +27,7 @@ LABELS = "ABCDEFGHIJKLMNOP"
 class RewardParams(ExecutingParams):
     """How many prompts, and how often the target answers each."""
 
-    prompts: int = Field(default=8, ge=0, description="At most so many prompts, at most one per passage, spread over the categories.")
+    prompts: int = Field(default=8, ge=0, description="At most so many prompts, spread over passages and categories.")
     answers: int = Field(default=4, ge=2, le=len(LABELS), description="Answers of the target per prompt.")
 
 
