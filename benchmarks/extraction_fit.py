@@ -24,8 +24,9 @@ from torch.nn import functional
 from benchmarks.__main__ import GOLD
 from benchmarks.extraction_gold import Page, fingerprint, read_pages
 from benchmarks.extraction_labels import label_units, words_of
-from castalia.web.extract.features import DENSE, NAMES, WORDS, read_features
+from castalia.web.extract.features import DENSE, WORDS, read_features
 from castalia.web.extract.meta import read_metadata
+from castalia.web.extract.surroundings import NAMES
 from castalia.web.extract.tree import parse
 
 PARTS, FITTED = 6, (0, 1, 2, 4)
