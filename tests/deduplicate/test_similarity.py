@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from castalia.stages.deduplicate.candidates import band_pairs, merged, probe_pairs, probes_of
 from castalia.stages.deduplicate.minhash import BANDS, band_keys
 from castalia.stages.deduplicate.shelf import Shelf
-from castalia.stages.deduplicate.verify import Facts, Thresholds, are_one, is_legal, same_title
+from castalia.stages.deduplicate.verify import Text, Thresholds, are_one, is_legal, same_title
 from castalia.stages.deduplicate.words import CAPITAL, DIGIT, TURNING, jaccard, overlap, shingles, swaps, words_of
 
-PLAIN = Facts("", legal=False)
 USUAL = Thresholds(0.5, 0.7)
 
 
@@ -20,8 +19,8 @@ def prose(seed: int, count: int) -> list[str]:
     return [f"word{chr(97 + source.randrange(26))}{chr(97 + source.randrange(26))}{chr(97 + source.randrange(26))}" for _ in range(count)]
 
 
-def one(first: list[str], second: list[str], facts: Facts = PLAIN, others: Facts = PLAIN) -> bool:
-    return are_one(words_of(" ".join(first)), words_of(" ".join(second)), facts, others, USUAL) > 0
+def one(first: list[str], second: list[str], *, legal: bool = False) -> bool:
+    return are_one(Text(words_of(" ".join(first)), "", legal), Text(words_of(" ".join(second)), "", False), USUAL) > 0
 
 
 def test_a_text_that_lacks_passages_of_another_is_the_same():
@@ -76,8 +75,8 @@ def test_terms_of_law_make_every_word_count():
     )
     assert is_legal(grant)
     first, second = grant.split(), [*grant.split(), *["No", "rights", "are", "granted", "to", "the", "name", "of", "the", "author"]]
-    assert not one(first, second, Facts("", legal=True), PLAIN)
-    assert one(first, list(first), Facts("", legal=True), Facts("", legal=True))
+    assert not one(first, second, legal=True)
+    assert one(first, list(first), legal=True)
 
 
 def test_a_page_that_mentions_its_licence_is_not_legal():
@@ -142,10 +141,17 @@ def test_a_bucket_that_many_share_pairs_all_with_the_first_ones_only():
     assert set(pairs[:, 0].tolist()) == set(range(8))
 
 
-def test_words_on_the_shelf_come_back_in_order():
-    texts = ["", "one two", "three"]
-    with Shelf() as shelf:
-        for text in texts:
-            shelf.put(words_of(text))
-        assert [words.tolist() for words in shelf] == [words_of(text).tolist() for text in texts]
-        assert shelf[1].tolist() == words_of("one two").tolist()
+def test_texts_on_the_shelf_come_back_whatever_the_order_in_which_they_were_put():
+    texts = {
+        3: Text(words_of(""), "", legal=False),
+        0: Text(words_of("one two"), "Über \udc80", legal=True),
+        1: Text(words_of("x"), "x", legal=False),
+    }
+    with Shelf(4) as shelf:
+        for number, text in texts.items():
+            shelf.put(number, text)
+        for number, text in texts.items():
+            assert (shelf[number].words.tolist(), *shelf[number][1:]) == (text.words.tolist(), *text[1:])
+        assert 2 not in shelf
+        with pytest.raises(KeyError):
+            shelf[2]

@@ -12,20 +12,18 @@ import pyarrow as pa
 from castalia.records import Record
 from castalia.store.manifest import Manifest, Shard
 from castalia.store.schema import arrow_schema, to_records
+from castalia.store.shards import decode_shard, row_groups
 
 R = TypeVar("R", bound=Record)
-
-# Records of a large dataset are made so many at a time; those of a single shard are kept, since stages walk them repeatedly.
-_BATCH = 1_000
 
 # Random access keeps this many decoded shards in memory.
 _SHARDS_IN_MEMORY = 4
 
 
 class Dataset(Sequence[R], Generic[R]):
-    """One version of a dataset. Iterating a large one holds one shard in memory, as Arrow columns."""
+    """One version of a dataset. Iterating a large one holds one shard in memory, as Parquet bytes."""
 
-    def __init__(self, manifest: Manifest, record_type: type[R], read_shard: Callable[[Shard], pa.Table]) -> None:
+    def __init__(self, manifest: Manifest, record_type: type[R], read_shard: Callable[[Shard], bytes]) -> None:
         self.manifest = manifest
         self.record_type = record_type
         self._read_shard = read_shard
@@ -36,12 +34,12 @@ class Dataset(Sequence[R], Generic[R]):
         return self.manifest.rows
 
     def __iter__(self) -> Iterator[R]:
-        if len(self.manifest.shards) == 1:
+        if len(self.manifest.shards) == 1:  # kept, since stages walk a small dataset repeatedly
             yield from self._records(0)
             return
-        for table in self.tables():
-            for batch in table.to_batches(max_chunksize=_BATCH):
-                yield from to_records(batch, self.record_type)
+        for shard in self.manifest.shards:
+            for rows in row_groups(self._read_shard(shard)):
+                yield from to_records(rows, self.record_type)
 
     @overload
     def __getitem__(self, index: int) -> R: ...
@@ -63,7 +61,7 @@ class Dataset(Sequence[R], Generic[R]):
 
     def tables(self) -> Iterator[pa.Table]:
         """The shards as Arrow tables, in the order of the ids."""
-        return (self._read_shard(shard) for shard in self.manifest.shards)
+        return (decode_shard(self._read_shard(shard)) for shard in self.manifest.shards)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows as plain values, without making records of them."""
@@ -71,4 +69,4 @@ class Dataset(Sequence[R], Generic[R]):
             yield from table.to_pylist()
 
     def _decode(self, number: int) -> list[R]:
-        return to_records(self._read_shard(self.manifest.shards[number]), self.record_type)
+        return to_records(decode_shard(self._read_shard(self.manifest.shards[number])), self.record_type)

@@ -2,7 +2,7 @@
 """Rows as Parquet bytes and back. The same rows give the same bytes: fixed settings, no times, no machine names."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +31,12 @@ def encode_shard(table: pa.Table) -> bytes:
 def decode_shard(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     """All rows of a shard, with all columns or only the named ones."""
     return _open(data).read(columns=None if columns is None else list(columns), use_threads=False)
+
+
+def row_groups(data: bytes) -> Iterator[pa.Table]:
+    """The rows of a shard, so many at a time, so that not all of them are decoded at once."""
+    file = _open(data)
+    return (file.read_row_group(number, use_threads=False) for number in range(file.num_row_groups))
 
 
 def find_row(data: bytes, record_id: str) -> pa.Table:

@@ -230,7 +230,7 @@ class Store:
                 f"dataset {manifest.dataset!r} was written as {manifest.record} with other columns than {record_type.__name__} has now "
                 f"({'; '.join(changed[:4])}); rebuild the stage that writes it"
             )
-        return Dataset(manifest, record_type, lambda shard: self._read_shard(manifest, shard))
+        return Dataset(manifest, record_type, lambda shard: self.get_object(shard.sha256, manifest.dataset))
 
     def read_columns(self, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Some columns of a dataset, shard by shard, in the order of the ids. Raises StoreError, CorruptObject."""

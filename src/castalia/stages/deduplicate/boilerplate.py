@@ -3,7 +3,7 @@
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -17,18 +17,21 @@ _LEFT = 0.2
 
 
 class Boilerplate:
-    """Counts blocks by site. Feed it all documents, call `finish`, then ask for the text of each without what its site repeats."""
+    """Counts blocks by site. Lead all documents through `counted`, call `finish`, then ask for the text of each without what its site
+    repeats."""
 
     def __init__(self) -> None:
         self._seen = array("Q")
         self._pages: Counter[str] = Counter()
         self._repeated: dict[int, int] = {}
 
-    def add(self, document: Document) -> None:
-        """Counts the blocks of one document, each once."""
-        site = _site(document)
-        self._pages[site] += 1
-        self._seen.extend({_key(site, block.text) for block in document.blocks})
+    def counted(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The same documents; their blocks are counted as they pass, each once a document."""
+        for document in documents:
+            site = _site(document)
+            self._pages[site] += 1
+            self._seen.extend({_key(site, block.text) for block in document.blocks})
+            yield document
 
     def finish(self) -> None:
         """Counts, and keeps only what several pages have."""

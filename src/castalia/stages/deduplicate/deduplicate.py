@@ -5,12 +5,11 @@ near-duplicate is an edge that was verified: signatures only propose. Documents 
 what is held of each is a few hundred bytes, its words wait on disk.
 """
 
-import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from castalia.engine.context import Context
@@ -21,12 +20,10 @@ from castalia.stages.deduplicate.boilerplate import Boilerplate
 from castalia.stages.deduplicate.candidates import PROBES, Pairs, band_pairs, merged, probe_pairs, probes_of
 from castalia.stages.deduplicate.meaning import Meaning, alike
 from castalia.stages.deduplicate.minhash import BANDS, band_keys
+from castalia.stages.deduplicate.preference import Order, order_of
 from castalia.stages.deduplicate.shelf import Shelf
-from castalia.stages.deduplicate.verify import Facts, Thresholds, are_one, is_legal
+from castalia.stages.deduplicate.verify import Text, Thresholds, are_one, is_legal
 from castalia.stages.deduplicate.words import shingles, words_of
-from castalia.web.urls import url_key
-
-_STRUCTURE = frozenset(["heading", "list", "code", "table", "quote", "math"])
 
 
 class DeduplicateParams(Params):
@@ -43,18 +40,13 @@ class DeduplicateParams(Params):
     embedder: str = Field("wordllama", description="`wordllama`, or an installed plug-in of the group `castalia.embedders`.")
 
 
-class _Card(NamedTuple):
-    """What is held of a document. Sorting cards puts the copy to keep first."""
+class Removed(NamedTuple):
+    """A document that leaves, by number, and what it repeats."""
 
-    unlicensed: bool
-    length_class: int
-    """Lengths within ten percent are one class, negative, so that structure decides between them."""
-    structure: int
-    length: int
-    url: str
-    id: str
-    position: int
-    content: bytes
+    number: int
+    keeper: int
+    reason: str
+    similarity: float = 1.0
 
 
 def deduplicate_documents(
@@ -62,142 +54,133 @@ def deduplicate_documents(
 ) -> Iterator[Document | Likeness | Reject]:
     """Kept documents, and a reject naming the kept one for every other.
 
-    Which copy stays: a verified licence before none, then the longer text, among about equally long ones that with more
-    structure, then the first URL in sorted order. Reject reasons: `duplicate-url`, `duplicate-content`, `near-duplicate`,
+    Which copy stays is said at `order_of`. Reject reasons: `duplicate-url`, `duplicate-content`, `near-duplicate`,
     `same-meaning`. Raises InputError when there is no document: everything below would be paid for and lead to nothing.
     """
     del ctx
     documents = inputs["documents_scrubbed"]
     boilerplate = Boilerplate()
-    cards = sorted(_card(position, document, boilerplate) for position, document in enumerate(documents))
+    order = order_of(boilerplate.counted(documents))
     boilerplate.finish()
-    if not cards:
+    if not len(order):
         raise InputError(
             "no collected page gave any text to work with; `castalia show normalize.rejects` and `castalia show collect.rejects` say why, "
             "page by page. Name other `sources.sites`, or pages that hold their text without a script"
         )
-    rejects: list[Reject] = []
-    unique = list(_unique(cards, rejects))
-    kept, likenesses = _near(documents, unique, boilerplate, params, rejects)
+    stays = np.ones(len(order), dtype=np.bool_)
+    removed = list(_repeated(order))
+    stays[[item.number for item in removed]] = False
+    removed += _near(documents, order, stays, boilerplate, params)
+    stays[[item.number for item in removed]] = False
+    likenesses: list[Likeness] = []
+    if params.meaning != "off":
+        proposed = _alike(documents, order, stays, params)
+        if params.meaning == "label":
+            likenesses = [_likeness(order, item, params.embedder) for item in proposed]
+        else:
+            removed += _one_of_each(proposed)
+            stays[[item.number for item in removed]] = False
     for position, document in enumerate(documents):
-        if position in kept:
+        if stays[order.numbers[position]]:
             yield document
     yield from likenesses
-    yield from rejects
+    for item in removed:
+        yield _reject(order, item)
 
 
-def _card(position: int, document: Document, boilerplate: Boilerplate) -> _Card:
-    boilerplate.add(document)
-    length = sum(len(block.text) for block in document.blocks)
-    structure = sum(block.kind in _STRUCTURE for block in document.blocks)
-    length_class = round(math.log(length + 1) / math.log(1.1))
-    unlicensed = document.licence.verdict != "allowed"
-    content = hashlib.sha256(" ".join(_text(document).split()).encode("utf-8", "surrogatepass")).digest()
-    return _Card(unlicensed, -length_class, -structure, -length, document.url, document.id, position, content if length else b"")
-
-
-def _unique(cards: Sequence[_Card], rejects: list[Reject]) -> Iterator[_Card]:
-    """The first card of every address and of every content."""
-    by_url: dict[str, _Card] = {}
-    by_content: dict[bytes, _Card] = {}
-    for card in cards:
-        key = url_key(card.url)
-        if key in by_url:
-            rejects.append(_reject(card, "duplicate-url", by_url[key], f"same address as {by_url[key].url}"))
-        elif card.content and card.content in by_content:
-            first = by_content[card.content]
-            rejects.append(_reject(card, "duplicate-content", first, f"same text as {first.url}"))
+def _repeated(order: Order) -> Iterator[Removed]:
+    """All but the first document of every address and of every content."""
+    by_address: dict[int, int] = {}
+    by_content: dict[int | None, int] = {}
+    for number, (address, content) in enumerate(zip(order.addresses(), order.contents(), strict=True)):
+        if address in by_address:
+            yield Removed(number, by_address[address], "duplicate-url")
+        elif content is not None and content in by_content:
+            yield Removed(number, by_content[content], "duplicate-content")
         else:
-            by_url[key] = by_content[card.content] = card
-            yield card
+            by_address[address] = by_content[content] = number
 
 
 def _near(
-    documents: Sequence[Document], cards: Sequence[_Card], boilerplate: Boilerplate, params: DeduplicateParams, rejects: list[Reject]
-) -> tuple[set[int], list[Likeness]]:
-    """Positions of the documents that stay, and what was found alike in meaning among them. Numbers are places in `cards`."""
-    numbers = {card.position: number for number, card in enumerate(cards)}
-    keys = np.zeros((len(cards), BANDS), dtype=np.uint64)
-    probes = np.zeros((len(cards), PROBES), dtype=np.uint64)
-    shelved = [0] * len(cards)
-    facts = [Facts("", legal=False)] * len(cards)
-    with Shelf() as shelf:
+    documents: Sequence[Document], order: Order, stays: NDArray[np.bool_], boilerplate: Boilerplate, params: DeduplicateParams
+) -> Iterator[Removed]:
+    """Near-duplicates among the documents that stay."""
+    keys = np.zeros((len(order), BANDS), dtype=np.uint64)
+    probes = np.zeros((len(order), PROBES), dtype=np.uint64)
+    with Shelf(len(order)) as shelf:
         for position, document in enumerate(documents):
-            if position not in numbers:
+            number = int(order.numbers[position])
+            if not stays[number]:
                 continue
-            number = numbers[position]
             text = boilerplate.text(document)
             words = words_of(text)
             hashes = shingles(words)
             bands = band_keys(hashes)
             if bands is not None:
                 keys[number], probes[number] = bands, probes_of(hashes)
-            facts[number] = Facts(document.title, legal=is_legal(text))
-            shelved[number] = len(shelf)
-            shelf.put(words)
-        pairs = merged(band_pairs(keys), probe_pairs(probes, (shingles(shelf[place]) for place in shelved)))
-        kept_by, likeness = _families(pairs, shelf, shelved, facts, Thresholds(params.near_duplicate, params.contained))
-    for number, keeper in enumerate(kept_by):
-        if keeper != number:
-            kept = cards[keeper]
-            rejects.append(_reject(cards[number], "near-duplicate", kept, f"{likeness[number]:.0%} of the text is that of {kept.url}"))
-    staying = {cards[number].position for number, keeper in enumerate(kept_by) if keeper == number}
-    return _meaning(documents, staying, {card.position: card for card in cards}, params, rejects)
+            shelf.put(number, Text(words, document.title, legal=is_legal(text)))
+        by_bands = band_pairs(keys)
+        del keys  # the larger half of what is held
+        staying = np.flatnonzero(stays)
+        by_probes = probe_pairs(probes[staying], (shingles(shelf[int(number)].words) for number in staying))
+        pairs = merged(by_bands, staying[by_probes])
+        yield from _families(pairs, shelf, Thresholds(params.near_duplicate, params.contained))
 
 
-def _families(
-    pairs: Pairs, shelf: Shelf, shelved: Sequence[int], facts: Sequence[Facts], thresholds: Thresholds
-) -> tuple[list[int], list[float]]:
-    """For each document the number of the kept one that it repeats most, or its own, and by how much.
+def _families(pairs: Pairs, shelf: Shelf, thresholds: Thresholds) -> Iterator[Removed]:
+    """Each document that repeats kept ones, with the one that it repeats most.
 
     Numbers come in order of preference, and each document is compared with kept ones only: no chain of small differences can
     join two documents that differ much.
     """
-    kept_by = list(range(len(facts)))
-    likeness = [0.0] * len(facts)
-    ordered: list[tuple[int, int]] = pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].tolist()
-    for one, other in ordered:
-        if kept_by[one] != one:
+    best: dict[int, Removed] = {}
+    for one, other in map(np.ndarray.tolist, pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))]):
+        if one in best:
             continue
-        found = are_one(shelf[shelved[one]], shelf[shelved[other]], facts[one], facts[other], thresholds)
-        if found > likeness[other]:
-            kept_by[other], likeness[other] = one, found
-    return kept_by, likeness
+        found = are_one(shelf[one], shelf[other], thresholds)
+        if found > 0 and (other not in best or found > best[other].similarity):
+            best[other] = Removed(other, one, "near-duplicate", found)
+    yield from (best[number] for number in sorted(best))
 
 
-def _meaning(
-    documents: Sequence[Document], staying: set[int], cards: Mapping[int, _Card], params: DeduplicateParams, rejects: list[Reject]
-) -> tuple[set[int], list[Likeness]]:
-    """Proposals by meaning. Nothing leaves for them unless the params say so."""
-    if params.meaning == "off":
-        return staying, []
-    order = sorted(staying)
-    texts = (_text(document) for position, document in enumerate(documents) if position in staying)
-    kept, likenesses = set(staying), list[Likeness]()
-    found = alike(texts, params.embedder, params.meaning_similarity)
-    for first, second, similarity in sorted(
-        ((*sorted((cards[order[a]], cards[order[b]])), cosine) for a, b, cosine in found), reverse=False
-    ):
-        if params.meaning == "label":
-            provenance = Provenance(parents=(first.id, second.id))
-            likenesses.append(
-                Likeness(document=first.id, other=second.id, similarity=similarity, embedder=params.embedder, provenance=provenance)
-            )
-        elif first.position in kept and second.position in kept:
-            kept.discard(second.position)
-            rejects.append(_reject(second, "same-meaning", first, f"cosine similarity {similarity:.3f} with {first.url}"))
-    return kept, likenesses
+def _alike(documents: Sequence[Document], order: Order, stays: NDArray[np.bool_], params: DeduplicateParams) -> list[Removed]:
+    """Pairs of documents that stay and are alike in meaning, the preferred one of each as the keeper, in order of preference."""
+    numbers = [number for number in order.numbers.tolist() if stays[number]]  # in the order of the dataset, as their texts are read
+    texts = (
+        "\n".join(block.text for block in document.blocks) for position, document in enumerate(documents) if stays[order.numbers[position]]
+    )
+    pairs = (
+        (*sorted((numbers[one], numbers[other])), cosine) for one, other, cosine in alike(texts, params.embedder, params.meaning_similarity)
+    )
+    return [Removed(other, one, "same-meaning", cosine) for one, other, cosine in sorted(pairs)]
 
 
-def _text(document: Document) -> str:
-    return "\n".join(block.text for block in document.blocks)
+def _one_of_each(proposed: Sequence[Removed]) -> list[Removed]:
+    """Those that leave when no two that stay may be alike."""
+    gone: dict[int, Removed] = {}
+    for item in proposed:
+        if item.number not in gone and item.keeper not in gone:
+            gone[item.number] = item
+    return list(gone.values())
 
 
-def _reject(card: _Card, reason: str, kept: _Card, detail: str) -> Reject:
+def _likeness(order: Order, item: Removed, embedder: str) -> Likeness:
+    one, other = order[item.keeper].id, order[item.number].id
+    return Likeness(document=one, other=other, similarity=item.similarity, embedder=embedder, provenance=Provenance(parents=(one, other)))
+
+
+def _reject(order: Order, item: Removed) -> Reject:
+    gone, kept = order[item.number], order[item.keeper]
+    said = {
+        "duplicate-url": f"same address as {kept.url}",
+        "duplicate-content": f"same text as {kept.url}",
+        "near-duplicate": f"{item.similarity:.0%} of the text is that of {kept.url}",
+        "same-meaning": f"cosine similarity {item.similarity:.3f} with {kept.url}",
+    }
     return Reject(
         stage="deduplicate",
-        subject=card.url,
-        reason=reason,
-        detail=f"kept {kept.id}: {detail}",
-        provenance=Provenance(parents=(card.id,)),
+        subject=gone.url,
+        reason=item.reason,
+        detail=f"kept {kept.id}: {said[item.reason]}",
+        provenance=Provenance(parents=(gone.id,)),
     )

@@ -1,21 +1,25 @@
 """Words of many documents on disk, so that memory doesn't grow with the length of the texts."""
 
 import tempfile
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from castalia.stages.deduplicate.words import Words
+from castalia.stages.deduplicate.verify import Text
+
+_NONE = -1
 
 
 class Shelf:
-    """A temporary file of word arrays in the order in which they were put; gone when closed."""
+    """A temporary file with a place for each of `count` texts; gone when closed. In memory are 24 bytes a place."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
         self._file = tempfile.TemporaryFile(prefix="castalia-words-")  # noqa: SIM115 - closed by __exit__
-        self._ends: list[int] = [0]
+        self._starts = np.full(count, _NONE, dtype=np.int64)
+        self._words = np.zeros(count, dtype=np.int64)
+        self._titles = np.zeros(count, dtype=np.int64)
+        self._end = 0
 
     def __enter__(self) -> Self:
         return self
@@ -23,18 +27,23 @@ class Shelf:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
-    def __len__(self) -> int:
-        return len(self._ends) - 1
+    def __contains__(self, number: int) -> bool:
+        return bool(self._starts[number] != _NONE)
 
-    def put(self, words: Words) -> None:
-        """Adds the words of the next document."""
-        self._file.seek(0, 2)
-        self._file.write(words.tobytes())
-        self._ends.append(self._ends[-1] + len(words))
+    def put(self, number: int, text: Text) -> None:
+        """Stores the text of a number, once."""
+        title = text.title.encode("utf-8", "surrogatepass")
+        data = text.words.tobytes() + bytes([text.legal]) + title
+        self._file.seek(self._end)
+        self._file.write(data)
+        self._starts[number], self._words[number], self._titles[number] = self._end, len(text.words), len(title)
+        self._end += len(data)
 
-    def __getitem__(self, number: int) -> Words:
-        self._file.seek(self._ends[number] * 8)
-        return np.frombuffer(self._file.read((self._ends[number + 1] - self._ends[number]) * 8), dtype=np.uint64)
-
-    def __iter__(self) -> Iterator[Words]:
-        return (self[number] for number in range(len(self)))
+    def __getitem__(self, number: int) -> Text:
+        if number not in self:
+            raise KeyError(number)
+        words = int(self._words[number]) * 8
+        self._file.seek(int(self._starts[number]))
+        data = self._file.read(words + 1 + int(self._titles[number]))
+        title = data[words + 1 :].decode("utf-8", "surrogatepass")
+        return Text(np.frombuffer(data, dtype=np.uint64, count=words // 8), title, legal=data[words] == 1)

@@ -29,9 +29,10 @@ _LEAST_CONTAINED = 12
 _SEPARATOR = re.compile(r"\s+[|–—·»:]\s+|\s+-\s+|\s+::\s+")
 
 
-class Facts(NamedTuple):
-    """What is compared beside the words."""
+class Text(NamedTuple):
+    """What two documents are compared by."""
 
+    words: Words
     title: str
     legal: bool
 
@@ -68,16 +69,17 @@ def similarity(one: Words, other: Words) -> tuple[float, float]:
     return shared / (len(first) + len(second) - shared), shared / fewer if fewer >= _LEAST_CONTAINED else 0.0
 
 
-def are_one(one: Words, other: Words, facts: Facts, others: Facts, thresholds: Thresholds) -> float:
+def are_one(one: Text, other: Text, thresholds: Thresholds) -> float:
     """The similarity by which two documents are one, 0 when they are not."""
-    jaccard, contained = similarity(one, other)
+    jaccard, contained = similarity(one.words, other.words)
     if jaccard < thresholds.similar and contained < thresholds.contained:
         return 0.0
-    if facts.legal or others.legal:
-        return jaccard if jaccard >= _LEGAL and not len(swaps(one, other)) else 0.0
-    if jaccard < _TITLES and not same_title(facts.title, others.title):
+    swapped = swaps(one.words, other.words)
+    if one.legal or other.legal:
+        return jaccard if jaccard >= _LEGAL and not len(swapped) else 0.0
+    if jaccard < _TITLES and not same_title(one.title, other.title):
         return 0.0
-    return 0.0 if _told_apart(swaps(one, other), min(len(one), len(other))) else max(jaccard, contained)
+    return 0.0 if _told_apart(swapped, min(len(one.words), len(other.words))) else max(jaccard, contained)
 
 
 def same_title(one: str, other: str) -> bool:
