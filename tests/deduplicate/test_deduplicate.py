@@ -4,12 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from castalia.records import Block, Document, LicenceDecision, Likeness, Reject
 from castalia.stages.deduplicate import STAGE
 from castalia.stages.deduplicate.candidates import band_pairs
 from castalia.stages.deduplicate.minhash import band_keys
 from castalia.stages.deduplicate.words import jaccard, shingles, words_of
+from castalia.web.urls import url_key
 
 GOLD = Path(__file__).parents[2] / "../shared/gold/licence/spdx-texts"
 ALLOWED = LicenceDecision(spdx="MIT", verdict="allowed", reason="by file")
@@ -128,6 +131,49 @@ def test_of_copies_about_equally_long_the_one_with_more_structure_stays():
     blocks = (Block(number=0, kind="heading", text=text[:40], level=1), Block(number=1, kind="paragraph", text=text[41:]))
     rich = Document(url="http://h/b", title="T", blocks=blocks, licence=ALLOWED)
     assert deduplicate(flat, rich)[0] == ["http://h/b"]
+
+
+@pytest.mark.parametrize("words_more", ["", " and two more"])
+def test_of_copies_about_equally_long_the_one_stated_to_be_earlier_stays(words_more: str):
+    text = " ".join(words(10))
+    late = document("http://h/a", text).model_copy(update={"published": "2024-03-01"})
+    silent = document("http://h/b", text)
+    early = document("http://h/c", text + words_more).model_copy(update={"modified": "2019-11-30T23:00:00+02:00"})
+    assert deduplicate(late, silent, early)[0] == ["http://h/c"]
+    assert deduplicate(late, silent)[0] == ["http://h/a"]
+
+
+def test_neither_an_earlier_part_nor_an_earlier_copy_without_a_licence_is_kept_before_the_whole():
+    text = words(11)
+    whole = document("http://h/a", " ".join(text)).model_copy(update={"published": "2024-03-01"})
+    part = document("http://h/b", " ".join(text[:200])).model_copy(update={"published": "2019-11-30"})
+    unlicensed = document("http://h/c", " ".join(text), licence=UNKNOWN).model_copy(update={"published": "2019-11-30"})
+    kept, rejects = deduplicate(whole, part, unlicensed)
+    assert kept == ["http://h/a"]
+    assert set(rejects) == {"http://h/b", "http://h/c"}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.sampled_from(["", "2020-01-01"])), min_size=1, max_size=12)
+)
+def test_whatever_repeats_whatever_each_document_is_kept_or_names_one_of_its_address_or_text(copies: list[tuple[int, int, bool, str]]):
+    documents = {
+        item.id: item
+        for item in (
+            document(f"http://h/{address}/{'index.html' if index else ''}", " ".join(words(text, 30))).model_copy(update={"published": day})
+            for address, text, index, day in copies
+        )
+    }
+    records = list(STAGE.run({"documents_scrubbed": [documents[name] for name in sorted(documents)]}, STAGE.params(), SimpleNamespace()))
+    kept = {record.id: record for record in records if isinstance(record, Document)}
+    rejects = {record.provenance.parents[0]: record for record in records if isinstance(record, Reject)}
+    assert set(kept) | set(rejects) == set(documents)
+    assert len(kept) + len(rejects) == len(records) == len(documents)
+    assert len({url_key(item.url) for item in kept.values()}) == len({item.blocks for item in kept.values()}) == len(kept)
+    for name, reject in rejects.items():
+        one, other = documents[name], kept[reject.detail.split()[1].rstrip(":")]
+        same = {"duplicate-url": url_key(one.url) == url_key(other.url), "duplicate-content": one.blocks == other.blocks}
+        assert same[reject.reason]
 
 
 def test_documents_without_a_word_are_never_one():

@@ -6,7 +6,7 @@ from castalia.stages.deduplicate.deduplicate import DeduplicateParams, deduplica
 
 STAGE = Stage(
     name="deduplicate",
-    version=2,
+    version=3,
     run=deduplicate_documents,
     params=DeduplicateParams,
     reads={"documents_scrubbed": Document},
