@@ -1,10 +1,12 @@
-"""From a configuration to checked datasets, in two parts: first the suite, which is frozen before anything is collected; then the rest.
+"""From a configuration to checked datasets, in two parts: first the suite, which is frozen before anything is collected; then the rest,
+where pages are collected in rounds if searches steer what is collected.
 
 In between, where the configuration names recorded answers of the target, they are graded: failures are input of the replay set.
 """
 
 from collections.abc import Callable, Collection
 
+from castalia.acquisition import COLLECT, PLAN, acquire, is_steered
 from castalia.engine import Event, RunReport, told
 from castalia.errors import MissingRecording
 from castalia.oracle import role_config
@@ -63,6 +65,9 @@ async def _run(
         return first
     if workspace.config.evaluation.recorded_answers is not None:
         mine_recorded_failures(workspace, services.sandbox)
-    late = names[len(early) :]
-    rest = await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=late, until=until, on_event=on_event)
-    return RunReport((*first.stages, *rest.stages), first.seconds + rest.seconds)
+    late, done = names[len(early) :], [first]
+    if until != PLAN and is_steered(workspace):
+        done.append(await acquire(workspace, services, rebuild=rebuild, keep=keep, on_event=on_event))
+        late = late[late.index(COLLECT) + 1 :]
+    done.append(await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=late, until=until, on_event=on_event))
+    return RunReport(tuple(stage for report in done for stage in report.stages), sum(report.seconds for report in done))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from castalia.errors import BudgetReached
-from castalia.stages.plan_queries import STAGE, acquisition_specification, specification_page
+from castalia.stages.plan_queries import STAGE, acquisition_specification, next_gaps, specification_page
 from castalia.web.licences import Policy
 from castalia.web.search.openly_licensed import open_first
 
@@ -18,14 +18,15 @@ def query(key: str, text: str, wanted: str = "tutorial", **changes):
     return {"node": key, "text": text, "wanted": wanted} | changes
 
 
-def plan(skills=(), knowledge=(), reviews=(NO_GAPS,), **params):
+def plan(skills=(), knowledge=(), reviews=(NO_GAPS,), collected=(), gaps=(), **params):
     answers = {
         ("plan_queries_skills", "skills"): {"queries": list(skills)},
         ("plan_queries_knowledge", "knowledge"): {"queries": list(knowledge)},
     }
     answers |= {("review_coverage", f"review/{n}"): review for n, review in enumerate(reviews, 1)}
+    answers |= {("review_collected", f"collected/{n}"): review for n, review in enumerate(collected, 1)}
     oracle = DictOracle(answers)
-    queries, rejects = run(STAGE, {"taxonomy": NODES}, oracle, params=PARAMS | params)
+    queries, rejects = run(STAGE, {"taxonomy": NODES, "gaps": gaps}, oracle, params=PARAMS | params)
     return oracle, queries, rejects
 
 
@@ -124,7 +125,76 @@ class Broke(DictOracle):
 def test_a_budget_that_is_reached_stops_the_planning_and_is_not_taken_for_an_answer():
     answers = {("plan_queries_skills", "skills"): {"queries": []}, ("plan_queries_knowledge", "knowledge"): {"queries": []}}
     with pytest.raises(BudgetReached):
-        run(STAGE, {"taxonomy": NODES}, Broke(answers), params=PARAMS)
+        run(STAGE, {"taxonomy": NODES, "gaps": ()}, Broke(answers), params=PARAMS)
+
+
+ASKED = ([query("skills/write", "write a template")], [query("knowledge/filters", "filter reference", "reference")])
+OTHERWISE = {"gaps": ["nothing on filters"], "queries": [query("knowledge/filters", "escape functions list", "reference")]}
+
+
+def led_by(*queries):
+    """What a page says that these queries led to, for each a page."""
+    return [(one.id,) for one in queries]
+
+
+def test_cells_without_a_kept_page_are_handed_back_and_a_review_searches_for_them_otherwise():
+    _, first, _ = plan(*ASKED)
+    gaps = next_gaps(first, [], led_by(first[0]), max_rounds=2)
+    assert [(gap.round, gap.node, gap.style, gap.difficulty) for gap in gaps or ()] == [(1, "knowledge/filters", "reference", "medium")]
+    oracle, second, rejects = plan(*ASKED, collected=(OTHERWISE,), gaps=gaps)
+    assert [(q.text, q.round) for q in second] == [("write a template", 0), ("filter reference", 0), ("escape functions list", 1)]
+    assert rejects == []
+    told = oracle.texts["review_collected", "collected/1"]
+    assert "knowledge/filters, reference (reference, definition, specification), medium" in told
+    assert "searched for: filter reference" in told
+    assert "write a template" not in told
+
+
+def test_the_specification_says_which_searches_came_after_a_collection():
+    _, first, _ = plan(*ASKED)
+    _, second, _ = plan(*ASKED, collected=(OTHERWISE,), gaps=next_gaps(first, [], led_by(first[0]), max_rounds=2) or [])
+    page = specification_page(acquisition_specification(NODES, second))
+    assert "- **reference** (en, medium, anywhere): escape functions list (after collection 1)" in page
+    assert "- **reference** (en, medium, anywhere): filter reference\n" in page
+
+
+def test_reviews_of_the_collection_end_when_nothing_is_missing_a_round_filled_nothing_or_at_the_cap():
+    _, first, _ = plan(*ASKED)
+    gaps = next_gaps(first, [], led_by(first[0]), max_rounds=2) or []
+    _, second, _ = plan(*ASKED, collected=(OTHERWISE,), gaps=gaps)
+    assert next_gaps(first, [], led_by(*first), max_rounds=2) is None
+    assert next_gaps(first, [], [], max_rounds=0) is None
+    assert next_gaps(second, gaps, led_by(first[0]), max_rounds=2) is None  # the round filled nothing
+    assert next_gaps(second, gaps, led_by(first[0], second[2]), max_rounds=2) is None  # nothing is missing
+    both = next_gaps(first, [], [], max_rounds=2) or []
+    _, refilled, _ = plan(*ASKED, collected=(OTHERWISE,), gaps=both)
+    more = next_gaps(refilled, both, led_by(refilled[2]), max_rounds=2) or []
+    assert [(gap.round, gap.node) for gap in more] == [(1, "knowledge/filters"), (1, "skills/write"), (2, "skills/write")]
+    assert next_gaps(refilled, both, led_by(refilled[2]), max_rounds=1) is None
+
+
+def test_a_review_of_the_collection_without_anything_new_is_the_last_one():
+    _, first, _ = plan(*ASKED)
+    gaps = next_gaps(first, [], [], max_rounds=3) or []
+    _, again, _ = plan(*ASKED, collected=(NO_GAPS,), gaps=gaps)
+    assert again == first
+    assert next_gaps(again, gaps, [], max_rounds=3) is None
+
+
+def test_gaps_of_another_plan_are_not_asked_about():
+    _, first, _ = plan(*ASKED)
+    gaps = next_gaps(first, [], [], max_rounds=2) or []
+    oracle, _, _ = plan([query("skills/write", "something else")], ASKED[1], gaps=gaps)
+    assert "review_collected" not in {prompt for _, prompt, _ in oracle.asked}
+
+
+def test_a_review_of_the_collection_searches_for_the_nodes_with_gaps_only():
+    _, first, _ = plan(*ASKED)
+    gaps = next_gaps(first, [], led_by(first[0]), max_rounds=2) or []
+    review = {"queries": [query("skills/write", "more lessons"), query("knowledge/filters", "Filter  reference", "reference")]}
+    _, queries, rejects = plan(*ASKED, collected=(review,), gaps=gaps)
+    assert [q.round for q in queries] == [0, 0]
+    assert {reason for _, reason in reasons(rejects)} == {"node-without-gap", "duplicate-query"}
 
 
 def test_the_specification_names_facets_hosts_coverage_and_what_was_collected():

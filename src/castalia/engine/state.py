@@ -61,6 +61,21 @@ def unchanged_prompts(stage: Stage, found: StageState, store: Store) -> frozense
     return frozenset(path.stem for path in stage.prompts if before.get(path.name) == found.parts["prompts"][path.name])
 
 
+def changed_inputs(stage: Stage, found: StageState, store: Store) -> frozenset[str]:
+    """Names of the inputs by which a stale stage differs from what its outputs were made from, if nothing else differs; none otherwise."""
+    made = next((store.manifest(dataset) for dataset in stage.outputs if found.state == "stale" and store.has(dataset)), None)
+    if made is None or found.parts is None:
+        return frozenset()
+    try:
+        before = store.get_json(made.waivers[-1].fingerprint if made.waivers else made.fingerprint, made.dataset)
+    except StoreError:
+        return frozenset()
+    if list(explain_change({**before, "inputs": found.parts["inputs"]}, found.parts)):
+        return frozenset()
+    old, new = before.get("inputs", {}), found.parts["inputs"]
+    return frozenset(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
 def _reason(store: Store, manifest: Manifest, parts: Parts) -> str:
     # After a waiver the identity to compare with is the one that was waived last.
     known = manifest.waivers[-1].fingerprint if manifest.waivers else manifest.fingerprint

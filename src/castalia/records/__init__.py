@@ -20,7 +20,7 @@ from castalia.records.sft import SFTExample, SftKind
 from castalia.records.suite import Bank, Failure, FailureType, SuiteItem
 from castalia.records.taxonomy import TaxonomyNode
 from castalia.records.verdict import RELEASING, Label, LabelValue, Outcome, ReviewItem, Verdict
-from castalia.records.web import Page, Query
+from castalia.records.web import CoverageGap, Page, Query
 
 __all__ = [
     "CATEGORIES",
@@ -35,6 +35,7 @@ __all__ = [
     "Channel",
     "Check",
     "Conversation",
+    "CoverageGap",
     "Difficulty",
     "Document",
     "Effort",

@@ -25,6 +25,21 @@ class Query(Record):
     difficulty: Difficulty = Field(default="medium", description="For whom the wanted pages are: beginners, practitioners or experts.")
     site: str | None = Field(default=None, description="Only this site, as a URL prefix.")
     language: str = Field(default="en", description="BCP 47 language of the wanted pages.")
+    round: int = Field(
+        default=0, ge=0, description="0 when planned before anything was collected, else the review of collected pages it came from."
+    )
+
+
+class CoverageGap(Record):
+    """A cell of the coverage that was searched for and for which no page was kept: handed back to the planning."""
+
+    PREFIX: ClassVar[str] = "gap"
+
+    round: int = Field(ge=1, description="The review of collected pages that it is handed to.")
+    after: str = Field(description="Hash of the queries that were collected for before; a gap of another plan counts for nothing.")
+    node: str = Field(description="Key of the taxonomy node.")
+    difficulty: Difficulty = Field(description="For whom the missing pages are.")
+    style: str = Field(description="The style of the missing pages, a column of the coverage table.")
 
 
 class Page(Record):

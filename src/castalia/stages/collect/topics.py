@@ -9,7 +9,9 @@ from castalia.web.search.ranking import PageText, Ranking, terms
 _BEST = 5
 """A query leads to so many pages at most."""
 _LEAST_SHARE = 0.4
-"""And only to pages with at least this share of its best score."""
+"""And only to pages with at least this share of its best score ..."""
+_LEAST_WORDS = 0.6
+"""... that have at least this share of its words: some page is the best for any words."""
 
 
 class Topics:
@@ -45,7 +47,7 @@ class TopicIndex:
         for query in self._queries:
             ranked = [(url, score) for url, score in self._ranking.rank(query.text) if not query.site or url.startswith(query.site)]
             for url, score in ranked[:_BEST]:
-                if score >= _LEAST_SHARE * ranked[0][1]:
+                if score >= _LEAST_SHARE * ranked[0][1] and self._ranking.share(url, query.text) >= _LEAST_WORDS:
                     # A long query sums more words: its best score is the measure for how well a page fits it.
                     scores.setdefault(url, []).append((score / ranked[0][1], query))
         return Topics(scores)

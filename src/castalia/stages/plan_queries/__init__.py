@@ -1,6 +1,7 @@
 """Query planning: searches per category, reviewed for coverage, and the acquisition specification made from them."""
 
+from castalia.stages.plan_queries.gaps import next_gaps
 from castalia.stages.plan_queries.specification import acquisition_specification, specification_page
 from castalia.stages.plan_queries.stage import STAGE, PlanParams
 
-__all__ = ["STAGE", "PlanParams", "acquisition_specification", "specification_page"]
+__all__ = ["STAGE", "PlanParams", "acquisition_specification", "next_gaps", "specification_page"]

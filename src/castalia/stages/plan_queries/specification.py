@@ -57,6 +57,7 @@ def specification_page(specification: Mapping[str, Any]) -> str:
         lines += [f"## {node['key']}: {node['title']}", "", node["description"], ""]
         lines += [
             f"- **{query['wanted']}** ({query['language']}, {query['difficulty']}, {query['site'] or 'anywhere'}): {query['text']}"
+            + (f" (after collection {query['round']})" if query["round"] else "")
             for query in node["queries"]
         ]
         if node["collected"] is not None:
@@ -84,6 +85,6 @@ def _node(node: TaxonomyNode, queries: Sequence[Query], collected: Mapping[str, 
     mine = sorted((query for query in queries if query.node == node.key), key=lambda query: (KINDS.index(query.wanted), query.text))
     return {
         **node.model_dump(mode="json", include={"key", "category", "title", "description", "abilities"}),
-        "queries": [query.model_dump(mode="json", include={"text", "wanted", "difficulty", "site", "language"}) for query in mine],
+        "queries": [query.model_dump(mode="json", include={"text", "wanted", "difficulty", "site", "language", "round"}) for query in mine],
         "collected": None if collected is None else collected.get(node.key, 0),
     }

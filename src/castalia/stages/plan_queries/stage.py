@@ -1,6 +1,7 @@
 """Plans searches category by category, then lets the oracle review the coverage until a review fills no new cell.
 
-The reviews end by themselves or at `max_reviews`; a node that is still without any query gets those of the templates.
+The reviews end by themselves or at `max_reviews`; a node that is still without any query gets those of the templates. What was collected
+and left uncovered comes back as the dataset `gaps` (see `castalia.acquisition`): a review for each round of it plans further searches.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -13,10 +14,11 @@ from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Answer, Context
 from castalia.engine.stage import Params, Stage
 from castalia.errors import AnswerUnusable
-from castalia.records import CATEGORIES, Category, Provenance, Query, Record, Reject, TaxonomyNode
+from castalia.records import CATEGORIES, Category, CoverageGap, Provenance, Query, Record, Reject, TaxonomyNode
 from castalia.records.sections import Flaw
 from castalia.stages.plan_queries.answers import CoverageReview, WrittenQueries, WrittenQuery
-from castalia.stages.plan_queries.coverage import Cell, cell, coverage_table
+from castalia.stages.plan_queries.coverage import STYLES, Cell, by_category, cell, coverage_table
+from castalia.stages.plan_queries.gaps import asked_before
 from castalia.stages.plan_queries.templates import FILES, templates
 from castalia.web.licences import Policy
 from castalia.web.search.openly_licensed import open_hosts
@@ -24,6 +26,7 @@ from castalia.web.search.openly_licensed import open_hosts
 HERE = Path(__file__).parent
 CATEGORY_PROMPTS: dict[Category, Path] = {category: HERE / f"plan_queries_{category}.md" for category in CATEGORIES}
 REVIEW_PROMPT = HERE / "review_coverage.md"
+COLLECTED_PROMPT = HERE / "review_collected.md"
 
 
 class PlanParams(Params):
@@ -37,10 +40,14 @@ class PlanParams(Params):
     per_node: int = Field(default=3, ge=1, description="At most so many queries per node before the reviews.")
     max_reviews: int = Field(default=2, ge=0, description="At most so many coverage reviews.")
     per_review: int = Field(default=8, ge=1, description="At most so many queries from one review.")
+    max_collected_reviews: int = Field(
+        default=2, ge=0, description="At most so many reviews of what was collected, where `sources.search` names more than `site`."
+    )
 
 
 async def plan_queries(inputs: Mapping[str, Sequence[Record]], params: PlanParams, ctx: Context) -> AsyncIterator[Query | Reject]:
-    """One ask per category with nodes, then `review/1`, `review/2`, ... until one fills no new cell; templates at last."""
+    """One ask per category with nodes, then `review/1`, `review/2`, ... until one fills no new cell; then templates; then `collected/1`,
+    ... for the gaps that collecting left."""
     nodes = sorted(cast(Sequence[TaxonomyNode], inputs["taxonomy"]), key=lambda node: (CATEGORIES.index(node.category), node.key))
     plan = _Plan(ctx.stage, nodes, params.sites)
     by_category = {category: [node for node in nodes if node.category == category] for category in CATEGORIES}
@@ -63,6 +70,18 @@ async def plan_queries(inputs: Mapping[str, Sequence[Record]], params: PlanParam
             break
     for query in plan.fill(params.domain):
         yield query
+    gaps = cast(Sequence[CoverageGap], inputs["gaps"])
+    for number in range(1, params.max_collected_reviews + 1):
+        after = asked_before(plan.queries, number)
+        left = [gap for gap in gaps if gap.round == number and gap.after == after and gap.node in plan.nodes]
+        if not left:
+            break
+        review = await _ask_collected(number, left, plan, params, ctx)
+        if isinstance(review, Reject):
+            yield review
+            break
+        for outcome in plan.add(review.value.queries, review.call, limit=params.per_review, gaps=left):
+            yield outcome
 
 
 class _Plan:
@@ -103,11 +122,14 @@ class _Plan:
         only: Category | None = None,
         per_node: int | None = None,
         limit: int | None = None,
+        gaps: Sequence[CoverageGap] = (),
     ) -> Iterator[Query | Reject]:
-        """Accepts or rejects each written query, in order."""
+        """Accepts or rejects each written query, in order; with `gaps` those for their nodes only."""
         accepted: list[Query] = []
         for query in written:
             flaw = self._flaw(query, only)
+            if flaw is None and gaps and all(gap.node != query.node for gap in gaps):
+                flaw = Flaw("node-without-gap", query.node)
             if flaw is None and limit is not None and len(accepted) >= limit:
                 flaw = Flaw("too-many-queries", f"{limit} per review")
             if flaw is None and per_node is not None and sum(other.node == query.node for other in accepted) >= per_node:
@@ -118,7 +140,8 @@ class _Plan:
                 reason, detail = flaw or Flaw("unknown-node", query.node)
                 yield Reject(stage=self.stage, subject=query.text, reason=reason, detail=detail, provenance=provenance)
                 continue
-            accepted.append(Query(category=node.category, **query.model_dump(), provenance=provenance))
+            round = gaps[0].round if gaps else 0
+            accepted.append(Query(category=node.category, **query.model_dump(), round=round, provenance=provenance))
             self.queries.append(accepted[-1])
             yield accepted[-1]
 
@@ -167,8 +190,30 @@ async def _ask_review(number: int, plan: _Plan, params: PlanParams, ctx: Context
         return Reject(stage=ctx.stage, subject=f"review/{number}", reason="answer-unusable", detail=str(error))
 
 
+async def _ask_collected(
+    number: int, gaps: Sequence[CoverageGap], plan: _Plan, params: PlanParams, ctx: Context
+) -> Answer[CoverageReview] | Reject:
+    searched: dict[Cell, list[str]] = {}
+    for query in plan.queries:
+        searched.setdefault(cell(query), []).append(query.text)
+    ordered = sorted(gaps, key=lambda gap: (by_category(plan.nodes[gap.node]), list(STYLES).index(gap.style), gap.difficulty))
+    values: dict[str, Any] = {
+        "domain": params.domain, "sites": params.sites, "hosts": open_hosts(Policy.named(params.licences)), "limit": params.per_review,
+        "gaps": [
+            {"node": plan.nodes[gap.node], "style": gap.style, "wanted": STYLES[gap.style], "difficulty": gap.difficulty,
+             "searched": sorted(searched.get(Cell(gap.node, gap.difficulty, gap.style), []))}
+            for gap in ordered
+        ],
+    }  # fmt: skip
+    try:
+        return await ctx.ask(COLLECTED_PROMPT.stem, f"collected/{number}", values, CoverageReview)
+    except AnswerUnusable as error:
+        return Reject(stage=ctx.stage, subject=f"collected/{number}", reason="answer-unusable", detail=str(error))
+
+
 STAGE = Stage(
-    name="plan_queries", version=2, run=plan_queries, params=PlanParams, shape="whole", reads={"taxonomy": TaxonomyNode},
-    writes={"queries": Query}, prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT, *FILES.values()), oracle=("writer",),
+    name="plan_queries", version=3, run=plan_queries, params=PlanParams, shape="whole",
+    reads={"taxonomy": TaxonomyNode, "gaps": CoverageGap}, writes={"queries": Query}, optional=frozenset({"gaps"}),
+    prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT, COLLECTED_PROMPT, *FILES.values()), oracle=("writer",),
     estimate=lambda records, params: min(records, len(CATEGORIES)) + params.max_reviews,
 )  # fmt: skip

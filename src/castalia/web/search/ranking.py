@@ -50,6 +50,11 @@ class Ranking:
         scored = [(url, self._score(url, words, mean)) for url in self._counts]
         return sorted(((url, score) for url, score in scored if score > 0), key=lambda item: (-item[1], item[0]))
 
+    def share(self, url: str, query: str) -> float:
+        """How many of the query's words the page has, in 0..1."""
+        words = set(terms(query))
+        return sum(word in self._counts[url] for word in words) / len(words) if words else 0.0
+
     def _score(self, url: str, words: Sequence[str], mean: float) -> float:
         counts = self._counts[url]
         norm = _K1 * (1 - _B + _B * self._lengths[url] / mean)

@@ -1,0 +1,107 @@
+"""Collecting in rounds: what no kept page covers goes back to the planning, until that no longer pays."""
+
+import json
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pegboard import HOST, SITE, WANTED
+from pegboard_world import Site, World, kill_when, make_world, started
+
+from castalia.cli import main
+from castalia.records import CoverageGap, Page, Query
+from castalia.store import Store, open_store
+
+FOUND_AT_FIRST = {"behavioral": "visitors customer name board", "skills": "program sign table"}
+"""Words of the first searches by category; others find nothing."""
+FOUND_LATER = {"knowledge/signs": "dot colon hash worth"}
+
+
+def steered(folder: Path, site: Site, *, later: dict[str, str] = FOUND_LATER, **changes: Any) -> World:
+    """The pegboard world, searched in an index that leads from some words to some pages, and not explored."""
+    index = folder / "index.jsonl"
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = {
+        f"{SITE}rules.html": FOUND_AT_FIRST["behavioral"], f"{SITE}counting.html": FOUND_AT_FIRST["skills"], SITE: FOUND_LATER["knowledge/signs"],
+    }  # fmt: skip
+    index.write_text("".join(json.dumps({"url": url, "text": text}) + "\n" for url, text in entries.items()), encoding="utf-8")
+    search = {"local": {"kind": "local", "path": str(index)}}
+    world = make_world(folder, site, sources={"search": ["local"]}, search=search, **changes)
+
+    def change(line: dict[str, Any]) -> dict[str, Any]:
+        category = line["subject"]
+        if not line["prompt"].startswith("plan_queries_"):
+            return line
+        node = line["answer"]["queries"][0]["node"]
+        words = FOUND_AT_FIRST.get(category, f"zither {category}")
+        return line | {"answer": {"queries": [{"node": node, "text": words, "wanted": WANTED[category]}]}}
+
+    world.rewrite(change)
+    wanted = {f"{category}/": kind for category, kind in WANTED.items()}
+    review = [
+        {"node": node, "text": words, "wanted": next(kind for start, kind in wanted.items() if node.startswith(start))}
+        for node, words in later.items()
+    ]
+    rounds = {"collected/1": {"gaps": ["nothing on signs"], "queries": review}, "collected/2": {"gaps": [], "queries": []}}
+    with (world.recordings / "rounds.jsonl").open("w", encoding="utf-8") as file:
+        for subject, answer in rounds.items():
+            file.write(json.dumps({"prompt": "review_collected", "subject": subject, "answer": answer}) + "\n")
+    return world
+
+
+def run(world: World, *more: str) -> None:
+    """`castalia run --until collect` in this process."""
+    with chdir(world.folder):
+        assert main(["run", "--until", "collect", *more]) == 0
+
+
+def stored(world: World) -> Store:
+    return open_store(world.work / "store")
+
+
+def kept(world: World) -> dict[str, set[str]]:
+    """Path to the words of the queries that led there, for each kept page."""
+    words = {query.id: query.text for query in stored(world).read_dataset("queries", Query)}
+    pages = stored(world).read_dataset("pages", Page)
+    return {page.url.split(HOST)[1]: {words[identity] for identity in page.queries} for page in pages}
+
+
+def test_what_no_kept_page_covers_is_searched_for_otherwise_until_a_review_has_nothing_new(
+    tmp_path: Path, site: Site, capsys: pytest.CaptureFixture[str]
+):
+    world = steered(tmp_path / "world", site)
+    run(world)
+    found = kept(world)
+    assert set(found) == {"/guide/", "/guide/rules.html", "/guide/counting.html"}
+    assert FOUND_LATER["knowledge/signs"] in found["/guide/"]
+    assert sorted((gap.round, gap.node) for gap in stored(world).read_dataset("gaps", CoverageGap)) == [
+        (1, "knowledge/signs"), (1, "procedural/closing"), (2, "procedural/closing"),
+    ]  # fmt: skip
+    capsys.readouterr()
+    run(world, "--json")
+    assert "StageFinished" not in capsys.readouterr().out
+
+
+def test_a_loop_that_was_killed_in_its_second_round_goes_on_by_the_same_command_and_ends_the_same(tmp_path: Path, site: Site):
+    whole, killed = steered(tmp_path / "whole", site), steered(tmp_path / "killed", site)
+    run(whole)
+    times = iter((False, True))
+    kill_when(killed.start("run", "--until", "collect", "--json"), lambda fact: started("collect")(fact) and next(times))
+    run(killed)
+    assert kept(killed) == kept(whole)
+
+
+def test_a_loop_that_was_killed_between_two_rounds_hands_over_what_was_missing(tmp_path: Path, site: Site):
+    killed = steered(tmp_path / "killed", site)
+    times = iter((False, True))
+    kill_when(killed.start("run", "--until", "collect", "--json"), lambda fact: started("plan_queries")(fact) and next(times))
+    run(killed)
+    assert set(kept(killed)) == {"/guide/", "/guide/rules.html", "/guide/counting.html"}
+
+
+@pytest.mark.parametrize("setting", ["stages.plan_queries.max_collected_reviews=0", "sources.search=[site]"])
+def test_where_no_review_is_wanted_or_searches_steer_nothing_there_are_no_gaps(tmp_path: Path, site: Site, setting: str):
+    world = steered(tmp_path / "world", site)
+    run(world, "--set", setting)
+    assert not stored(world).has("gaps")
