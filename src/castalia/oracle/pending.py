@@ -6,7 +6,7 @@ from pathlib import Path
 
 from castalia.errors import InputError
 from castalia.oracle.calls import MissingCall
-from castalia.oracle.providers.recorded import load_recordings, read_recordings
+from castalia.oracle.recordings import load_recordings, read_recordings
 from castalia.records import canonical_json
 
 

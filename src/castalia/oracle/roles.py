@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from castalia.errors import ConfigError
 from castalia.oracle.prices import FREE, TokenPrice, listed_price, token_price
+from castalia.oracle.recordings import load_recordings
 from castalia.records import Frozen, canonical_json
 
 UNBILLED_PROVIDERS = frozenset({"recorded", "batch_file"})
@@ -155,8 +156,6 @@ class RoleConfig(Frozen):
         prompts, so that another recording makes a stage stale and a rearranged folder doesn't.
         """
         if self.provider == "recorded":
-            from castalia.oracle.providers.recorded import load_recordings
-
             return {"provider": "recorded", "recordings": load_recordings(Path(self.recordings or "")).content_hash(prompts)}
         return {"provider": self.provider, "model": self.model, **self.sampling()}
 
