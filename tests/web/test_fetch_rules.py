@@ -3,8 +3,10 @@
 import asyncio
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,9 +24,11 @@ Answer = tuple[int, dict[str, str], bytes]
 class _Site(BaseHTTPRequestHandler):
     answers: dict[str, Callable[[BaseHTTPRequestHandler], Answer] | Answer]
     asked: list[str]
+    moments: list[float]
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        self.moments.append(time.monotonic())
         answer = self.answers.get(self.path, (404, {}, b""))
         status, headers, body = answer if isinstance(answer, tuple) else answer(self)
         self.send_response(status)
@@ -41,7 +45,9 @@ class Site:
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[BaseHTTPRequestHandler], Answer] | Answer] = {}
         self.asked: list[str] = []
-        handler = type("Handler", (_Site,), {"answers": self.answers, "asked": self.asked})
+        self.moments: list[float] = []
+        """When each request came, in seconds."""
+        handler = type("Handler", (_Site,), {"answers": self.answers, "asked": self.asked, "moments": self.moments})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -189,7 +195,7 @@ def test_many_urls_are_fetched_over_hosts_and_a_second_run_asks_nothing(site: Si
     assert len(site.asked) == before
 
 
-def test_the_politeness_of_a_host_can_be_asked(site: Site, tmp_path: Path):
+def test_a_crawl_delay_is_kept_between_any_two_requests_and_the_politeness_of_a_host_can_be_asked(site: Site, tmp_path: Path):
     site.answers |= {"/page": (200, {}, HTML), "/robots.txt": (200, {}, b"User-agent: *\nCrawl-delay: 0.2\n")}
 
     async def work(web: Web) -> object:
@@ -198,7 +204,8 @@ def test_the_politeness_of_a_host_can_be_asked(site: Site, tmp_path: Path):
 
     (summary,) = site.run(tmp_path, work)  # type: ignore[misc]
     assert (summary.host, summary.requests, summary.crawl_delay, summary.robots) == ("site.test", 4, 0.2, "rules")
-    assert summary.waited_seconds > 0.4
+    assert summary.waited_seconds > 0
+    assert min(later - sooner for sooner, later in pairwise(site.moments)) > 0.17
 
 
 def test_a_redirect_of_the_public_web_does_not_lead_into_a_named_private_range(site: Site, tmp_path: Path):
