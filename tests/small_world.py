@@ -143,9 +143,9 @@ def replay(number: int = 1, **changes: Any) -> ReplayItem:
     return ReplayItem.model_validate(values | changes)
 
 
-def passed(record: Record, dataset: str, **changes: Any) -> Verdict:
+def passed(record: Record, dataset: str, /, **changes: Any) -> Verdict:
     values = {
-        "record": record.id, "dataset": dataset, "layer": 1, "check": "harmony", "outcome": "pass", "reason": "fine",
+        "record": record.id, "dataset": dataset, "category": record.category, "layer": 1, "check": "harmony", "outcome": "pass", "reason": "fine",
         "provenance": Provenance(parents=(record.id,)),
     }  # fmt: skip
     return Verdict.model_validate(values | changes)

@@ -60,9 +60,15 @@ def test_skipped_records_and_wrong_keys_label_nothing(made, monkeypatch, capsys)
 
 
 def test_reviewers_do_not_see_each_others_labels(made, monkeypatch, capsys):
-    review(monkeypatch, "a\nq\n", "--reviewer", "ana")
+    review(monkeypatch, "f\nq\n", "--reviewer", "ana")
     review(monkeypatch, "q\n", "--reviewer", "ben")
     assert "5 records wait for ben" in capsys.readouterr().out
+
+
+def test_what_somebody_decided_is_not_asked_of_the_next_reviewer(made, monkeypatch, capsys):
+    review(monkeypatch, "a\nq\n", "--reviewer", "ana")
+    review(monkeypatch, "q\n", "--reviewer", "ben")
+    assert "4 records wait for ben" in capsys.readouterr().out
 
 
 def test_verdicts_stay_hidden_until_the_label_is_given(made, monkeypatch, capsys):
@@ -92,7 +98,7 @@ def test_the_list_holds_what_nobody_decided_yet_and_says_what_it_is_about(made, 
     shown = capsys.readouterr().out
     assert sft().id not in shown
     assert "Count the minutes." in shown
-    assert "3 of 5 records wait; people approved 1 and rejected 1" in shown
+    assert "3 of 5 records wait, 0 for a second person; people approved 1 and rejected 1" in shown
 
 
 def test_status_counts_only_records_that_nobody_decided(made, capsys):

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from castalia.errors import InputError, ReleaseRefused
+from castalia.quality.audit import ENOUGH_LABELS, accepted_quality, agreement, judge_errors, returned, reviewers
 from castalia.quality.funnel import first_stops, funnel
-from castalia.quality.labels import add_label, decisions, read_labels
-from castalia.records import Label, LabelValue, Provenance, Verdict
+from castalia.quality.labels import add_label, decisions, read_labels, second_looks, shown_to, undecided
+from castalia.quality.review import proved
+from castalia.records import Label, LabelValue, Provenance, ReviewItem, Verdict
 from castalia.release import accept
-from castalia.summary.people import ENOUGH_LABELS, compare, waiting_for_people
+from castalia.summary.people import people
 from castalia.workspace import make_release
 from small_world import passed, sft, trace_example, world
 
@@ -118,12 +120,11 @@ def test_labels_take_records_out_of_the_next_release_and_are_records_of_the_stor
 
 def test_decided_records_no_longer_wait(tmp_path: Path):
     workspace = world(tmp_path)
-    before = {item.record for item in waiting_for_people(workspace)}
+    before = people(workspace).waiting
     add_label(workspace.labels, sft().id, "ana", "flag")
-    assert {item.record for item in waiting_for_people(workspace)} == before
-    decided = min(before)
-    add_label(workspace.labels, decided, "ben", "approve")
-    assert {item.record for item in waiting_for_people(workspace)} == before - {decided}
+    assert people(workspace).waiting == before
+    add_label(workspace.labels, sft().id, "ben", "approve")
+    assert people(workspace).waiting == before - 1
 
 
 # Agreement
@@ -138,16 +139,123 @@ def judged(number: int, outcome: str) -> Verdict:
 def test_agreement_with_people_is_reported_by_judge_with_kappa():
     verdicts = [judged(number, "fail" if number < 6 else "flag" if number < 9 else "pass") for number in range(ENOUGH_LABELS)]
     labels = [label("reject" if number in (0, 1, 2, 3, 12) else "approve", f"sft_{number}") for number in range(ENOUGH_LABELS)]
-    [found] = compare(
+    [found] = agreement(
         [*verdicts, passed(sft(), "sft").model_copy(update={"record": "sft_0"})], labels
     )  # the last was given by a program, not by a judge
     assert (found.check, found.records, found.same) == ("consistency", 20, 0.85)
-    assert found.kappa == pytest.approx((0.85 - (0.3 * 0.25 + 0.7 * 0.75)) / (1 - (0.3 * 0.25 + 0.7 * 0.75)))
+    assert found.kappa is not None
+    assert found.kappa.mean == pytest.approx((0.85 - (0.3 * 0.25 + 0.7 * 0.75)) / (1 - (0.3 * 0.25 + 0.7 * 0.75)))
 
 
 def test_too_few_labels_say_nothing_and_one_answer_has_no_kappa():
     verdicts = [judged(number, "pass") for number in range(ENOUGH_LABELS)]
     labels = [label("approve", f"sft_{number}") for number in range(ENOUGH_LABELS)]
-    assert compare(verdicts, labels[1:]) == []
-    [found] = compare(verdicts, labels)
+    assert agreement(verdicts, labels[1:]) == []
+    [found] = agreement(verdicts, labels)
     assert (found.same, found.kappa) == (1.0, None)
+
+
+# What labels say of judges, of the set and of people
+
+
+def judged_by(check: str, outcomes: dict[str, str], category: str = "knowledge") -> list[Verdict]:
+    """One judge's verdicts by record."""
+    return [
+        passed(
+            sft(), "sft", layer=2, check=check, outcome=outcome, record=record, category=category,
+            provenance=Provenance(parents=(record,), calls=("c" * 64,)),
+        )
+        for record, outcome in outcomes.items()
+    ]  # fmt: skip
+
+
+def names(count: int, prefix: str = "k") -> list[str]:
+    return [f"sft_{prefix}{number}" for number in range(count)]
+
+
+def test_a_judge_that_is_often_wrong_in_a_category_is_suspended_there_and_nowhere_else():
+    knowledge, skills = names(30), names(30, "s")
+    verdicts = [
+        *judged_by("consistency", dict.fromkeys(knowledge, "pass")),
+        *judged_by("consistency", dict.fromkeys(skills, "pass"), "skills"),
+    ]
+    labels = [label("reject" if number < 5 else "approve", record) for number, record in enumerate(knowledge[:10])]
+    labels += [label("approve", record) for record in skills[:10]]
+    assert [(error.category, error.suspended) for error in judge_errors(verdicts, labels)] == [("knowledge", True), ("skills", False)]
+    stopped = first_stops(verdicts, labels)
+    assert set(stopped) == {*knowledge[:5], *knowledge[10:]}  # approved ones go on, rejected ones are out, the others wait for a person
+    assert stopped[knowledge[20]].outcome == "abstain"
+    assert "suspended" in stopped[knowledge[20]].reason
+    assert {item.record for item in returned(verdicts, labels, [])} >= set(knowledge[10:])
+    assert not {item.record for item in returned(verdicts, labels, [])} & set(skills)
+
+
+def test_a_few_labels_suspend_nobody_by_chance():
+    records = names(30)
+    verdicts = judged_by("consistency", dict.fromkeys(records, "pass"))
+    assert not any(error.suspended for error in judge_errors(verdicts, [label("reject", records[0]), label("approve", records[1])]))
+
+
+def test_what_a_suspended_judge_stopped_stays_stopped():
+    records = names(20)
+    verdicts = judged_by("consistency", dict.fromkeys(records, "fail"))
+    labels = [label("approve", record) for record in records[:10]]
+    assert judge_errors(verdicts, labels)[0].suspended
+    assert set(first_stops(verdicts, labels)) == set(records)
+    assert returned(verdicts, labels, []) == []
+
+
+def test_a_program_is_never_suspended_and_its_catch_is_no_error_of_the_judge():
+    records = names(20)
+    by_judge = judged_by("consistency", dict.fromkeys(records, "pass"))
+    by_program = [passed(sft(), "sft", layer=4, check="execution", outcome="fail", record=record) for record in records]
+    labels = [label("reject", record) for record in records]
+    assert judge_errors([*by_judge, *by_program], labels) == []
+
+
+def test_the_quality_of_what_was_let_through_is_weighted_by_stratum():
+    calm, flagged = names(900), names(100, "f")
+    verdicts = judged_by("consistency", dict.fromkeys(calm, "pass") | dict.fromkeys(flagged, "flag"))
+    labels = [label("approve", record) for record in calm[:40]]
+    labels += [label("reject" if number % 2 else "approve", record) for number, record in enumerate(flagged[:40])]
+    found = accepted_quality(verdicts, labels)
+    assert found is not None
+    assert found.mean == pytest.approx(0.95, abs=0.01)  # 0.9 * 1 + 0.1 * 0.5, not the 0.75 of the labels
+    assert found.low < 0.94 < found.high
+    assert accepted_quality(verdicts, []) is None
+
+
+def item(record: str, **changes: object) -> ReviewItem:
+    values = {
+        "record": record, "dataset": "sft", "category": "knowledge", "stratum": "agree-pass", "inclusion_probability": 0.1,
+        "provenance": Provenance(parents=(record,)),
+    }  # fmt: skip
+    return ReviewItem.model_validate(values | changes)
+
+
+def test_a_second_look_is_asked_of_somebody_else_and_only_where_it_was_drawn():
+    queue = [item("sft_1"), item("sft_2", reviews=2)]
+    labels = [label("approve", "sft_1"), label("approve", "sft_2")]
+    assert [one.record for one in second_looks(queue, labels)] == ["sft_2"]
+    assert shown_to("ana", queue, labels) == []
+    assert [one.record for one in shown_to("ben", queue, labels)] == ["sft_2"]
+    both = [*labels, label("reject", "sft_2", reviewer="ben")]
+    assert (second_looks(queue, both), undecided(queue, both)) == ([], [])
+
+
+def test_people_are_held_against_each_other_and_against_what_execution_proved():
+    queue = [item(f"sft_{number}", reviews=2, proved="wrong" if number < 5 else "right") for number in range(20)]
+    labels = [label("reject" if number < 5 else "approve", f"sft_{number}") for number in range(20)]
+    labels += [label("reject" if number < 4 else "approve", f"sft_{number}", reviewer="ben") for number in range(20)]
+    found = reviewers(labels, queue)
+    assert (found.twice, found.proved) == (20, {"ana": (20, 20), "ben": (20, 19)})
+    assert found.alpha is not None
+    assert found.alpha.interval[0] < found.alpha.mean < 1
+    assert reviewers(labels[:20], queue).alpha is None  # nobody looked twice
+
+
+def test_only_what_ran_proves_a_record():
+    assert proved([passed(ONE, "sft"), passed(ONE, "sft", layer=4, check="execution")]) == "right"
+    assert proved([passed(ONE, "sft", layer=4, check="execution", outcome="fail")]) == "wrong"
+    assert proved([passed(ONE, "sft", layer=4, check="execution", outcome="waiting")]) is None
+    assert proved([passed(ONE, "sft", layer=2, check="consistency")]) is None

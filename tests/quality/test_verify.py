@@ -23,6 +23,7 @@ from castalia.records import (
     Document,
     Leak,
     PreferencePair,
+    Provenance,
     Record,
     ReplayItem,
     ReviewItem,
@@ -262,11 +263,19 @@ def views(count: int, category: str = "knowledge") -> list[Any]:
     return [view_record(sft(number, question=f"Question {number} {category}", category=category), "sft") for number in range(count)]
 
 
+def said(layer: int, outcome: str) -> Verdict:
+    """A verdict of the layer, by a judge where judges work."""
+    calls = ("c" * 64,) if layer in (2, 3, 5) else ()
+    return passed(sft(), "sft", layer=layer, outcome=outcome, provenance=Provenance(parents=(sft().id,), calls=calls))
+
+
 @pytest.mark.parametrize(
     ("outcomes", "name"),
     [
         ([(1, "pass"), (2, "pass")], "agree-pass"),
         ([(1, "pass"), (2, "flag")], "flagged"),
+        ([(2, "pass"), (5, "flag")], "policy-flag"),
+        ([(2, "pass"), (4, "fail")], "proof-against-judge"),
         ([(1, "fail")], "agree-fail"),
         ([(2, "pass"), (5, "fail")], "disagree"),
         ([(2, "abstain")], "undecided"),
@@ -277,7 +286,7 @@ def views(count: int, category: str = "knowledge") -> list[Any]:
     ],
 )
 def test_records_are_sorted_by_how_the_verdicts_stand_to_each_other(outcomes: list[tuple[int, str]], name: str):
-    assert stratum([passed(sft(), "sft", layer=layer, outcome=outcome) for layer, outcome in outcomes]) == name
+    assert stratum([said(layer, outcome) for layer, outcome in outcomes]) == name
 
 
 def test_every_stratum_gets_at_least_its_floor():
@@ -303,13 +312,18 @@ def test_the_same_records_give_the_same_queue_in_whatever_order_they_come():
 def test_more_doubtful_strata_are_looked_at_more_closely():
     some = views(200)
     verdicts = {
-        view.record.id: [passed(view.record, "sft", layer=2), *([passed(view.record, "sft", layer=5, outcome="fail")] if half else [])]
+        view.record.id: [passed(view.record, "sft", layer=2), *([said(5, "fail")] if half else [])]
         for number, view in enumerate(some)
         for half in [number % 2]
     }
     queue = review_queue(some, verdicts, size=60)
     drawn = Counter(item.stratum for item in queue)
     assert drawn["disagree"] > 1.5 * drawn["agree-pass"]
+
+
+def test_some_records_are_drawn_for_two_people():
+    queue = review_queue(views(400), {}, size=400)
+    assert 0.10 < sum(item.reviews == 2 for item in queue) / len(queue) < 0.20
 
 
 def test_the_stated_probability_is_the_rate_at_which_records_are_drawn():

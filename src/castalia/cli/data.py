@@ -11,7 +11,7 @@ from castalia.cli.common import print_batch_notes, print_facts, print_table, wor
 from castalia.cli.progress import show_progress
 from castalia.errors import ConfigError, InputError
 from castalia.oracle import OracleClient
-from castalia.records import Label, Record, Reject, ReviewItem
+from castalia.records import Label, Record, Reject, Verdict
 from castalia.workspace import Workspace, open_services
 
 
@@ -55,7 +55,7 @@ def status(options: argparse.Namespace) -> int:
     from castalia.rounds.measure import failures_in_words
     from castalia.summary.data import funnel as quality_funnel
     from castalia.summary.data import usage as oracle_usage
-    from castalia.summary.people import agreement, waiting_for_people
+    from castalia.summary.people import people
 
     workspace = workspace_of(options)
     store = workspace.store
@@ -63,7 +63,7 @@ def status(options: argparse.Namespace) -> int:
     datasets = [{"dataset": name, "records": store.manifest(name).rows} for name in store.names()]
     funnel = quality_funnel(workspace)
     usage = oracle_usage(workspace).rows
-    waiting, agreed = len(waiting_for_people(workspace)), agreement(workspace)
+    audited = people(workspace)
     if options.json:
         print_facts(
             [
@@ -72,8 +72,10 @@ def status(options: argparse.Namespace) -> int:
             ]
             + datasets
             + [{"usage": row._asdict()} for row in usage]
-            + [{"agreement": one._asdict()} for one in agreed]
-            + [{"failures": failures, "waiting_for_people": waiting}]
+            + [{"agreement": {**one._asdict(), "kappa": one.kappa and one.kappa._asdict()}} for one in audited.agreement]
+            + [{"judge_error": {**one._asdict(), "error": one.error._asdict()}} for one in audited.errors]
+            + [{"quality": audited.quality._asdict()} for _ in [0] if audited.quality is not None]
+            + [{"failures": failures, "waiting_for_people": audited.waiting, "waiting_for_a_second": audited.second}]
         )
         return 0
     print("quality: records in, and where they stopped")
@@ -90,9 +92,9 @@ def status(options: argparse.Namespace) -> int:
     head = ("stage", "role", "model", "calls", "tokens_in", "tokens_out", "usd", "usd_equivalent")
     print_table(head, ([getattr(row, name) for name in head] for row in usage))
     print(f"\nfailures for the replay set: {failures}")
-    if agreed:
-        print("judges and people agree: " + "; ".join(map(str, agreed)))
-    print(f"{waiting} records wait for a person: castalia review")
+    for line in audited.lines():
+        print(line)
+    print(f"{audited.waiting} records wait for a person: castalia review")
     return 0
 
 
@@ -231,11 +233,14 @@ def export(options: argparse.Namespace) -> int:
 def review(options: argparse.Namespace) -> int:
     """Shows waiting records one by one and keeps the labels, or lists them."""
     from castalia.cli.review import list_waiting, review_interactively
+    from castalia.quality.labels import read_labels
+    from castalia.summary.people import review_items
 
     workspace = workspace_of(options)
     if not workspace.store.has("review_queue"):
         raise InputError("there is no review queue yet; `castalia run` fills it")
-    queue = list(workspace.store.read_dataset("review_queue", ReviewItem))
+    verdicts = list(workspace.store.read_dataset("verdicts", Verdict))
+    queue = review_items(workspace, verdicts, read_labels(workspace.labels))
     if options.list:
         return list_waiting(workspace, queue, as_json=options.json)
     return review_interactively(workspace, queue, reviewer=options.reviewer)

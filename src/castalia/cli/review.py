@@ -7,7 +7,7 @@ from typing import Any
 
 from castalia.cli.common import print_facts, print_table
 from castalia.quality.funnel import first_stops
-from castalia.quality.labels import add_label, decisions, read_labels, undecided
+from castalia.quality.labels import add_label, decisions, read_labels, second_looks, shown_to, undecided
 from castalia.quality.review import STRATA
 from castalia.records import LabelValue, ReviewItem, Verdict
 from castalia.workspace import Workspace
@@ -32,7 +32,10 @@ def list_waiting(workspace: Workspace, queue: Sequence[ReviewItem], *, as_json: 
     print_table(("", "records", "means"), ((f"  {name}", sum(item.stratum == name for item in waiting), STRATA[name]) for name in order))
     decided = decisions(labels)
     approved = sum(value == "approve" for value in decided.values())
-    print(f"\n{len(waiting)} of {len(queue)} records wait; people approved {approved} and rejected {len(decided) - approved}")
+    second = len(second_looks(queue, labels))
+    print(
+        f"\n{len(waiting)} of {len(queue)} records wait, {second} for a second person; people approved {approved} and rejected {len(decided) - approved}"
+    )
     print("review them with: castalia review --reviewer NAME" if waiting else "nothing is left to review")
     return 0
 
@@ -40,8 +43,7 @@ def list_waiting(workspace: Workspace, queue: Sequence[ReviewItem], *, as_json: 
 def review_interactively(workspace: Workspace, queue: Sequence[ReviewItem], *, reviewer: str) -> int:
     """Asks for a label on each record this reviewer has not labeled yet. Verdicts stay hidden until the label is given."""
     path = workspace.labels
-    done = {label.record for label in read_labels(path) if label.reviewer == reviewer}
-    waiting = [item for item in queue if item.record not in done]
+    waiting = shown_to(reviewer, queue, read_labels(path))
     verdicts = _verdicts(workspace, {item.record for item in waiting})
     position = 0
     while position < len(waiting):
@@ -61,7 +63,7 @@ def review_interactively(workspace: Workspace, queue: Sequence[ReviewItem], *, r
             print(_what_follows(verdicts.get(item.record, ()), _LABELS[key]))
         position += 1
     labels = read_labels(path)
-    remaining = len({item.record for item in queue} - {label.record for label in labels if label.reviewer == reviewer})
+    remaining = len(shown_to(reviewer, queue, labels))
     print(f"{remaining} records wait for {reviewer}, {len(undecided(queue, labels))} for anybody; labels are in {path}")
     print("rejected records stay out of the next release: castalia release")
     return 0

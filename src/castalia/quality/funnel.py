@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from castalia.quality.audit import suspensions, withdrawn
 from castalia.quality.labels import CHECK, LAYER, decisions, stops
 from castalia.quality.layers import LAYERS
 from castalia.records import Label, Verdict
@@ -41,12 +42,17 @@ class FunnelRow(NamedTuple):
 
 
 def first_stops(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> dict[str, Stop]:
-    """Record id -> what keeps it out first; records that nothing keeps out are not in it."""
+    """Record id -> what keeps it out first; records that nothing keeps out are not in it.
+
+    What a judge let through where people suspended it is undecided: see audit.py.
+    """
+    labels, verdicts = list(labels), list(verdicts)
     decided = decisions(labels)
+    suspended = suspensions(verdicts, labels)
     found: dict[str, Stop] = {
         record: Stop(LAYER, CHECK, "reject", "a person rejected it") for record in decided if decided[record] == "reject"
     }
-    for verdict in verdicts:
+    for verdict in (withdrawn(given, suspended) for given in verdicts):
         if stops(verdict, decided.get(verdict.record)):
             stop = Stop(verdict.layer, verdict.check, verdict.outcome, verdict.reason)
             found[verdict.record] = min(stop, found.get(verdict.record, stop))

@@ -7,7 +7,7 @@ refused policy or a layer that waits. A flag decides nothing: the record goes on
 
 import fcntl
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -62,6 +62,15 @@ def add_label(path: Path, record: str, reviewer: str, label: LabelValue) -> Labe
     return said
 
 
+def read_decided(labels: Iterable[Label]) -> Mapping[str, Mapping[str, Decided]]:
+    """Record id -> reviewer -> what that person decided. Flags decide nothing."""
+    found: dict[str, dict[str, Decided]] = {}
+    for label in labels:
+        if label.label == "approve" or label.label == "reject":
+            found.setdefault(label.record, {})[label.reviewer] = label.label
+    return found
+
+
 def decisions(labels: Iterable[Label]) -> Mapping[str, Decided]:
     """Record id -> what people decided. Where they differ, the rejection holds."""
     found: dict[str, Decided] = {}
@@ -75,6 +84,19 @@ def undecided(queue: Iterable[ReviewItem], labels: Iterable[Label]) -> list[Revi
     """The records that still wait for a person."""
     decided = decisions(labels)
     return [item for item in queue if item.record not in decided]
+
+
+def second_looks(queue: Iterable[ReviewItem], labels: Iterable[Label]) -> list[ReviewItem]:
+    """The decided records that were drawn to be labelled by two people and have one label so far."""
+    by_record = read_decided(labels)
+    return [item for item in queue if item.reviews > 1 and len(by_record.get(item.record, ())) == 1]
+
+
+def shown_to(reviewer: str, queue: Sequence[ReviewItem], labels: Sequence[Label]) -> list[ReviewItem]:
+    """What a reviewer is asked, in the order of the queue: nothing that they labelled, and what others decided only for a second look."""
+    done = {label.record for label in labels if label.reviewer == reviewer}
+    open_records = {item.record for item in (*undecided(queue, labels), *second_looks(queue, labels))} - done
+    return [item for item in queue if item.record in open_records]
 
 
 def stops(verdict: Verdict, decided: Decided | None) -> bool:

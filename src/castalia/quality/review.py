@@ -1,22 +1,29 @@
 """Layer 6: which records people look at. Strata by what the judges said, with known inclusion probabilities.
 
 Allocation after Neyman (1934): proportional to N_h * sqrt(p_h (1 - p_h)), with a floor per stratum, plus a uniform share over all
-records. Records of which a judge gave no verdict are all drawn, because only a person can decide them. Drawing is by hash, so the same
-records give the same queue. What people then say is in labels.py.
+records. Records of which a judge gave no verdict are all drawn, because only a person can decide them. Some are drawn to be labelled by two
+people, and what execution proved of a record is noted beside it: so reviewers are measured too. Drawing is by hash, so the same records give
+the same queue. What people then say is in labels.py, what follows from it in audit.py.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from castalia.quality.view import View
-from castalia.records import Provenance, ReviewItem, Verdict, content_hash
+from castalia.records import RELEASING, Provenance, ReviewItem, Verdict, content_hash
+from castalia.statistics import allocate
 
 FLOOR = 5
 UNIFORM_SHARE = 0.10
+TWICE_SHARE = 0.15
 
 STRATA = {
     "undecided": "a judge gave no verdict; a person decides",
-    "disagree": "some judges let it through, a check or another judge did not",
+    "suspended": "people often disagree with a judge of it; a person decides",
+    "proof-against-judge": "a judge let it through, what ran or a program's check did not",
+    "disagree": "some judges let it through, another judge did not",
+    "policy-flag": "the judge of the policy asked for a person's look",
     "flagged": "a judge let it through and asked for a person's look",
     "agree-fail": "nobody let it through",
     "agree-pass": "everybody let it through",
@@ -24,7 +31,15 @@ STRATA = {
 """How the verdicts on a record stand to each other, most in need of a person first."""
 
 # How often the verdicts of a stratum are expected to be wrong: where it is nearer to 1/2, more records are drawn.
-_EXPECTED_ERROR = {"agree-pass": 0.05, "flagged": 0.25, "disagree": 0.5, "agree-fail": 0.1, "undecided": 0.5}
+EXPECTED_ERROR = {
+    "agree-pass": 0.05,
+    "flagged": 0.25,
+    "policy-flag": 0.5,
+    "disagree": 0.5,
+    "proof-against-judge": 0.1,
+    "agree-fail": 0.1,
+    "undecided": 0.5,
+}
 
 
 def review_queue(views: Sequence[View], verdicts: Mapping[str, Sequence[Verdict]], *, size: int) -> list[ReviewItem]:
@@ -32,18 +47,23 @@ def review_queue(views: Sequence[View], verdicts: Mapping[str, Sequence[Verdict]
     strata: dict[tuple[str, str], list[View]] = {}
     for view in views:
         strata.setdefault((stratum(verdicts.get(view.record.id, ())), view.category), []).append(view)
-    weight = {key: len(members) * math.sqrt(_EXPECTED_ERROR[key[0]] * (1 - _EXPECTED_ERROR[key[0]])) for key, members in strata.items()}
-    total = sum(share for key, share in weight.items() if key[0] != "undecided") or 1.0
+    keys = sorted(strata)
+    sampled = [key for key in keys if key[0] != "undecided"]
+    wanted = dict(
+        zip(
+            sampled,
+            allocate([len(strata[key]) for key in sampled], [_deviation(key[0]) for key in sampled], size, floor=FLOOR),
+            strict=True,
+        )
+    )
     queue: list[ReviewItem] = []
-    for key, members in sorted(strata.items()):
-        share = len(members) if key[0] == "undecided" else round(size * weight[key] / total)
-        wanted = min(len(members), max(FLOOR, share))
-        stratified = wanted / len(members)
-        probability = 1 - (1 - stratified) * (1 - UNIFORM_SHARE)
-        chosen = set(sorted((view.record.id for view in members), key=lambda identity: _draw(identity, "stratum"))[:wanted])
+    for key in keys:
+        members = strata[key]
+        count = wanted.get(key, len(members))
+        probability = 1 - (1 - count / len(members)) * (1 - UNIFORM_SHARE)
+        chosen = set(sorted((view.record.id for view in members), key=lambda identity: _draw(identity, "stratum"))[:count])
         for view in members:
-            uniform = int(_draw(view.record.id, "uniform")[:8], 16) / 2**32 < UNIFORM_SHARE
-            if view.record.id in chosen or uniform:
+            if view.record.id in chosen or _share(view.record.id, "uniform") < UNIFORM_SHARE:
                 queue.append(_item(view, key[0], probability, verdicts.get(view.record.id, ())))
     return queue
 
@@ -53,10 +73,27 @@ def stratum(verdicts: Sequence[Verdict]) -> str:
     outcomes = {verdict.outcome for verdict in verdicts}
     judged_well = any(verdict.outcome == "pass" and verdict.layer in (2, 3, 5) for verdict in verdicts)
     if outcomes & {"fail", "waiting"}:
-        return "disagree" if judged_well else "agree-fail"
+        if not judged_well:
+            return "agree-fail"
+        proof = any(verdict.outcome == "fail" and not verdict.provenance.calls for verdict in verdicts)
+        return "proof-against-judge" if proof else "disagree"
     if "abstain" in outcomes:
         return "undecided"
+    if any(verdict.outcome == "flag" and verdict.layer == 5 for verdict in verdicts):
+        return "policy-flag"
     return "flagged" if "flag" in outcomes else "agree-pass"
+
+
+def proved(verdicts: Sequence[Verdict]) -> Literal["right", "wrong"] | None:
+    """What running a record showed, where it ran and nothing else speaks against it: a reviewer should see it, too."""
+    ran = {verdict.outcome for verdict in verdicts if verdict.layer == 4 and not verdict.provenance.calls}
+    if "fail" in ran:
+        return "wrong"
+    return "right" if ran == {"pass"} and all(verdict.outcome in RELEASING for verdict in verdicts) else None
+
+
+def _deviation(name: str) -> float:
+    return math.sqrt(EXPECTED_ERROR[name] * (1 - EXPECTED_ERROR[name]))
 
 
 def _item(view: View, name: str, probability: float, verdicts: Sequence[Verdict]) -> ReviewItem:
@@ -66,9 +103,16 @@ def _item(view: View, name: str, probability: float, verdicts: Sequence[Verdict]
         category=view.category,
         stratum=name,
         inclusion_probability=round(probability, 6),
+        reviews=2 if _share(view.record.id, "twice") < TWICE_SHARE else 1,
+        proved=proved(verdicts),
         verdicts=tuple(verdict.id for verdict in verdicts),
         provenance=Provenance(parents=(view.record.id,)),
     )
+
+
+def _share(identity: str, purpose: str) -> float:
+    """A number in [0, 1) that is the record's own for this purpose."""
+    return int(_draw(identity, purpose)[:8], 16) / 2**32
 
 
 def _draw(identity: str, purpose: str) -> str:

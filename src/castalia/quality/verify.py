@@ -146,6 +146,7 @@ def _verdict(view: View, layer: int, check: str, finding: Finding) -> Verdict:
     return Verdict(
         record=view.record.id,
         dataset=view.dataset,
+        category=view.category,
         layer=layer,
         check=check,
         outcome=finding.outcome,
@@ -159,7 +160,7 @@ _PROMPTS = tuple(check.prompt for layer in LAYERS for check in layer.checks if i
 
 STAGE = Stage(
     name="verify",
-    version=3,
+    version=4,
     run=verify_records,
     params=VerifyParams,
     prompts=(*_PROMPTS, policy.RULES),

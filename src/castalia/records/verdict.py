@@ -20,6 +20,7 @@ class Verdict(Record):
 
     record: str = Field(description="Id of the record.")
     dataset: str = Field(description="Dataset it belongs to.")
+    category: Category = Field(description="Category of the record: judges are audited by it.")
     layer: int = Field(description="1-6, see quality/layers.py.")
     check: str = Field(description="Name of the check.")
     outcome: Outcome = Field(description="`waiting`: the layer could not run here; the record waits, it does not pass.")
@@ -37,6 +38,10 @@ class ReviewItem(Record):
     category: Category = Field(description="Category of the record.")
     stratum: str = Field(description="Stratum it was drawn from, e.g. `agree-pass`.")
     inclusion_probability: float = Field(description="Probability with which a record of this stratum was drawn.")
+    reviews: int = Field(default=1, description="How many people are to label it, each without seeing the other's label.")
+    proved: Literal["right", "wrong"] | None = Field(
+        default=None, description="What execution proved, where it did: the reviewer is measured on it. Hidden until the label is given."
+    )
     verdicts: tuple[str, ...] = Field(default=(), description="Ids of the audited verdicts, hidden until the label is given.")
 
 

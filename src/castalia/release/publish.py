@@ -5,6 +5,7 @@ data/*.parquet, data/*.jsonl    rows as trainers read them         tokens/*.parq
 README.md                       the dataset card                   ATTRIBUTION.md     every source, licence and notice
 ACQUISITION.md, acquisition.json  what was searched for, and what is not covered
 provenance.parquet              record -> pages and oracle calls   config.json        the settings it was made with, stage by stage
+balance.json                    counts, coverage, and what length and style give away
 lock.json                       hash of every file above and of every dataset behind them
 
 The folder appears by one rename, so a release exists completely or not at all. Making it twice from the same records gives the
@@ -27,9 +28,11 @@ import pyarrow.parquet as pq
 from castalia.engine import Params, RoleIdentity, Stage
 from castalia.errors import ConfigError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary
+from castalia.quality.audit import returned
 from castalia.quality.labels import undecided
 from castalia.records import DATASETS, Label, Leak, Page, Query, Record, ReviewItem, TaxonomyNode, Verdict, canonical_json
 from castalia.release.accept import accept
+from castalia.release.balance import measure_balance
 from castalia.release.card import attribution, dataset_card
 from castalia.release.closure import close_provenance
 from castalia.release.columns import to_table
@@ -89,7 +92,8 @@ def publish(
     making = find_making(stages, params, store, role_identity)
     datasets = {dataset: list(store.read_dataset(dataset, record)) for dataset, record in DATASETS.items()}
     labels = list(store.read_dataset("labels", Label)) if store.has("labels") else []
-    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), labels)
+    verdicts = list(store.read_dataset("verdicts", Verdict))
+    accepted = accept(datasets, verdicts, labels)
     records = [record for kept in accepted.records.values() for record in kept]
     if not records:
         raise ReleaseRefused("no record passed quality control; `castalia status` shows the funnel")
@@ -113,11 +117,15 @@ def publish(
         {"id": identity, "pages": list(origin.pages), "calls": list(origin.calls)} for identity, origin in sorted(origins.items())
     ]
     files["provenance.parquet"] = _parquet("provenance", provenance)
-    waiting = len(undecided(store.read_dataset("review_queue", ReviewItem), labels))
-    files["README.md"] = dataset_card(name, making, accepted, pages, waiting).encode()
+    queue = list(store.read_dataset("review_queue", ReviewItem))
+    waiting = len(undecided([*queue, *returned(verdicts, labels, queue)], labels))
+    nodes = list(store.read_dataset("taxonomy", TaxonomyNode))
+    balance = measure_balance(accepted.records, nodes, gpt_oss_vocabulary())
+    files["balance.json"] = _json(balance)
+    files["README.md"] = dataset_card(name, making, accepted, pages, waiting, balance).encode()
     files["ATTRIBUTION.md"] = attribution(pages).encode()
     specification = acquisition_specification(
-        list(store.read_dataset("taxonomy", TaxonomyNode)),
+        nodes,
         list(store.read_dataset("queries", Query)),
         licences=getattr(params.get("collect"), "licences", "permissive"),
         collected=Counter(page.topic for page in pages),

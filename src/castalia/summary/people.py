@@ -1,61 +1,90 @@
-"""Layer 6 of a workspace: which records still wait for a person, and how far people and judges agree."""
+"""Layer 6 of a workspace: which records still wait for a person, what labels say of judges, of the set and of people."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from castalia.quality.labels import decisions, read_labels, undecided
-from castalia.records import RELEASING, Label, ReviewItem, Verdict
+from castalia.quality import audit
+from castalia.quality.audit import Agreement, JudgeError, Reviewers
+from castalia.quality.labels import read_labels, second_looks, undecided
+from castalia.quality.review import EXPECTED_ERROR, stratum
+from castalia.records import Label, ReviewItem, Verdict
+from castalia.statistics import CorrectedShare, labels_needed
 from castalia.workspace import Workspace
 
-ENOUGH_LABELS = 20
-"""Records that people decided and a judge, too, before their agreement says anything."""
+HALF_WIDTH = 0.035
+"""Of the estimate that labels are counted for, as a fraction."""
 
 
-class Agreement(NamedTuple):
-    """One judging check against people, over the records that both decided."""
+class People(NamedTuple):
+    """What people's labels amount to."""
 
-    check: str
-    records: int
-    same: float
-    """Share on which they agree. It flatters: two who let everything through agree by chance."""
-    kappa: float | None
-    """Cohen's kappa, agreement beyond chance; None where both gave one and the same answer throughout."""
+    waiting: int
+    """Records that no label decides."""
+    second: int
+    """Records that wait for a second person."""
+    agreement: tuple[Agreement, ...]
+    errors: tuple[JudgeError, ...]
+    quality: CorrectedShare | None
+    """Share of the records let through that people would approve."""
+    labels_needed: int
+    """Labels that would give that share to +- HALF_WIDTH, from what is expected of each stratum."""
+    reviewers: Reviewers
 
-    def __str__(self) -> str:
-        beyond = "no kappa: there was only one answer" if self.kappa is None else f"kappa {self.kappa:.2f}"
-        return f"{self.check} {100 * self.same:.0f} % of {self.records} records ({beyond})"
+    def lines(self) -> list[str]:
+        """In words, those that there is something to say of."""
+        said: list[str] = []
+        if self.agreement:
+            said.append("judges and people agree: " + "; ".join(map(str, self.agreement)))
+        said += [f"{error}: what it let through waits for people" for error in self.errors if error.suspended]
+        if self.quality is not None:
+            share = f"{100 * self.quality.mean:.1f} % ({100 * self.quality.low:.1f} to {100 * self.quality.high:.1f} %)"
+            enough = f"; about {self.labels_needed} give it to +-{100 * HALF_WIDTH:.1f} points" if self.wide else ""
+            said.append(f"people would approve {share} of what was let through, by {self.quality.labelled} labels{enough}")
+        if self.reviewers.alpha is not None:
+            low, high = self.reviewers.alpha.interval
+            alpha = f"alpha {self.reviewers.alpha.mean:.2f} ({low:.2f} to {high:.2f})"
+            said.append(f"people agree among themselves: {alpha} over {self.reviewers.twice} records")
+        for person, (shown, right) in self.reviewers.proved.items():
+            said.append(f"{person} labelled {right} of {shown} records as execution proved them")
+        if self.second:
+            said.append(f"{self.second} records wait for a second person: castalia review --reviewer NAME")
+        return said
+
+    @property
+    def wide(self) -> bool:
+        """Whether the estimate of the set is wider than HALF_WIDTH."""
+        return self.quality is not None and self.quality.half_width > HALF_WIDTH
 
 
-def waiting_for_people(workspace: Workspace) -> list[ReviewItem]:
-    """The records of the review queue that no label decides; empty before there is a queue."""
+def people(workspace: Workspace) -> People:
+    """What labels say of the workspace as it stands; nothing before quality control ran."""
+    labels = read_labels(workspace.labels)
+    verdicts = list(workspace.store.read_dataset("verdicts", Verdict)) if workspace.store.has("verdicts") else []
+    queue = review_items(workspace, verdicts, labels)
+    return People(
+        waiting=len(undecided(queue, labels)),
+        second=len(second_looks(queue, labels)),
+        agreement=tuple(audit.agreement(verdicts, labels)),
+        errors=tuple(audit.judge_errors(verdicts, labels)),
+        quality=audit.accepted_quality(verdicts, labels),
+        labels_needed=_labels_needed(verdicts),
+        reviewers=audit.reviewers(labels, queue),
+    )
+
+
+def review_items(workspace: Workspace, verdicts: list[Verdict], labels: list[Label]) -> list[ReviewItem]:
+    """The queue as drawn, and the records that came back because their judge is suspended; empty before there is a queue."""
     if not workspace.store.has("review_queue"):
         return []
-    return undecided(workspace.store.read_dataset("review_queue", ReviewItem), read_labels(workspace.labels))
+    queue = list(workspace.store.read_dataset("review_queue", ReviewItem))
+    return [*queue, *audit.returned(verdicts, labels, queue)]
 
 
-def agreement(workspace: Workspace) -> list[Agreement]:
-    """By check, for those with enough labels. A rejection agrees with a `fail`, an approval with a `pass` or `flag`."""
-    labels = read_labels(workspace.labels)
-    if len(labels) < ENOUGH_LABELS or not workspace.store.has("verdicts"):
-        return []
-    return compare(list(workspace.store.read_dataset("verdicts", Verdict)), labels)
-
-
-def compare(verdicts: Sequence[Verdict], labels: Sequence[Label]) -> list[Agreement]:
-    """The agreement of `labels` with those `verdicts` that a model gave, by check."""
-    from castalia.statistics import cohen_kappa
-
-    decided = decisions(labels)
-    pairs: dict[str, list[tuple[str, str]]] = {}
-    for verdict in verdicts:
-        judged = verdict.outcome in (*RELEASING, "fail") and verdict.provenance.calls
-        if judged and verdict.record in decided:
-            said = "approve" if verdict.outcome in RELEASING else "reject"
-            pairs.setdefault(verdict.check, []).append((said, decided[verdict.record]))
-    found: list[Agreement] = []
-    for check, given in sorted(pairs.items()):
-        if len(given) >= ENOUGH_LABELS:
-            judges, people = zip(*given, strict=True)
-            kappa = cohen_kappa(judges, people) if len({*judges, *people}) > 1 else None
-            found.append(Agreement(check, len(given), sum(judge == person for judge, person in given) / len(given), kappa))
-    return found
+def _labels_needed(verdicts: list[Verdict]) -> int:
+    """Labels for +- HALF_WIDTH over the records that were let through."""
+    sizes: dict[str, int] = {}
+    for said in audit.by_record(verdicts).values():
+        name = stratum(said)
+        if name in ("agree-pass", "flagged", "policy-flag"):
+            sizes[name] = sizes.get(name, 0) + 1
+    deviations = [(EXPECTED_ERROR[name] * (1 - EXPECTED_ERROR[name])) ** 0.5 for name in sizes]
+    return labels_needed(HALF_WIDTH, list(sizes.values()), deviations) if sizes else 0

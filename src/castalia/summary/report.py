@@ -5,7 +5,7 @@ from typing import NamedTuple
 from castalia.release import released_versions
 from castalia.summary.comparison import Comparison, Round, compare, rounds, stopped
 from castalia.summary.data import CoverageRow, FunnelRow, LicenceRow, StageRow, Usage, coverage, funnel, licences, stage_rows, usage, yields
-from castalia.summary.people import Agreement, agreement, waiting_for_people
+from castalia.summary.people import People, people
 from castalia.summary.training import Curve, TrainingRow, curves, latest_round, training_rows
 from castalia.workspace import Workspace
 
@@ -21,9 +21,7 @@ class Summary(NamedTuple):
     """What is left after each step of the data half, from pages to accepted records."""
     stages: tuple[StageRow, ...]
     funnel: tuple[FunnelRow, ...]
-    waiting_for_people: int
-    agreement: tuple[Agreement, ...]
-    """Judges against people, by check, where there are enough labels."""
+    people: People
     licences: tuple[LicenceRow, ...]
     coverage: tuple[CoverageRow, ...]
     usage: Usage
@@ -51,8 +49,7 @@ def summarize(workspace: Workspace) -> Summary:
         yields=yields(workspace),
         stages=stage_rows(workspace),
         funnel=funnel(workspace),
-        waiting_for_people=len(waiting_for_people(workspace)),
-        agreement=tuple(agreement(workspace)),
+        people=people(workspace),
         licences=licences(workspace),
         coverage=coverage(workspace),
         usage=usage(workspace),
