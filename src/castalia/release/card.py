@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from castalia.records import CATEGORIES, Page, Record
 from castalia.release.accept import Accepted
+from castalia.release.balance import balance_lines
 from castalia.release.making import Making
 
 _FORMS = {
@@ -15,8 +17,10 @@ _FORMS = {
 }
 
 
-def dataset_card(name: str, making: Making, accepted: Accepted, pages: Sequence[Page], waiting_for_people: int) -> str:
-    """README.md of a release, with the metadata header that dataset hubs read."""
+def dataset_card(
+    name: str, making: Making, accepted: Accepted, pages: Sequence[Page], waiting_for_people: int, balance: Mapping[str, Any]
+) -> str:
+    """README.md of a release, with the metadata header that dataset hubs read. `balance` is what `measure_balance` gave."""
     licences = sorted({page.licence.spdx for page in pages if page.licence.spdx})
     lines = [
         "---",
@@ -37,6 +41,7 @@ def dataset_card(name: str, making: Making, accepted: Accepted, pages: Sequence[
         by_category = _by_category(records)
         counts = " | ".join(str(by_category[category]) for category in CATEGORIES)
         lines.append(f"| {dataset} | {len(records)} | {counts} | {_FORMS[dataset]} |")
+    lines += ["", "## Balance", "", *balance_lines(balance), "", "All figures are in `balance.json`."]
     lines += ["", "## Kept out by quality control", ""]
     if accepted.kept_out:
         lines += ["| dataset | layer | check | outcome | records |", "|---|---|---|---|---|"]

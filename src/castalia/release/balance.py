@@ -1,0 +1,178 @@
+"""How the records of a release are spread, and what length and style give away.
+
+A preference set in which the better answer is the longer one teaches length (Singhal et al., "A Long Way to Go", arXiv:2310.03716); one
+in which it alone has code blocks teaches code blocks. So both are measured for every set and said on its card.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+from typing import Any, TypeVar
+
+from castalia.harmony import Vocabulary
+from castalia.records import CATEGORIES, DATASETS, PreferencePair, Record, ReplayItem, RewardRecord, SFTExample, TaxonomyNode
+from castalia.release.style import STYLES, styles_of
+
+R = TypeVar("R", bound=Record)
+BALANCED = 0.1
+"""A set is called balanced in length up to this bias: at 0.1 one answer is on average 22 % longer than the other."""
+
+
+def measure_balance(datasets: Mapping[str, Sequence[Record]], nodes: Sequence[TaxonomyNode], vocabulary: Vocabulary) -> dict[str, Any]:
+    """Counts, coverage, length and style of every set, as plain values; lengths are in GPT-OSS tokens.
+
+    `coverage` is the share of taxonomy nodes that have a record; `empty` names the others.
+    """
+    keys = sorted(node.key for node in nodes)
+    measured: dict[str, Any] = {}
+    for name in DATASETS:
+        records = datasets.get(name, ())
+        by_node = Counter(_field(record, "node") for record in records)
+        filled = [key for key in keys if by_node[key]]
+        measured[name] = {
+            "records": len(records),
+            "by_category": _crossed(records),
+            "by_difficulty": dict(
+                sorted(Counter(_field(record, "difficulty") for record in records if _field(record, "difficulty")).items())
+            ),
+            "by_node": {key: by_node[key] for key in keys},
+            "coverage": len(filled) / len(keys) if keys else None,
+            "empty": [key for key in keys if not by_node[key]],
+        }
+    measured["sft"]["length"] = _by_kind(_of(datasets, "sft", SFTExample), vocabulary)
+    measured["preferences"]["bias"] = pair_bias(_of(datasets, "preferences", PreferencePair), vocabulary)
+    measured["rewards"]["bias"] = reward_bias(_of(datasets, "rewards", RewardRecord), vocabulary)
+    return measured
+
+
+def pair_bias(pairs: Sequence[PreferencePair], vocabulary: Vocabulary) -> dict[str, Any]:
+    """What length and style say of which answer is the better one.
+
+    `length` is the mean of (chosen - rejected) / (chosen + rejected) over pairs, in [-1, 1], 0 without bias; `longer_chosen` the share of
+    pairs of unequal length in which the longer one was chosen; `style` the share of chosen and of rejected answers with each trait.
+    None where there is nothing to measure.
+    """
+    lengths = [(_tokens(pair.chosen.text, vocabulary), _tokens(pair.rejected.text, vocabulary)) for pair in pairs]
+    unequal = [better > worse for better, worse in lengths if better != worse]
+    bias = fmean((better - worse) / max(1, better + worse) for better, worse in lengths) if lengths else None
+    chosen, rejected = (_shares([getattr(pair, which).text for pair in pairs]) for which in ("chosen", "rejected"))
+    return {
+        "chosen_tokens": fmean(better for better, _ in lengths) if lengths else None,
+        "rejected_tokens": fmean(worse for _, worse in lengths) if lengths else None,
+        "length": bias,
+        "longer_chosen": fmean(unequal) if unequal else None,
+        "balanced": None if bias is None else abs(bias) <= BALANCED,
+        "style": {trait: {"chosen": chosen[trait], "rejected": rejected[trait]} for trait in STYLES} if pairs else {},
+        "failure_modes": dict(sorted(Counter(mode for pair in pairs for mode in pair.rejected.failure_modes).items())),
+        "levels": dict(sorted(Counter(pair.rejected.level for pair in pairs).items())),
+        "decided_by": dict(sorted(Counter(pair.decided_by for pair in pairs).items())),
+    }
+
+
+def reward_bias(records: Sequence[RewardRecord], vocabulary: Vocabulary) -> dict[str, Any]:
+    """How rewards go with the length of answers to the same prompt: mean over pairs of answers with unequal length and reward of +1
+    where the longer one got more, -1 where less. None where no two answers can be told apart."""
+    signs: list[int] = []
+    rewards = [answer.reward for record in records for answer in record.answers]
+    for record in records:
+        scored = [(_tokens(answer.text, vocabulary), answer.reward) for answer in record.answers if answer.reward is not None]
+        for number, (length, reward) in enumerate(scored):
+            signs += [
+                1 if (length > other) == (reward > less) else -1 for other, less in scored[:number] if length != other and reward != less
+            ]
+    given = [reward for reward in rewards if reward is not None]
+    return {
+        "length": fmean(signs) if signs else None,
+        "compared": len(signs),
+        "mean_reward": fmean(given) if given else None,
+        "without_reward": len(rewards) - len(given),
+        "disagreements": sum(answer.disagree for record in records for answer in record.answers),
+    }
+
+
+def balance_lines(measured: Mapping[str, Any]) -> list[str]:
+    """The figures as Markdown for people."""
+    lines = ["| dataset | nodes covered | records by category and kind |", "|---|---|---|"]
+    for name, figures in measured.items():
+        counts = "; ".join(
+            f"{category}: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}"
+            for category, kinds in figures["by_category"].items()
+        )
+        covered = "-" if figures["coverage"] is None else f"{figures['coverage']:.0%}"
+        lines.append(f"| {name} | {covered} | {counts or '-'} |")
+    lines += ["", *_pair_lines(measured["preferences"]["bias"]), *_reward_lines(measured["rewards"]["bias"])]
+    lines += [
+        f"* {name}: nothing about {', '.join(f'`{key}`' for key in figures['empty'])}"
+        for name, figures in measured.items()
+        if figures["empty"] and figures["records"]
+    ]
+    return lines
+
+
+def _pair_lines(bias: Mapping[str, Any]) -> list[str]:
+    if bias["length"] is None:
+        return []
+    said = "balanced" if bias["balanced"] else "NOT balanced: train with a loss that is normalised by length, or add pairs"
+    lines = [
+        f"* Length of pairs: {said}. Chosen {bias['chosen_tokens']:.1f} tokens on average, rejected {bias['rejected_tokens']:.1f}; "
+        f"bias {bias['length']:+.3f} (0 is none)."
+    ]
+    apart = [(trait, share) for trait, share in bias["style"].items() if abs(share["chosen"] - share["rejected"]) > BALANCED]
+    traits = "; ".join(f"{trait} in {share['chosen']:.0%} of chosen and {share['rejected']:.0%} of rejected" for trait, share in apart)
+    lines.append(f"* Style of pairs: {traits or f'no trait differs by more than {BALANCED:.0%}'}.")
+    modes = ", ".join(f"{count} {mode}" for mode, count in bias["failure_modes"].items())
+    return [*lines, f"* What is wrong with rejected answers: {modes or 'untagged'}."]
+
+
+def _reward_lines(bias: Mapping[str, Any]) -> list[str]:
+    if bias["length"] is None:
+        return []
+    return [
+        f"* Length of rewarded answers: of two answers to one prompt the longer one got more, less the times it got less: "
+        f"{bias['length']:+.2f} over {bias['compared']} comparisons (0 is none)."
+    ]
+
+
+def _crossed(records: Sequence[Record]) -> dict[str, dict[str, int]]:
+    """Category -> kind -> count."""
+    counts = Counter((_field(record, "category"), _kind(record)) for record in records)
+    return {
+        category: {kind: count for (of, kind), count in sorted(counts.items()) if of == category}
+        for category in CATEGORIES
+        if any(of == category for of, _ in counts)
+    }
+
+
+def _kind(record: Record) -> str:
+    if isinstance(record, SFTExample):
+        return record.kind
+    if isinstance(record, PreferencePair):
+        return record.decided_by
+    if isinstance(record, ReplayItem):
+        return record.failure_type
+    return record.check.kind if isinstance(record, RewardRecord) else ""
+
+
+def _by_kind(examples: Sequence[SFTExample], vocabulary: Vocabulary) -> dict[str, dict[str, float]]:
+    """Tokens of final answers by kind."""
+    lengths: dict[str, list[int]] = {}
+    for example in examples:
+        lengths.setdefault(example.kind, []).append(_tokens(example.conversation.messages[-1].content, vocabulary))
+    return {kind: {"mean": fmean(found), "median": median(found), "longest": max(found)} for kind, found in sorted(lengths.items())}
+
+
+def _shares(texts: Sequence[str]) -> dict[str, float]:
+    found = [styles_of(text) for text in texts]
+    return {trait: fmean(trait in traits for traits in found) if found else 0.0 for trait in STYLES}
+
+
+def _tokens(text: str, vocabulary: Vocabulary) -> int:
+    return len(vocabulary.encode(text))
+
+
+def _field(record: Record, name: str) -> str:
+    return str(getattr(record, name, ""))
+
+
+def _of(datasets: Mapping[str, Sequence[Record]], name: str, kind: type[R]) -> list[R]:
+    return [record for record in datasets.get(name, ()) if isinstance(record, kind)]
