@@ -18,6 +18,7 @@ CastaliaError                  exit code 1
 │   └── AnswerUnusable                       paid, kept, but not what was asked, also after repairs
 │       └── RequestRejected                  this one can't be asked: too long for the model, or filtered
 ├── SandboxUnavailable         exit code 7   this machine offers no tier of isolation; foreign code is not run
+│   └── ToolchainMissing                     a runner's compiler or shell is not here; other runners go on
 ├── ReleaseRefused             exit code 8   a release would break licence policy, contamination or provenance rules
 ├── TrainingRefused            exit code 9   training would be wrong: contamination, an impossible plan, missing data
 ├── TrainingFailed             exit code 10  a training process ended before its stage was complete; it can be resumed
@@ -113,6 +114,10 @@ class SandboxUnavailable(CastaliaError):
     """This machine offers no tier of isolation; foreign code is not run."""
 
     exit_code = 7
+
+
+class ToolchainMissing(SandboxUnavailable):
+    """A runner's compiler or shell is not here; other runners go on."""
 
 
 class ReleaseRefused(CastaliaError):

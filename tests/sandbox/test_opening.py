@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from castalia.errors import ConfigError, SandboxUnavailable
-from castalia.sandbox import RunnerConfig, doctor, jail, open_sandbox
+from castalia.sandbox import Limits, RunnerConfig, doctor, jail, open_sandbox
 from castalia.sandbox.interpreter import make_farm, this_interpreter
 
 ROOT = Path(__file__).parents[2]
@@ -52,13 +52,13 @@ def test_a_weaker_tier_is_never_taken_in_silence(monkeypatch: pytest.MonkeyPatch
 def test_a_jail_that_can_not_confine_itself_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     if "works" not in doctor().tiers["A"][:5]:
         pytest.skip(doctor().tiers["A"])
-    original = jail._told  # pyright: ignore[reportPrivateUsage]
+    original = jail.Plan.told
 
-    def told(*words: object) -> dict[str, object]:
-        return {**original(*words), "write": ["/work\0"]}  # type: ignore[arg-type]
+    def told(plan: jail.Plan, limits: Limits) -> dict[str, object]:
+        return {**original(plan, limits), "write": ["/work\0"]}
 
     with open_sandbox(tier="A") as sandbox:
-        monkeypatch.setattr(jail, "_told", told)
+        monkeypatch.setattr(jail.Plan, "told", told)
         with pytest.raises(SandboxUnavailable, match="could not be started"):
             sandbox.run(["python", "-c", "print('ran')"])
 

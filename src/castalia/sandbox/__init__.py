@@ -9,9 +9,9 @@ from castalia.sandbox.box import Sandbox
 from castalia.sandbox.opening import doctor, open_sandbox
 from castalia.sandbox.runtime import runtime_identity
 from castalia.sandbox.tools import TOOLS, ToolResult, ToolSession
-from castalia.sandbox.values import DoctorReport, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
+from castalia.sandbox.values import Case, DoctorReport, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
 
 __all__ = [
-    "TOOLS", "DoctorReport", "Failure", "Grade", "Kind", "Limits", "Outcome", "RunnerConfig", "Sandbox", "Tier", "ToolResult",
+    "TOOLS", "Case", "DoctorReport", "Failure", "Grade", "Kind", "Limits", "Outcome", "RunnerConfig", "Sandbox", "Tier", "ToolResult",
     "ToolSession", "Value", "doctor", "open_sandbox", "runtime_identity",
 ]  # fmt: skip

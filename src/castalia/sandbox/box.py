@@ -1,45 +1,56 @@
-"""The sandbox: a chosen tier, staged packages, and the calls that run foreign code in fresh jails.
+"""The sandbox: a chosen tier, staged packages and toolchains, and the calls that run foreign code in fresh jails.
 
 Every call starts a jail of its own and leaves nothing behind, so calls are independent and may come from several threads.
 """
 
-import base64
-import binascii
-import json
+import contextlib
+import marshal
 import os
 import shutil
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
-from castalia.errors import ConfigError, SandboxUnavailable
+from castalia.errors import ConfigError, SandboxUnavailable, ToolchainMissing
 from castalia.records import Execution
-from castalia.sandbox.compare import parse_value
+from castalia.sandbox.calls import START
 from castalia.sandbox.grading import grade_answers, inputs_of
-from castalia.sandbox.jail import Builder, Plan, plan_jail
+from castalia.sandbox.jail import Builder, Kind
 from castalia.sandbox.packages import copy_packages, package_set
-from castalia.sandbox.runtime import PYTHON_HARNESS
+from castalia.sandbox.pool import Jails, Started
+from castalia.sandbox.python_grading import grade_python
+from castalia.sandbox.reports import is_below, missing_result, outcome_of, result_of
+from castalia.sandbox.runtime import BUILT_IN
+from castalia.sandbox.rust_grading import RustSupport, grade_rust
 from castalia.sandbox.stage import remove_stage
-from castalia.sandbox.supervise import Report, converse
-from castalia.sandbox.values import KINDS, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
+from castalia.sandbox.supervise import Conversation, Report, converse
+from castalia.sandbox.toolchains import Toolchain, find_toolchain
+from castalia.sandbox.values import Case, Failure, Grade, Limits, Outcome, RunnerConfig, Tier, Value
 
-_START = 20.0  # seconds a jail may take to start on a busy machine
+_FRAME = 1 << 20  # bytes that frames may take beside their content
+_One = TypeVar("_One")
 
 
 class Sandbox:
-    """Runs foreign code. Made by `open_sandbox`; a context manager that removes its staging folder."""
+    """Runs foreign code. Made by `open_sandbox`; a context manager that removes its staging folder.
 
-    def __init__(self, builder: Builder, runners: Mapping[str, RunnerConfig]) -> None:
+    With `warm`, so many jails wait, started ahead, for each kind of call in use. Each still serves one call and ends.
+    """
+
+    def __init__(self, builder: Builder, runners: Mapping[str, RunnerConfig], warm: int = 0) -> None:
         self._builder = builder
-        self._runners = {"python": RunnerConfig(harness=str(PYTHON_HARNESS)), **runners}
+        self._runners = {**BUILT_IN, **runners}
         self._harnesses = {name: _harness_text(name, runner) for name, runner in self._runners.items()}
         self._packages: dict[tuple[str, ...], Path] = {}
-        self._lock = threading.Lock()
-        self._remove_stage = weakref.finalize(self, remove_stage, builder.stage)
+        self._toolchains: dict[str, Toolchain | ToolchainMissing] = {}
+        self._lock = threading.RLock()
+        self._jails = Jails(builder, warm)
+        self._rust = RustSupport()
+        self._end = weakref.finalize(self, _close, self._jails, builder.stage)
 
     @property
     def tier(self) -> Tier:
@@ -48,7 +59,7 @@ class Sandbox:
 
     @property
     def runners(self) -> Mapping[str, RunnerConfig]:
-        """The runners by name, `python` among them."""
+        """The runners by name, `python`, `rust` and `shell` among them."""
         return self._runners
 
     def __enter__(self) -> Self:
@@ -58,8 +69,8 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Removes the staging folder."""
-        self._remove_stage()
+        """Ends the jails that wait and removes the staging folder."""
+        self._end()
 
     def check(self) -> None:
         """Runs one line of Python in a jail. Raises SandboxUnavailable when no jail can be started or it gives nothing."""
@@ -75,30 +86,32 @@ class Sandbox:
         stdin: bytes = b"",
         limits: Limits | None = None,
         packages: Sequence[str] = (),
+        toolchain: str = "",
     ) -> Outcome:
-        """Runs a program in a working folder that holds `files`; `python` as `argv[0]` is the jail's interpreter.
+        """Runs a program in a working folder that holds `files`; `python` as `argv[0]` is the jail's interpreter, and `sh` or `rustc`
+        those of the named toolchain (`shell`, `rust`).
 
         Returns how it ended, its output and the regular files then in the working folder. Raises ConfigError for a
-        distribution that isn't installed, SandboxUnavailable when no jail can be started.
+        distribution that isn't installed, ToolchainMissing, SandboxUnavailable when no jail can be started.
         """
         limits = limits or Limits()
         problem = _refusal(argv, files or {})
         if problem:
             return Outcome("refused", detail=problem)
-        plan = plan_jail(self._builder, limits, self._package_folder(packages))
-        try:
-            program = [plan.executable if argv[0] == "python" else argv[0], *argv[1:]]
-            content = {name: base64.b64encode(data).decode() for name, data in (files or {}).items()}
-            request = {"mode": "execute", "argv": program, "files": content, "stdin": base64.b64encode(stdin).decode()}
-            report = self._converse(plan, request, limits, limits.seconds)
-            return _outcome(report)
-        finally:
-            _remove_work(plan)
+        kind = Kind(limits.files_mb, self._package_folder(packages), self.toolchain(toolchain) if toolchain else None)
+        started = self._take(kind)
+        plan = started.plan
+        program = plan.executable if argv[0] == "python" else argv[0]
+        if kind.toolchain and argv[0] in kind.toolchain.told:
+            program = plan.seen_at(kind.toolchain.told[argv[0]])
+        request = {"mode": "execute", "argv": [program, *argv[1:]], "files": dict(files or {}), "stdin": bytes(stdin)}
+        most = 2 * (limits.output_bytes + (limits.files_mb << 20)) + _FRAME
+        return outcome_of(self._converse(started, request, limits, limits.seconds, most))
 
     def evaluate(self, runner: str, candidate: str, inputs: Sequence[object], *, limits: Limits | None = None) -> list[Value | Failure]:
         """Gives a candidate each input, in one jail but a process of its own per input; one result per input, in order.
 
-        Raises ConfigError for an unknown runner, a missing distribution or a harness that does not load,
+        Raises ConfigError for an unknown runner, a missing distribution or a harness that does not load, ToolchainMissing,
         SandboxUnavailable when no jail can be started.
         """
         limits = limits or Limits()
@@ -106,20 +119,20 @@ class Sandbox:
             raise ConfigError(f"no sandbox runner is named {runner!r}; there are {', '.join(sorted(self._runners))}")
         if not inputs:
             return []
-        plan = plan_jail(self._builder, limits, self._package_folder(self._runners[runner].packages))
+        if runner == "rust":
+            return self._rust.evaluate(self, candidate, inputs, limits)
+        config = self._runners[runner]
+        kind = Kind(limits.files_mb, self._package_folder(config.packages), self.toolchain(config.toolchain) if config.toolchain else None)
         request = {"mode": "evaluate", "harness": self._harnesses[runner], "candidate": candidate, "inputs": list(inputs)}
-        try:
-            report = self._converse(plan, request, limits, limits.seconds * len(inputs))
-        finally:
-            _remove_work(plan)
+        most = 6 * limits.output_bytes * len(inputs) + _FRAME
+        report = self._converse(self._take(kind), request, limits, limits.seconds * len(inputs), most)
         if report.frames and isinstance(report.frames[0].get("harness"), str):
             raise ConfigError(
                 f"the harness of runner {runner!r} does not load in the sandbox: {report.frames[0]['harness']}; "
-                f"it sees the standard library and the distributions {list(self._runners[runner].packages)}"
+                f"it sees the standard library and the distributions {list(config.packages)}"
             )
-        results = [_result(frame) for frame in report.frames[: len(inputs)]]
-        missing = _missing(report)
-        return results + [missing] * (len(inputs) - len(results))
+        results = [result_of(frame) for frame in report.frames[: len(inputs)]]
+        return results + [missing_result(report)] * (len(inputs) - len(results))
 
     def grade(self, execution: Execution, candidate: str, *, limits: Limits | None = None) -> Grade:
         """Whether the candidate gives every expected value. The expected values stay on this side."""
@@ -129,14 +142,79 @@ class Sandbox:
     def grade_many(
         self, pairs: Sequence[tuple[Execution, str]], *, limits: Limits | None = None, workers: int | None = None
     ) -> list[Grade]:
-        """Grades pairs of execution and candidate, each in a jail of its own, `workers` at a time (by default one per core);
-        results in order."""
-        with ThreadPoolExecutor(max_workers=workers or len(os.sched_getaffinity(0))) as pool:
+        """Grades pairs of execution and candidate as `each` does; results in order."""
+        return self.each([lambda pair=pair: self.grade(pair[0], pair[1], limits=limits) for pair in pairs], workers=workers)
 
-            def one(pair: tuple[Execution, str]) -> Grade:
-                return self.grade(pair[0], pair[1], limits=limits)
+    def grade_python(
+        self,
+        candidate: str,
+        tests: str | Sequence[Case],
+        *,
+        entry_point: str = "",
+        setup: str = "",
+        limits: Limits | None = None,
+        packages: Sequence[str] = (),
+    ) -> Grade:
+        """Whether a Python program gives the values that cases or test code ask for.
 
-            return list(pool.map(one, pairs))
+        Test code is `def check(candidate)` (then `entry_point` names the function), test functions or classes, bare assertions, or
+        pytest; it calls the candidate's functions by name or imports them from `candidate` or `solution`. `setup` is run before it, in
+        the tests' jail. Refused: tests that don't compile, don't load, are none, or call nothing. Every test must run; a skipped one fails.
+        `packages` are installed distributions the candidate may import.
+        """
+        return grade_python(self, candidate, tests, entry_point=entry_point, setup=setup, limits=limits or Limits(), packages=packages)
+
+    def grade_rust(self, candidate: str, tests: str | Sequence[Case], *, signature: str = "", limits: Limits | None = None) -> Grade:
+        """Whether a Rust library gives the values that cases or tests in Rust ask for.
+
+        Tests in Rust need `signature`, the declaration of the function they call, with the `use` lines they need before it; they are
+        compiled without the candidate. Refused: no Rust here, tests that don't compile or are none. `limits` are those of the built program
+        and of each call; the compiler has its own (castalia.sandbox.rust_grading).
+        """
+        return grade_rust(self, self._rust, candidate, tests, signature=signature, limits=limits or Limits())
+
+    def each(self, gradings: Sequence[Callable[[], _One]], *, workers: int | None = None) -> list[_One]:
+        """Calls all, `workers` at a time (by default one more than there are cores, as starting a jail is partly waiting); results in
+        order."""
+        with ThreadPoolExecutor(max_workers=workers or len(os.sched_getaffinity(0)) + 1) as pool:
+            waiting = [pool.submit(grading) for grading in gradings]
+            return [future.result() for future in waiting]
+
+    def toolchain(self, name: str) -> Toolchain:
+        """The toolchain `rust` or `shell` of this machine. Raises ToolchainMissing, with what to install."""
+        with self._lock:
+            if name not in self._toolchains:
+                try:
+                    self._toolchains[name] = find_toolchain(name, self._builder.stage)
+                except ToolchainMissing as error:
+                    self._toolchains[name] = error
+            found = self._toolchains[name]
+            if isinstance(found, ToolchainMissing):
+                raise ToolchainMissing(str(found))
+            return found
+
+    @property
+    def stage(self) -> Path:
+        """The staging folder, which jails may be shown parts of."""
+        return self._builder.stage
+
+    @contextlib.contextmanager
+    def talk(
+        self, harness: str, make_task: Callable[[Callable[[str], str]], Mapping[str, Any]], limits: Limits, *,
+        packages: Sequence[str] = (), toolchain: Toolchain | None = None,
+    ) -> Generator[Conversation]:  # fmt: skip
+        """A jail that one talks with; it ends with the context. `make_task` gets a function from a toolchain's path to the jail's.
+        Raises SandboxUnavailable when it can't be started."""
+        started = self._take(Kind(limits.files_mb, self._package_folder(packages), toolchain))
+        conversation = Conversation(started.process, started.plan.launch, limits, 6 * limits.output_bytes + _FRAME, per_frame=True)
+        try:
+            request = {"mode": "talk", "harness": harness, "task": dict(make_task(started.plan.seen_at))}
+            conversation.send(marshal.dumps({"jail": started.plan.told(limits), **request}))
+            self._ready(conversation.receive(START), conversation)
+            yield conversation
+        finally:
+            conversation.end()
+            started.plan.remove_work()
 
     def _package_folder(self, names: Sequence[str]) -> Path | None:
         wanted = package_set(names)
@@ -153,30 +231,36 @@ class Sandbox:
                 self._packages[wanted] = target
             return self._packages[wanted]
 
-    def _converse(self, plan: Plan, request: Mapping[str, Any], limits: Limits, seconds: float) -> Report:
-        """One jail, with the frame that says it is confined checked and taken off."""
+    def _take(self, kind: Kind) -> Started:
         try:
-            body = json.dumps({"jail": plan.jail, **request}, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"the inputs of a sandbox call must be JSON values: {error}") from error
-        answers = len(request.get("inputs", ())) or 1
-        most = 2 * (limits.output_bytes + (limits.files_mb << 20)) if request["mode"] == "execute" else 6 * limits.output_bytes * answers
-        try:
-            report = converse(
-                plan.launch,
-                body,
-                seconds=seconds + _START,
-                most_bytes=most + (1 << 20),
-                memory_mb=limits.memory_mb,
-                files_mb=limits.files_mb,
-            )
+            return self._jails.take(kind)
         except OSError as error:
             raise SandboxUnavailable(f"the jail could not be started: {error}") from error
-        first = report.frames[0] if report.frames else {}
-        if "ready" in first:
-            return Report(report.frames[1:], report.limit, report.complaint, report.peak_memory_mb)
-        reason = first.get("unconfined") or report.complaint or report.limit or "it ended without a word"
-        raise SandboxUnavailable(f"the jail (tier {self.tier}) could not be started: {reason}")
+
+    def _converse(self, started: Started, request: Mapping[str, Any], limits: Limits, seconds: float, most: int) -> Report:
+        """One jail, with the frame that says it is confined checked and taken off."""
+        conversation = Conversation(started.process, started.plan.launch, limits, most)
+        try:
+            try:
+                body = marshal.dumps({"jail": started.plan.told(limits), **request})
+            except ValueError as error:
+                conversation.end()
+                raise ConfigError(f"the inputs of a sandbox call must be JSON values: {error}") from error
+            report = converse(conversation, body, seconds + START)
+        finally:
+            started.plan.remove_work()
+        self._ready(report.frames[0] if report.frames else None, conversation)
+        return Report(report.frames[1:], report.limit, report.complaint, report.peak_memory_mb)
+
+    def _ready(self, first: Mapping[str, Any] | None, conversation: Conversation) -> None:
+        if first is None or "ready" not in first:
+            reason = (first or {}).get("unconfined") or conversation.complaint or conversation.limit or "it ended without a word"
+            raise SandboxUnavailable(f"the jail (tier {self.tier}) could not be started: {reason}")
+
+
+def _close(jails: Jails, stage: Path) -> None:
+    jails.close()
+    remove_stage(stage)
 
 
 def _harness_text(name: str, runner: RunnerConfig) -> str:
@@ -192,87 +276,6 @@ def _refusal(argv: Sequence[str], files: Mapping[str, bytes]) -> str:
     if not argv or any("\0" in word for word in argv):
         return f"the command {list(argv)!r} is empty or has a NUL character"
     for name in files:
-        if not _is_below(name):
+        if not is_below(name):
             return f"the file name {name!r} is not a path below the working folder"
     return ""
-
-
-def _is_below(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and bool(path.parts) and "\0" not in name
-
-
-def _remove_work(plan: Plan) -> None:
-    if plan.work:
-        shutil.rmtree(plan.work, ignore_errors=True)
-
-
-def _number(value: object) -> float:
-    return value if isinstance(value, float) else 0.0
-
-
-def _bytes(value: object) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True) if isinstance(value, str) else b""
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _outcome(report: Report) -> Outcome:
-    """What the jail says, none of it trusted: foreign code might have taken the supervisor over."""
-    frame = report.frames[0] if report.frames else {}
-    if "refused" in frame:
-        return Outcome("refused", detail=str(frame["refused"]))
-    if report.limit or not frame:
-        return Outcome(report.limit or "crash", detail="the jail was ended from outside", peak_memory_mb=report.peak_memory_mb)
-    status = frame.get("status")
-    stderr = _bytes(frame.get("stderr"))
-    files = frame.get("files")
-    omitted = frame.get("omitted")
-    left = (
-        {str(name): _bytes(data) for name, data in cast(dict[object, object], files).items() if _is_below(str(name))}
-        if isinstance(files, dict)
-        else {}
-    )
-    return Outcome(
-        kind=_kind(frame.get("limit"), status, stderr),
-        stdout=_bytes(frame.get("stdout")),
-        stderr=stderr,
-        files=left,
-        exit_code=status if isinstance(status, int) and status >= 0 else None,
-        seconds=_number(frame.get("seconds")),
-        peak_memory_mb=_number(frame.get("peak_memory_mb")) or None,
-        detail=f"not returned: {', '.join(str(name) for name in cast(list[object], omitted))}" if omitted else "",
-    )
-
-
-def _kind(limit: object, status: object, stderr: bytes) -> Kind:
-    if limit == "timeout":
-        return "timeout"
-    if limit == "output":
-        return "output"
-    if status == 0:
-        return "ok"
-    if stderr.rstrip().rpartition(b"\n")[2].startswith(b"MemoryError"):
-        return "memory"
-    return "wrong" if isinstance(status, int) and status > 0 else "crash"
-
-
-def _result(frame: Mapping[str, Any]) -> Value | Failure:
-    kind: Any = frame.get("kind")
-    if kind == "ok":
-        try:
-            return Value(parse_value(str(frame.get("value"))), _number(frame.get("seconds")))
-        except ValueError as error:
-            return Failure("wrong", f"not a JSON value: {error}")
-    return Failure(kind if kind in KINDS else "crash", str(frame.get("detail", ""))[:1000])
-
-
-def _missing(report: Report) -> Failure:
-    if report.limit == "memory":
-        return Failure("memory", "all processes together used more memory than allowed")
-    if report.limit == "timeout":
-        return Failure("timeout", "the jail did not end in time")
-    if report.limit == "output":
-        return Failure("output", "the values together are longer than allowed")
-    return Failure("crash", "the jail ended before it gave a value")

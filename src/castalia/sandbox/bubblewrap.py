@@ -50,6 +50,7 @@ def command(
     libraries: Sequence[Path],
     staged: Path,
     packages: Path | None,
+    mounts: Sequence[tuple[Path, str]],
     files_mb: int,
     environment: Mapping[str, str],
 ) -> list[str]:
@@ -67,6 +68,8 @@ def command(
     argv += ["--ro-bind", str(staged), STAGED]
     if packages:
         argv += ["--ro-bind", str(packages), PACKAGES]
+    for source, target in mounts:
+        argv += ["--ro-bind", str(source), target]
     argv += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
     argv += ["--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     argv += ["--size", size, "--tmpfs", WORK, "--size", size, "--tmpfs", "/tmp", "--chdir", WORK, "--remount-ro", "/"]

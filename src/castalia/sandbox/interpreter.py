@@ -59,15 +59,16 @@ def make_farm(python: Interpreter, target: Path) -> None:
     target.mkdir(mode=0o755)
     (target / "bin").mkdir()
     library = target / python.library
-    shutil.copytree(python.standard_library, library, symlinks=True, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    shutil.copytree(python.standard_library, library, symlinks=True, copy_function=link_or_copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     (library / "site-packages").mkdir(exist_ok=True)
-    _link_or_copy(str(python.executable), str(target / "bin/python"))
+    link_or_copy(str(python.executable), str(target / "bin/python"))
     (target / "lib").mkdir(exist_ok=True)
     for shared in python.shared:
-        _link_or_copy(str(shared.resolve()), str(target / "lib" / shared.name))
+        link_or_copy(str(shared.resolve()), str(target / "lib" / shared.name))
 
 
-def _link_or_copy(source: str, target: str) -> str:
+def link_or_copy(source: str, target: str) -> str:
+    """A hard link to the same file, or a copy where there can be none."""
     try:
         os.link(source, target, follow_symlinks=True)
     except OSError:

@@ -2,15 +2,17 @@
 
 import os
 import random
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from castalia.sandbox import bubblewrap
 from castalia.sandbox.interpreter import HOME, Interpreter, make_farm, reachable_by_others, system_libraries, this_interpreter
 from castalia.sandbox.supervise import Launch
+from castalia.sandbox.toolchains import Toolchain, seen_at
 from castalia.sandbox.values import Limits, Tier
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from inside.start import main; main()"
@@ -29,14 +31,44 @@ class Builder:
     binary: Path | None
 
 
+class Kind(NamedTuple):
+    """What must be known before a jail starts; jails of one kind can stand in for each other."""
+
+    files_mb: int
+    packages: Path | None = None
+    toolchain: Toolchain | None = None
+
+
 @dataclass(frozen=True)
 class Plan:
-    """A jail ready to start: the launch, what the supervisor is told about it, and the host's working folder in tier B."""
+    """A jail ready to start: the launch, where its Python and its working folder are, and the host's working folder in tier B."""
 
+    kind: Kind
     launch: Launch
-    jail: Mapping[str, Any]
     executable: str
-    work: Path | None
+    work: str
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+
+    def told(self, limits: Limits) -> dict[str, Any]:
+        """What the supervisor is told about its jail. Call it when the jail is used: in tier B an ordinary user's processes count."""
+        tier, user = self.launch.tier, self.launch.user
+        # bubblewrap's init and the supervisor count too
+        running = 3 if tier == "A" else 2 + (0 if user is not None else _tasks_of(os.geteuid()))
+        return {
+            "tier": tier, "read": list(self.read), "write": list(self.write), "work": self.work,
+            "limits": limits.model_dump(), "process_limit": running + limits.processes,
+        }  # fmt: skip
+
+    def seen_at(self, path: str) -> str:
+        """A path of the toolchain, as this jail sees it."""
+        assert self.kind.toolchain
+        return seen_at(self.kind.toolchain, path, self.launch.tier)
+
+    def remove_work(self) -> None:
+        """Removes the host's working folder of tier B."""
+        if self.launch.work:
+            shutil.rmtree(self.launch.work, ignore_errors=True)
 
 
 def make_builder(tier: Tier, stage: Path) -> Builder:
@@ -58,10 +90,10 @@ def make_builder(tier: Tier, stage: Path) -> Builder:
     return Builder(tier, stage, python, farm, binary)
 
 
-def plan_jail(builder: Builder, limits: Limits, packages: Path | None) -> Plan:
+def plan_jail(builder: Builder, kind: Kind) -> Plan:
     """One jail. In tier B this makes its working folder, which the caller removes."""
     user = random.randint(*_free_ids()) if os.geteuid() == 0 else None
-    return _plan_namespaces(builder, limits, packages, user) if builder.tier == "A" else _plan_plain(builder, limits, packages, user)
+    return _plan_namespaces(builder, kind, user) if builder.tier == "A" else _plan_plain(builder, kind, user)
 
 
 def _free_ids() -> tuple[int, int]:
@@ -75,9 +107,9 @@ def _free_ids() -> tuple[int, int]:
     return first, max(first, last)
 
 
-def _environment(home: str, packages: str | None, folder: str) -> dict[str, str]:
+def _environment(home: str, packages: str | None, folder: str, path: Sequence[str]) -> dict[str, str]:
     environment = {
-        "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", "TZ": "UTC", "PATH": f"{home}/bin",
+        "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", "TZ": "UTC", "PATH": ":".join([*path, f"{home}/bin"]),
         "PYTHONHOME": home, "LD_LIBRARY_PATH": f"{home}/lib", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
@@ -88,48 +120,39 @@ def _boot(executable: str, staged: str) -> list[str]:
     return [executable, "-S", "-s", "-P", "-B", "-c", _BOOT, staged]
 
 
-def _told(tier: Tier, limits: Limits, work: str, read: Sequence[str], write: Sequence[str], process_limit: int) -> dict[str, Any]:
-    return {
-        "tier": tier,
-        "read": list(read),
-        "write": list(write),
-        "work": work,
-        "limits": limits.model_dump(),
-        "process_limit": process_limit,
-    }
-
-
-def _plan_namespaces(builder: Builder, limits: Limits, packages: Path | None, user: int | None) -> Plan:
+def _plan_namespaces(builder: Builder, kind: Kind, user: int | None) -> Plan:
     assert builder.binary is not None
     executable = f"{HOME}/bin/python"
+    toolchain = kind.toolchain
     argv = bubblewrap.command(
         builder.binary,
         python=builder.python,
         farm=builder.farm,
         libraries=system_libraries(),
         staged=builder.stage / "inside",
-        packages=packages,
-        files_mb=limits.files_mb,
-        environment=_environment(HOME, bubblewrap.PACKAGES if packages else None, "/tmp"),
+        packages=kind.packages,
+        mounts=toolchain.mounts if toolchain else (),
+        files_mb=kind.files_mb,
+        environment=_environment(HOME, bubblewrap.PACKAGES if kind.packages else None, "/tmp", toolchain.path if toolchain else ()),
     )
-    write = [bubblewrap.WORK, "/tmp", "/dev/shm", *_DEVICES]
-    # bubblewrap's init and the supervisor count too
-    told = _told("A", limits, bubblewrap.WORK, ["/"], write, limits.processes + 3)
-    return Plan(Launch("A", [*argv, *_boot(executable, bubblewrap.STAGED)], {}, user), told, executable, None)
+    launch = Launch("A", [*argv, *_boot(executable, bubblewrap.STAGED)], {}, user)
+    return Plan(kind, launch, executable, bubblewrap.WORK, ("/",), (bubblewrap.WORK, "/tmp", "/dev/shm", *_DEVICES))
 
 
-def _plan_plain(builder: Builder, limits: Limits, packages: Path | None, user: int | None) -> Plan:
+def _plan_plain(builder: Builder, kind: Kind, user: int | None) -> Plan:
     assert builder.farm is not None
     work = Path(tempfile.mkdtemp(prefix="work-", dir=builder.stage))
     if user is not None:
         os.chown(work, user, user)
     staged = builder.stage / "inside"
     executable = str(builder.farm / "bin/python")
-    read = [str(path) for path in (builder.farm, staged, *system_libraries(), *([packages] if packages else []))]
-    running = 0 if user is not None else _tasks_of(os.geteuid())
-    told = _told("B", limits, str(work), read + list(_DEVICES), [str(work), *_DEVICES], running + limits.processes + 2)
-    environment = _environment(str(builder.farm), str(packages) if packages else None, str(work))
-    return Plan(Launch("B", _boot(executable, str(staged)), environment, user, work), told, executable, work)
+    tools = kind.toolchain
+    path = [seen_at(tools, folder, "B") for folder in tools.path] if tools else []
+    places = [builder.farm, staged, *system_libraries(), *([kind.packages] if kind.packages else [])]
+    places += [mount.source for mount in tools.mounts] if tools else []
+    environment = _environment(str(builder.farm), str(kind.packages) if kind.packages else None, str(work), path)
+    launch = Launch("B", _boot(executable, str(staged)), environment, user, work)
+    return Plan(kind, launch, executable, str(work), (*map(str, places), *_DEVICES), (str(work), *_DEVICES))
 
 
 def _tasks_of(user: int) -> int:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from castalia.errors import SandboxUnavailable
+from castalia.errors import SandboxUnavailable, ToolchainMissing
 from castalia.sandbox.box import Sandbox
 from castalia.sandbox.bubblewrap import find_bubblewrap
 from castalia.sandbox.jail import make_builder
 from castalia.sandbox.stage import make_stage, remove_stage
-from castalia.sandbox.values import DoctorReport, RunnerConfig, Tier
+from castalia.sandbox.values import DoctorReport, RunnerConfig, Tier, Value
 
 _LOG = logging.getLogger("castalia.sandbox")
 _TIERS: tuple[Tier, ...] = ("A", "B")
@@ -21,8 +21,8 @@ _WHAT: dict[Tier, str] = {
 }
 
 
-def open_sandbox(runners: Mapping[str, RunnerConfig] | None = None, tier: Literal["auto", "A", "B"] = "auto") -> Sandbox:
-    """Opens a sandbox of the best tier that works here, or of exactly the one asked for.
+def open_sandbox(runners: Mapping[str, RunnerConfig] | None = None, tier: Literal["auto", "A", "B"] = "auto", *, warm: int = 0) -> Sandbox:
+    """Opens a sandbox of the best tier that works here, or of exactly the one asked for, with `warm` jails started ahead.
 
     A jail is started to see that it works. `auto` logs a warning when it has to take tier B. Raises SandboxUnavailable with the
     fix when no wanted tier works, ConfigError for a runner whose harness can't be read.
@@ -30,7 +30,7 @@ def open_sandbox(runners: Mapping[str, RunnerConfig] | None = None, tier: Litera
     reasons: dict[Tier, str] = {}
     for one in _TIERS if tier == "auto" else (tier,):
         try:
-            sandbox = _open(one, runners or {})
+            sandbox = _open(one, runners or {}, warm)
         except (SandboxUnavailable, OSError) as error:
             reasons[one] = str(error)
             continue
@@ -44,21 +44,41 @@ def open_sandbox(runners: Mapping[str, RunnerConfig] | None = None, tier: Litera
 def doctor() -> DoctorReport:
     """Tries both tiers and says which one `open_sandbox` takes, why, and what would help."""
     tiers: dict[str, str] = {}
+    runners: dict[str, str] = {}
     for tier in _TIERS:
         try:
-            with _open(tier, {}):
+            with _open(tier, {}) as sandbox:
                 tiers[tier] = f"works: {_WHAT[tier]}"
+                runners = runners or _runners(sandbox)
         except (SandboxUnavailable, OSError) as error:
             tiers[tier] = f"does not work: {error}"
     best: Tier | None = next((tier for tier in _TIERS if tiers[tier].startswith("works")), None)
     why = f"tier {best} {tiers[best]}" if best else "no tier works: " + "; ".join(f"tier {tier} {text}" for tier, text in tiers.items())
-    return DoctorReport(best, why, "" if best == "A" else _fix(), tiers)
+    return DoctorReport(best, why, "" if best == "A" else _fix(), tiers, runners)
 
 
-def _open(tier: Tier, runners: Mapping[str, RunnerConfig]) -> Sandbox:
+def _runners(sandbox: Sandbox) -> dict[str, str]:
+    """What each built-in runner says to a program of one line."""
+    found = {"python": f"works: Python {platform.python_version()}"}
+    tried: tuple[tuple[str, str, object], ...] = (
+        ("rust", "pub fn answer() -> i32 { 42 }", {"call": "answer", "args": []}),
+        ("shell", "printf 42", {}),
+    )
+    for name, program, value in tried:
+        try:
+            version = sandbox.toolchain(name).version
+            [result] = sandbox.evaluate(name, program, [value])
+            works = isinstance(result, Value) and "42" in str(result.value)
+            found[name] = f"works: {version}" if works else f"does not work: {version} gave {result}"
+        except ToolchainMissing as error:
+            found[name] = f"does not work: {error}"
+    return found
+
+
+def _open(tier: Tier, runners: Mapping[str, RunnerConfig], warm: int = 0) -> Sandbox:
     stage = make_stage()
     try:
-        sandbox = Sandbox(make_builder(tier, stage), runners)
+        sandbox = Sandbox(make_builder(tier, stage), runners, warm)
         sandbox.check()
     except BaseException:
         remove_stage(stage)

@@ -9,15 +9,22 @@ from castalia.sandbox.packages import package_set
 from castalia.sandbox.values import RunnerConfig
 
 PYTHON_HARNESS = Path(__file__).parent / "python_harness.py"
+_HARNESSES = Path(__file__).parent / "harnesses"
+BUILT_IN: Mapping[str, RunnerConfig] = {
+    "python": RunnerConfig(harness=str(PYTHON_HARNESS)),
+    "rust": RunnerConfig(harness=str(_HARNESSES / "rust.py"), toolchain="rust"),
+    "shell": RunnerConfig(harness=str(_HARNESSES / "shell.py"), toolchain="shell"),
+}
+"""The runners that are always there, by name."""
 
 
 def runtime_identity(runners: Mapping[str, RunnerConfig], packages: Sequence[str]) -> tuple[str, ...]:
-    """One line per runner, `python` included, and per distribution that a harness or a tool may import, sorted.
+    """One line per runner, the built-in ones included, and per distribution that a harness or a tool may import, sorted.
 
     What is missing is named as absent, so that a configuration can be planned where it can't be run; opening the sandbox
     raises for it.
     """
-    harnesses = {"python": PYTHON_HARNESS, **{name: Path(runner.harness) for name, runner in runners.items()}}
+    harnesses = {name: Path(runner.harness) for name, runner in {**BUILT_IN, **runners}.items()}
     imported = package_set([*packages, *(name for runner in runners.values() for name in runner.packages)])
     lines = [f"runner {name} sha256 {_content(path)}" for name, path in harnesses.items()]
     lines += [f"runner {name} imports {package}" for name, runner in runners.items() for package in package_set(runner.packages)]

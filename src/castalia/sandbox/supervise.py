@@ -1,9 +1,9 @@
-"""The host's side of one jail: send the request, read frames up to a cap, keep the deadline, count the memory, leave nobody behind."""
+"""The host's side of one jail: send frames, read frames up to a cap, keep the deadline, count the memory, leave nobody behind."""
 
 import contextlib
 import json
 import os
-import selectors
+import select
 import signal
 import subprocess
 import time
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-from castalia.sandbox.values import Tier
+from castalia.sandbox.values import Limits, Tier
 
 _LOOK = 0.05  # seconds between two looks at the memory
+_MOST_COMPLAINT = 1 << 14  # bytes of stderr that are kept
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,7 @@ class Launch:
     work: Path | None = None
 
 
-class _Room(NamedTuple):
-    memory_mb: int
-    files_mb: int
-    work: Path | None
-
-
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What came out of a jail: its frames, which limit the host had to enforce, the last words on its stderr."""
 
     frames: list[dict[str, Any]]
@@ -45,84 +39,163 @@ class Report:
     peak_memory_mb: float
 
 
-def converse(launch: Launch, request: bytes, *, seconds: float, most_bytes: int, memory_mb: int, files_mb: int) -> Report:
-    """Starts a jail, hands over the request and reads what it answers until it ends or exceeds a limit. Raises OSError when the
-    program can't be started at all."""
+def start_jail(launch: Launch) -> subprocess.Popen[bytes]:
+    """Starts a jail; it waits for its request. Raises OSError when the program can't be started at all."""
     user = launch.user
-    process = subprocess.Popen[bytes](
+    return subprocess.Popen[bytes](
         launch.argv, env=dict(launch.environment), cwd="/", start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         user=user, group=user, extra_groups=None if user is None else [],
     )  # fmt: skip
-    try:
-        return _attend(process, request, seconds, most_bytes, _Room(memory_mb, files_mb, launch.work))
-    finally:
-        _end(process, launch)
 
 
-def _attend(process: subprocess.Popen[bytes], request: bytes, seconds: float, most_bytes: int, room: _Room) -> Report:
-    assert process.stdin and process.stdout and process.stderr
-    deadline = time.monotonic() + seconds
-    out, complaint, peak = bytearray(), bytearray(), 0.0
-    limit: Literal["timeout", "memory", "output"] | None = None
-    watch = selectors.DefaultSelector()
-    rest = memoryview(len(request).to_bytes(4, "big") + request)
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        os.set_blocking(pipe.fileno(), False)
-    watch.register(process.stdin, selectors.EVENT_WRITE)
-    watch.register(process.stdout, selectors.EVENT_READ, (out, most_bytes))
-    watch.register(process.stderr, selectors.EVENT_READ, (complaint, 1 << 14))
-    next_look = time.monotonic() + _LOOK
-    while limit is None and any(key.data for key in watch.get_map().values()):
+class Conversation:
+    """Frames to and from one jail. Not for several threads at a time. `limit` says which limit the host had to enforce.
+
+    `most_bytes` bounds what the jail writes, in all or, with `per_frame`, from one received frame to the next.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], launch: Launch, limits: Limits, most_bytes: int, *, per_frame: bool = False
+    ) -> None:
+        assert process.stdin and process.stdout and process.stderr
+        self.limit: Literal["timeout", "memory", "output"] | None = None
+        self.peak_memory_mb = 0.0
+        self._process, self._launch, self._limits, self._room = process, launch, limits, most_bytes
+        self._most = most_bytes if per_frame else 0
+        self._in, self._out, self._err = (pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr))
+        self._waiting, self._got, self._complaint = bytearray(), bytearray(), bytearray()
+        self._open = {self._out, self._err}
+        self._last = False
+        self._next_look = time.monotonic() + _LOOK
+        for descriptor in (self._in, self._out, self._err):
+            os.set_blocking(descriptor, False)
+
+    def send(self, body: bytes) -> None:
+        """Puts a frame on its way; it travels while frames are received."""
+        self._waiting += len(body).to_bytes(4, "big") + body
+        self._write()
+
+    def finish(self) -> None:
+        """Says that no further frame will come."""
+        self._last = True
+        self._write()
+
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next frame. None when the jail ended, wrote what is no frame, or a limit was reached (`limit`)."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if (frame := self._frame()) is not None:
+                self._room = max(self._room, self._most)
+                return frame
+            if self.limit or not self._open:
+                return None
+            self._step(deadline)
+
+    @property
+    def complaint(self) -> str:
+        """What the jail wrote on its stderr, its beginning."""
+        return self._complaint.decode("utf-8", "replace").strip()
+
+    def end(self) -> None:
+        """Kills the jail. In tier A the process namespace dies with it; in tier B nobody can have left the session."""
+        process = self._process
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if self._launch.tier == "B":
+            while groups := session_groups(process.pid):
+                for group in groups:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(group, signal.SIGKILL)
+                time.sleep(0.001)
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _step(self, deadline: float) -> None:
         now = time.monotonic()
         if now >= deadline:
-            limit = "timeout"
-        elif now >= next_look:
-            next_look = now + _LOOK
-            used = private_memory_mb(process.pid)
-            peak = max(peak, used)
-            if used > room.memory_mb:
-                limit = "memory"
-            elif room.work and folder_mb(room.work) > room.files_mb:
-                limit = "output"
-        for key, _ in watch.select(max(0.0, min(next_look, deadline) - time.monotonic())):
-            if key.data is None:
-                try:
-                    rest = rest[os.write(key.fd, rest[: 1 << 16]) :]
-                except BrokenPipeError:
-                    rest = rest[:0]
-                if not rest:
-                    watch.unregister(process.stdin)
-                    process.stdin.close()
-                continue
-            kept, most = key.data
-            part = os.read(key.fd, 1 << 16)
-            if not part:
-                watch.unregister(key.fileobj)
-            elif len(kept) + len(part) > most:
-                limit = "output"
+            self.limit = "timeout"
+            return
+        if now >= self._next_look:
+            self._look(now)
+        watch = select.poll()
+        for descriptor in self._open:
+            watch.register(descriptor, select.POLLIN)
+        if self._waiting:
+            watch.register(self._in, select.POLLOUT)
+        for descriptor, _ in watch.poll(max(0.0, min(self._next_look, deadline) - time.monotonic()) * 1000 + 1):
+            if descriptor == self._in:
+                self._write()
+            elif part := os.read(descriptor, 1 << 16):
+                self._keep(descriptor, part)
             else:
-                kept += part
-    watch.close()
-    return Report(_frames(out), limit, complaint.decode("utf-8", "replace").strip(), peak)
+                self._open.discard(descriptor)
 
+    def _keep(self, descriptor: int, part: bytes) -> None:
+        if descriptor == self._err:
+            self._complaint += part[: max(0, _MOST_COMPLAINT - len(self._complaint))]
+            self._room -= len(part)
+        else:
+            self._got += part
+            self._room -= len(part)
+        if self._room < 0:
+            self.limit = "output"
 
-def _frames(data: bytearray) -> list[dict[str, Any]]:
-    frames: list[dict[str, Any]] = []
-    position = 0
-    while len(data) >= position + 4:
-        length = int.from_bytes(data[position : position + 4], "big")
-        body = data[position + 4 : position + 4 + length]
-        if len(body) < length:
-            break
+    def _look(self, now: float) -> None:
+        self._next_look = now + _LOOK
+        used = private_memory_mb(self._process.pid)
+        self.peak_memory_mb = max(self.peak_memory_mb, used)
+        if used > self._limits.memory_mb:
+            self.limit = "memory"
+        elif self._launch.work and folder_mb(self._launch.work) > self._limits.files_mb:
+            self.limit = "output"
+
+    def _write(self) -> None:
+        assert self._process.stdin
+        while self._waiting:
+            try:
+                del self._waiting[: os.write(self._in, self._waiting[: 1 << 16])]
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                self._waiting.clear()
+        if self._last and not self._process.stdin.closed:
+            self._process.stdin.close()
+
+    def _frame(self) -> dict[str, Any] | None:
+        if len(self._got) < 4:
+            return None
+        length = int.from_bytes(self._got[:4], "big")
+        if len(self._got) < 4 + length:
+            return None
+        body = bytes(self._got[4 : 4 + length])
+        del self._got[: 4 + length]
         try:
             value: Any = json.loads(body)
         except (ValueError, RecursionError):
-            break  # no frame the supervisor writes: it was taken over, and nothing after this counts
+            value = None
         if isinstance(value, dict):
-            frames.append(cast(dict[str, Any], value))
-        position += 4 + length
-    return frames
+            return cast(dict[str, Any], value)
+        self._got.clear()  # no frame of ours: foreign code writes here, and nothing after this counts
+        self._open.clear()
+        return None
+
+
+def converse(conversation: Conversation, request: bytes, seconds: float) -> Report:
+    """Hands over the request and reads what the jail answers until it ends or exceeds a limit; then ends it."""
+    frames: list[dict[str, Any]] = []
+    deadline = time.monotonic() + seconds
+    try:
+        conversation.send(request)
+        conversation.finish()
+        while (frame := conversation.receive(deadline - time.monotonic())) is not None:
+            frames.append(frame)
+    finally:
+        conversation.end()
+    return Report(frames, conversation.limit, conversation.complaint, conversation.peak_memory_mb)
 
 
 def private_memory_mb(pid: int) -> float:
@@ -153,23 +226,6 @@ def folder_mb(folder: Path) -> float:
             with contextlib.suppress(OSError):  # it was removed while we looked
                 total += os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512
     return total / (1 << 20)
-
-
-def _end(process: subprocess.Popen[bytes], launch: Launch) -> None:
-    """Kills the jail. In tier A the process namespace dies with it; in tier B nobody can have left the session."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    if launch.tier == "B":
-        while groups := session_groups(process.pid):
-            for group in groups:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(group, signal.SIGKILL)
-            time.sleep(0.001)
-    process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
 
 
 def session_groups(session: int) -> set[int]:

@@ -31,6 +31,9 @@ class RunnerConfig(Frozen):
     packages: tuple[str, ...] = Field(
         default=(), description="Installed distributions the harness may import, e.g. `mako`. Nothing else is visible."
     )
+    toolchain: Literal["", "rust", "shell"] = Field(
+        default="", description="What the jail must see beside Python: the Rust compiler and its linker, or the tools of a shell script."
+    )
     description: str = Field(default="", description="For prompts: what a candidate is, what an input and a value look like.")
 
 
@@ -48,6 +51,7 @@ class Outcome:
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     exit_code: int | None = None
     seconds: float = 0.0
+    cpu_seconds: float | None = None
     peak_memory_mb: float | None = None
     detail: str = ""
 
@@ -58,6 +62,8 @@ class Value:
 
     value: object
     seconds: float = 0.0
+    cpu_seconds: float | None = field(default=None, compare=False)
+    peak_memory_mb: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,9 @@ class Grade:
     details: tuple[str, ...]
     tests: int
     tests_passed: int
+    seconds: float = field(default=0.0, compare=False)
+    cpu_seconds: float | None = field(default=None, compare=False)
+    peak_memory_mb: float | None = field(default=None, compare=False)
 
     @property
     def fraction(self) -> float:
@@ -84,15 +93,33 @@ class Grade:
         return self.tests_passed / self.tests if self.tests else 0.0
 
 
+@dataclass(frozen=True)
+class Case:
+    """One call of a candidate's function and what must come of it. The expected value stays with the host.
+
+    equal: equal to `expected`, as Python compares plain values. close: within `tolerance` of it. truthy, falsy: what `if` would say.
+    """
+
+    function: str
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
+    expected: object = None
+    relation: Literal["equal", "close", "truthy", "falsy"] = "equal"
+    tolerance: float = 0.0
+
+
 class DoctorReport(NamedTuple):
-    """What isolation this machine offers. `tier` is None when foreign code will not be run; `fix` then says what helps."""
+    """What isolation this machine offers. `tier` is None when foreign code will not be run; `fix` then says what helps. `runners`
+    says of each built-in runner whether it can run here."""
 
     tier: Tier | None
     why: str
     fix: str
     tiers: Mapping[str, str]
+    runners: Mapping[str, str]
 
     def __str__(self) -> str:
         lines = [f"foreign code runs in tier {self.tier}" if self.tier else "foreign code is not run on this machine"]
         lines += [f"tier {tier} {text}" for tier, text in self.tiers.items()]
+        lines += [f"runner {name} {text}" for name, text in self.runners.items()]
         return "\n".join([*lines, self.fix] if self.fix else lines)

@@ -1,22 +1,29 @@
 """Waiting for a foreign process: its output read up to a cap, its input fed, its deadline kept."""
 
+from __future__ import annotations
+
 import os
-import selectors
+import select
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
 
-from .confine import Confinement
-from .family import End, end
+from .family import end
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .confine import Confinement
+    from .family import End
+
+_MOST_AT_ONCE = 1 << 16  # bytes; also what a pipe takes at once
 
 
-class Captured(NamedTuple):
-    """What came out. `ended` is None while a limit (`timeout`, `output`) is the reason of the end."""
+class Captured:
+    """What came out. `limit` is the reason of the end where it was a limit (`timeout`, `output`); `ended` is None where the
+    process was reaped before."""
 
-    outputs: list[bytes]
-    limit: str | None
-    ended: End | None
-    seconds: float
+    def __init__(self, outputs: list[bytes], limit: str | None, ended: End | None, seconds: float) -> None:
+        self.outputs, self.limit, self.ended, self.seconds = outputs, limit, ended, seconds
 
 
 def capture(jail: Confinement, leader: int, readers: Sequence[int], feed: tuple[int, bytes] | None = None) -> Captured:
@@ -27,69 +34,65 @@ def capture(jail: Confinement, leader: int, readers: Sequence[int], feed: tuple[
     began = time.monotonic()
     deadline = began + jail.limits["seconds"]
     room = int(jail.limits["output_bytes"])
-    outputs: list[bytearray] = [bytearray() for _ in readers]
+    outputs = {reader: bytearray() for reader in readers}
     limit: str | None = None
-    watch = selectors.DefaultSelector()
+    watch = select.poll()
     death = os.pidfd_open(leader)
-    watch.register(death, selectors.EVENT_READ, None)
-    for number, reader in enumerate(readers):
+    watch.register(death, select.POLLIN)
+    for reader in readers:
         os.set_blocking(reader, False)
-        watch.register(reader, selectors.EVENT_READ, number)
+        watch.register(reader, select.POLLIN)
+    writer, rest = (feed[0], memoryview(feed[1])) if feed else (-1, memoryview(b""))
     if feed:
-        os.set_blocking(feed[0], False)
-        watch.register(feed[0], selectors.EVENT_WRITE, memoryview(feed[1]))
+        os.set_blocking(writer, False)
+        watch.register(writer, select.POLLOUT)
     alive = True
     while alive and limit is None:
         left = deadline - time.monotonic()
         if left <= 0:
             limit = "timeout"
             break
-        for key, _ in watch.select(left):
-            if key.fd == death:
+        for descriptor, _ in watch.poll(left * 1000 + 1):
+            if descriptor == death:
                 alive = False
-            elif feed and key.fd == feed[0]:
-                _feed(watch, key)
+            elif descriptor == writer:
+                rest = _feed(writer, rest)
+                if not rest:
+                    watch.unregister(writer)
+                    os.close(writer)
+                    writer = -1
             else:
-                number: int = key.data
-                room -= _read_some(watch, key.fd, outputs[number], room + 1)
+                got = _read_some(descriptor, outputs[descriptor], room + 1)
+                if got == 0:
+                    watch.unregister(descriptor)
+                room -= max(0, got)
                 if room < 0:
                     limit = "output"
     ended = end(jail, leader)
     seconds = time.monotonic() - began
-    for number, reader in enumerate(readers):
+    for reader in readers:
         # everyone who could write is dead: what is in the pipe is all there is
-        while limit is None and (got := _read_some(watch, reader, outputs[number], room + 1)):
+        while limit is None and (got := _read_some(reader, outputs[reader], room + 1)) > 0:
             room -= got
             if room < 0:
                 limit = "output"
-    unfinished = [feed[0]] if feed and feed[0] in watch.get_map() else []
-    watch.close()
-    for descriptor in (death, *readers, *unfinished):
+    for descriptor in (death, *readers, *([writer] if writer >= 0 else [])):
         os.close(descriptor)
-    return Captured([bytes(output) for output in outputs], limit, ended, seconds)
+    return Captured([bytes(output) for output in outputs.values()], limit, ended, seconds)
 
 
-def _read_some(watch: selectors.BaseSelector, reader: int, output: bytearray, most: int) -> int:
+def _read_some(reader: int, output: bytearray, most: int) -> int:
+    """Bytes read: 0 at the end of the stream, -1 where nothing waits."""
     try:
-        part = os.read(reader, min(most, 1 << 16))
+        part = os.read(reader, min(most, _MOST_AT_ONCE))
     except BlockingIOError:
-        return 0
-    if not part:
-        if reader in watch.get_map():
-            watch.unregister(reader)
-        return 0
+        return -1
     output += part
     return len(part)
 
 
-def _feed(watch: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
-    rest: memoryview = key.data
+def _feed(writer: int, rest: memoryview) -> memoryview:
     try:
-        rest = rest[os.write(key.fd, rest[:65536]) :]
+        return rest[os.write(writer, rest[:_MOST_AT_ONCE]) :]
     except BrokenPipeError:
-        rest = rest[:0]
-    if rest:
-        watch.modify(key.fd, selectors.EVENT_WRITE, rest)
-    else:
-        watch.unregister(key.fd)
-        os.close(key.fd)
+        return rest[:0]

@@ -3,25 +3,28 @@
 Foreign processes live in a Landlock domain below the supervisor's, so they can neither trace nor signal it.
 """
 
+from __future__ import annotations
+
 import resource
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from . import landlock, seccomp
 from .syscalls import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, prctl
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 MINIMUM_LANDLOCK = 3  # before it, files outside could be truncated
 
 
-class Confinement(NamedTuple):
+class Confinement:
     """What the host asked for."""
 
-    tier: str
-    read: Sequence[str]
-    write: Sequence[str]
-    work: str
-    limits: Mapping[str, float]
-    process_limit: int
+    def __init__(
+        self, tier: str, read: Sequence[str], write: Sequence[str], work: str, limits: Mapping[str, float], process_limit: int
+    ) -> None:
+        self.tier, self.read, self.write, self.work = tier, read, write, work
+        self.limits, self.process_limit = limits, process_limit
 
 
 def confine_supervisor(jail: Confinement) -> dict[str, int]:
@@ -56,6 +59,6 @@ def confine_foreign(jail: Confinement) -> None:
         resource.setrlimit(name, (value, value))
     abi = landlock.version()
     if abi:
-        landlock.separate(tcp=jail.tier == "A")
+        landlock.separate(jail.write, tcp=jail.tier == "A")
     if jail.tier == "B":
         seccomp.install(seccomp.without_namespaces(seccomp.architecture(), signals=abi >= 6))

@@ -1,26 +1,38 @@
+# pyright: basic
 """One candidate, many inputs: each input in a forked process of its own, values back over a pipe of its own.
 
 The process that runs the candidate never holds an expected value: whatever it writes, lies about or patches, it can only
 hand over a JSON value, and the host compares.
 """
 
-import json
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType
-from typing import Any, cast
 
 from .capture import capture
-from .confine import Confinement
+from .channel import dumps
 from .family import start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from .confine import Confinement
+    from .family import End
 
 RESULT = 3  # the number of the result pipe in the foreign process
 
 
+def resources(ended: End | None) -> dict[str, float]:
+    """What a family of processes used, for a report."""
+    return {"peak_memory_mb": ended.peak_memory_mb, "cpu_seconds": ended.cpu_seconds} if ended else {}
+
+
 def load_harness(source: str) -> Callable[[str, Any], Any]:
     """The `run` function of a harness. Raises whatever loading it raises; AttributeError without `run`."""
-    module = ModuleType("harness")
+    module = type(sys)("harness")
     sys.modules["harness"] = module
     exec(compile(source, "harness.py", "exec"), module.__dict__)
     return module.run
@@ -43,7 +55,7 @@ def _one(jail: Confinement, run: Callable[[str, Any], Any], candidate: str, valu
     os.close(writer)
     os.close(nowhere)
     captured = capture(jail, leader, [reader])
-    answer: dict[str, Any] = {"seconds": captured.seconds, "peak_memory_mb": captured.ended.peak_memory_mb if captured.ended else None}
+    answer: dict[str, Any] = {"seconds": captured.seconds, **resources(captured.ended)}
     if captured.limit == "timeout":
         return {**answer, "kind": "timeout", "detail": f"no value within {jail.limits['seconds']:g} s"}
     if captured.limit == "output":
@@ -65,7 +77,7 @@ def _answer(run: Callable[[str, Any], Any], candidate: str, value: Any) -> None:
     try:
         result = run(candidate, value)
         try:
-            text = json.dumps(_plain(result), allow_nan=False)
+            text = dumps(_plain(result))
             mark = b"v"
         except (TypeError, ValueError, RecursionError) as error:
             mark, text = b"w", f"not a JSON value: {error}"
@@ -101,9 +113,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float.__add__(value, 0.0)
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in cast("list[Any]", value)]
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
-        items = cast("dict[Any, Any]", value).items()
+        items = value.items()
         for key, _ in items:
             if not isinstance(key, str):
                 raise TypeError(f"key {key!r} is a {type(key).__name__}; keys of a JSON object are strings")

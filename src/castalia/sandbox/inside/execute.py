@@ -2,25 +2,31 @@
 # (importing pathlib would be a fifth of a jail's start)
 """One program with files and stdin, in the working folder; its output and the files it leaves come back."""
 
-import binascii
+from __future__ import annotations
+
 import os
 import stat
-from typing import Any
 
 from .capture import capture
-from .confine import Confinement
+from .evaluate import resources
 from .family import start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .confine import Confinement
 
 MOST_FILES = 1000
 
 
-def execute(jail: Confinement, argv: list[str], files: dict[str, str], stdin: str) -> dict[str, Any]:
-    """Runs `argv`. `files` and `stdin` are base64. Raises OSError when a file can't be written."""
+def execute(jail: Confinement, argv: list[str], files: dict[str, bytes], stdin: bytes) -> dict[str, Any]:
+    """Runs `argv`. Raises OSError when a file can't be written."""
     for name, content in files.items():
         place = os.path.join(jail.work, name)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with open(place, "wb") as file:
-            file.write(binascii.a2b_base64(content))
+            file.write(content)
     in_reader, in_writer = os.pipe()
     out_reader, out_writer = os.pipe()
     err_reader, err_writer = os.pipe()
@@ -35,7 +41,7 @@ def execute(jail: Confinement, argv: list[str], files: dict[str, str], stdin: st
     leader = start(jail, {0: in_reader, 1: out_writer, 2: err_writer}, body)
     for descriptor in (in_reader, out_writer, err_writer):
         os.close(descriptor)
-    captured = capture(jail, leader, [out_reader, err_reader], (in_writer, binascii.a2b_base64(stdin)))
+    captured = capture(jail, leader, [out_reader, err_reader], (in_writer, stdin))
     left, omitted = _files_left(jail)
     return {
         "limit": captured.limit,
@@ -45,11 +51,13 @@ def execute(jail: Confinement, argv: list[str], files: dict[str, str], stdin: st
         "files": left,
         "omitted": omitted,
         "seconds": captured.seconds,
-        "peak_memory_mb": captured.ended.peak_memory_mb if captured.ended else None,
+        **resources(captured.ended),
     }
 
 
 def _text(data: bytes) -> str:
+    import binascii
+
     return binascii.b2a_base64(data, newline=False).decode()
 
 

@@ -1,19 +1,26 @@
 # ruff: noqa: SIM105 - contextlib is one more import in every jail
 """Foreign processes as one family: started by the supervisor, ended together, none left behind."""
 
+from __future__ import annotations
+
 import os
-import signal
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, NoReturn
 
 from .confine import Confinement, confine_foreign
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import NoReturn
 
-class End(NamedTuple):
-    """How the first process of a family ended. `status` is that of os.waitstatus_to_exitcode: negative for a signal."""
+_KILL = 9  # the module `signal` would bring `enum` into every jail
 
-    status: int
-    peak_memory_mb: float
+
+class End:
+    """How the first process of a family ended. `status` is that of os.waitstatus_to_exitcode: negative for a signal; the
+    rest is the family's: seconds of CPU of all of it, and the peak of its largest process in MiB."""
+
+    def __init__(self, status: int, peak_memory_mb: float, cpu_seconds: float) -> None:
+        self.status, self.peak_memory_mb, self.cpu_seconds = status, peak_memory_mb, cpu_seconds
 
 
 def start(jail: Confinement, streams: Mapping[int, int], body: Callable[[], None]) -> int:
@@ -50,16 +57,19 @@ def end(jail: Confinement, leader: int) -> End | None:
     """Kills every foreign process and reaps them all. None when the leader was reaped before."""
     try:
         if jail.tier == "A":
-            os.kill(-1, signal.SIGKILL)  # within the process namespace: all but its init and the caller
+            os.kill(-1, _KILL)  # within the process namespace: all but its init and the caller
         else:
-            os.killpg(leader, signal.SIGKILL)  # setsid and setpgid are denied, so nobody has left the group
+            os.killpg(leader, _KILL)  # setsid and setpgid are denied, so nobody has left the group
     except ProcessLookupError:
         pass  # all dead by themselves
-    result = None
+    status: int | None = None
+    peak = cpu = 0.0
     while True:
         try:
-            pid, status, usage = os.wait4(-1, 0)
+            pid, raw, usage = os.wait4(-1, 0)
         except ChildProcessError:
-            return result
+            return None if status is None else End(status, peak, cpu)
+        peak = max(peak, usage.ru_maxrss / 1024)
+        cpu += usage.ru_utime + usage.ru_stime
         if pid == leader:
-            result = End(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024)
+            status = os.waitstatus_to_exitcode(raw)

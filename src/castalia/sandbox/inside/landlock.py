@@ -3,17 +3,22 @@
 Domains nest. A process in an inner domain can't trace, and from version 6 on can't signal, a process outside it.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import stat
-from collections.abc import Iterable
 
 from .syscalls import libc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _READ = 0b1101  # EXECUTE, READ_FILE, READ_DIR
 _FILE_RIGHTS = 0b1100000000000111  # EXECUTE, WRITE_FILE, READ_FILE, TRUNCATE, IOCTL_DEV: what a rule on a file may grant
-_IOCTL_DEV = 1 << 15
+_REFER, _IOCTL_DEV = 1 << 13, 1 << 15
 
 
 class _Ruleset(ctypes.Structure):
@@ -50,15 +55,19 @@ def restrict(read: Iterable[str], write: Iterable[str]) -> None:
         os.close(ruleset)
 
 
-def separate(*, tcp: bool) -> None:
+def separate(write: Iterable[str], *, tcp: bool) -> None:
     """Enters a domain within the present one: no signals and no abstract sockets to the outside (version 6), and no TCP
-    unless `tcp` (version 4). Raises OSError."""
+    unless `tcp` (version 4). Files may move from folder to folder below `write`: a domain that doesn't say so forbids it
+    (LANDLOCK_ACCESS_FS_REFER). Raises OSError."""
     abi = version()
     scoped = 0b11 if abi >= 6 else 0
     net = 0b11 if abi >= 4 and not tcp else 0
     # without a scope something must still be handled, or no domain is made and tracing is not cut off
-    ruleset = _create(_Ruleset(0 if scoped or net else 1 << 6, net, scoped))
+    ruleset = _create(_Ruleset(_REFER if abi >= 2 else 1 << 6, net, scoped))
     try:
+        if abi >= 2:
+            for path in write:
+                _allow(ruleset, path, _REFER)
         _enter(ruleset)
     finally:
         os.close(ruleset)
@@ -78,6 +87,8 @@ def _allow(ruleset: int, path: str, granted: int) -> None:
         if not stat.S_ISDIR(os.fstat(parent).st_mode):
             granted &= _FILE_RIGHTS
         rule = _PathBeneath(granted, parent)
+        if not granted:
+            return
         _checked(libc.syscall(_ADD, ruleset, 1, ctypes.byref(rule), 0), f"allow {path!r}")
     finally:
         os.close(parent)

@@ -3,20 +3,28 @@
 stdin brings one request from the host, stdout carries the frames back; foreign processes inherit neither.
 """
 
-import os
-from typing import Any
+from __future__ import annotations
 
-from .channel import read_frame, write_frame
+import os
+
+from .channel import read_request, write_frame
 from .confine import Confinement, confine_supervisor
 from .evaluate import evaluate, load_harness
 from .execute import execute
+from .talk import talk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main() -> None:
-    """Serves one request and ends."""
-    request = read_frame(0)
-    channel = os.dup(1)
-    os.set_inheritable(channel, False)
+    """Serves one request and ends. A jail that was started ahead waits here; it has done nothing foreign yet."""
+    try:
+        request = read_request(0)
+    except EOFError:
+        return  # it was started ahead and never needed
+    host, channel = os.dup(0), os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1):
         os.dup2(nowhere, number)
@@ -30,6 +38,8 @@ def main() -> None:
     write_frame(channel, {"ready": in_force})
     if request["mode"] == "evaluate":
         _evaluate(channel, jail, request)
+    elif request["mode"] == "talk":
+        talk(jail, host, channel, request)
     elif request["mode"] == "execute":
         try:
             write_frame(channel, execute(jail, request["argv"], request["files"], request["stdin"]))

@@ -3,9 +3,10 @@
 Source: `arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi/asm-generic/unistd.h` of Linux 6.18.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
-from typing import NamedTuple
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -14,19 +15,16 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
 
-class Architecture(NamedTuple):
+class Architecture:
     """How one architecture names system calls. `audit` is its AUDIT_ARCH value."""
 
-    audit: int
-    clone: int
-    clone3: int
-    ioctl: int
-    socket: int
-    prlimit: int
-    seccomp: int
-    denied: tuple[int, ...]
-    denied_without_namespaces: tuple[int, ...]
-    signals: tuple[int, ...]
+    def __init__(
+        self, *, audit: int, clone: int, clone3: int, ioctl: int, socket: int, prlimit: int, seccomp: int,
+        denied: tuple[int, ...], denied_without_namespaces: tuple[int, ...], signals: tuple[int, ...],
+    ) -> None:  # fmt: skip
+        self.audit, self.clone, self.clone3, self.ioctl, self.socket = audit, clone, clone3, ioctl, socket
+        self.prlimit, self.seccomp, self.denied = prlimit, seccomp, denied
+        self.denied_without_namespaces, self.signals = denied_without_namespaces, signals
 
 
 # io_uring, the new mount family, memfd_secret, pidfd_getfd, process_madvise, process_mrelease, quotactl_fd, mount_setattr,

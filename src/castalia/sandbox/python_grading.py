@@ -1,0 +1,113 @@
+"""Python programs against cases or test code."""
+
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from castalia.sandbox.calls import Open, Talk, Verdict, ask_all, encode_call, grade_cases, relay_tests
+from castalia.sandbox.python_tests import MODULES, TestCode, read_tests
+from castalia.sandbox.supervise import Conversation
+from castalia.sandbox.values import Case, Grade, Limits
+
+if TYPE_CHECKING:
+    from castalia.sandbox.box import Sandbox
+
+_HARNESSES = Path(__file__).parent / "harnesses"
+_CALLS = (_HARNESSES / "python_calls.py").read_text(encoding="utf-8")
+_TESTS = (_HARNESSES / "python_tests.py").read_text(encoding="utf-8")
+_PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
+
+
+def refused(reason: str, tests: int = 0) -> Grade:
+    """The grade of what was not run."""
+    return Grade(False, "refused", (reason,), tests, 0)
+
+
+def grade_python(
+    sandbox: "Sandbox",
+    candidate: str,
+    tests: str | Sequence[Case],
+    *,
+    entry_point: str,
+    setup: str,
+    limits: Limits,
+    packages: Sequence[str],
+) -> Grade:
+    """See `Sandbox.grade_python`."""
+    if isinstance(tests, str):
+        try:
+            code = read_tests(tests, entry_point=entry_point, setup=setup)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return refused(f"the tests do not compile: {error}")
+        if code.cases is None:
+            return _by_tests(sandbox, candidate, tests, code, entry_point, setup, limits, packages)
+        cases = code.cases
+    else:
+        cases = tuple(tests)
+    if not cases:
+        return refused("there are no cases, so nothing would be proved")
+    try:
+        for case in cases:
+            encode_call(case)
+    except (TypeError, ValueError) as error:
+        return refused(f"an argument can't be handed over: {error}", len(cases))
+    answers, used = ask_all(opener(sandbox, limits, packages), candidate_talk(candidate, limits), cases, limits.seconds)
+    return grade_cases(cases, answers, used)
+
+
+def candidate_talk(candidate: str, limits: Limits) -> Talk:
+    """What the candidate's jail is told."""
+    return Talk(_CALLS, {"candidate": candidate, "module": "candidate"}, limits.seconds)
+
+
+def opener(sandbox: "Sandbox", limits: Limits, packages: Sequence[str]) -> Open:
+    """Opens a jail for a talk: the candidate's with its packages, the tests' with pytest where they use it."""
+
+    @contextlib.contextmanager
+    def open_jail(talk: Talk) -> Generator[Conversation]:
+        wanted = packages if talk.harness == _CALLS else _PYTEST if talk.task["pytest"] else ()
+        with sandbox.talk(talk.harness, lambda _: talk.task, limits, packages=wanted) as jail:
+            yield jail
+
+    return open_jail
+
+
+def _by_tests(
+    sandbox: "Sandbox", candidate: str, tests: str, code: TestCode, entry_point: str, setup: str, limits: Limits, packages: Sequence[str]
+) -> Grade:
+    if not code.total:
+        return refused("the test code has no test: no `check`, no function or method named test..., no bare assertion")
+    if "check" in code.names and not entry_point:
+        return refused("test code with `check(candidate)` needs `entry_point`, the name of the function to check", code.total)
+    task: Mapping[str, Any] = {
+        "tests": tests, "setup": setup, "names": list(code.names), "module_asserts": code.module_asserts, "pytest": code.uses_pytest,
+        "entry_point": entry_point, "modules": list(MODULES),
+        "functions": [*dict.fromkeys([*([entry_point] if entry_point else []), *code.functions])],
+    }  # fmt: skip
+    talk = Talk(_TESTS, task, 4 * limits.seconds)
+    open_jail = opener(sandbox, limits, packages)
+    verdict = relay_tests(open_jail, talk, candidate_talk(candidate, limits), limits.seconds, limits.seconds * code.total)
+    return grade_verdict(verdict, code.total, counted_by_tests=code.uses_pytest)
+
+
+def grade_verdict(found: Verdict, expected: int, *, counted_by_tests: bool) -> Grade:
+    """From what the tests' jail says to a grade: all tests ran, none was skipped, all passed, and the candidate was asked."""
+    verdict, lost, used = found.said, found.lost, found.used
+    if lost is not None and not (verdict or {}).get("broken"):
+        return Grade(False, lost.kind, (f"{lost.kind}: {lost.detail}",), expected, 0, **used)
+    if verdict is None:
+        return Grade(False, "crash", ("the tests gave no verdict",), expected, 0, **used)
+    if verdict.get("broken"):
+        return refused(f"the tests do not run: {verdict['broken']}", expected)
+    ran, passed, skipped = (int(verdict[name]) for name in ("ran", "passed", "skipped"))
+    details = [str(failure) for failure in verdict["failures"]]
+    if not found.calls and passed:
+        return refused("the tests never called the candidate, so they prove nothing", expected)
+    if skipped:
+        details.append(f"{skipped} tests were skipped")
+    if ran < expected or (ran != expected and not counted_by_tests):
+        details.append(f"{ran} of {expected} tests ran")
+    right = passed == ran and ran >= max(1, expected) and not skipped and not details
+    total = max(ran, expected)
+    return Grade(right, "ok" if right else "wrong", tuple(details), total, min(passed, total), **used)

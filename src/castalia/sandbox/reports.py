@@ -1,0 +1,93 @@
+"""From what a jail says to outcomes and values. None of it is trusted: foreign code may have taken the supervisor over."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+from castalia.sandbox.compare import parse_value
+from castalia.sandbox.supervise import Report
+from castalia.sandbox.values import KINDS, Failure, Kind, Outcome, Value
+
+
+def is_below(name: str) -> bool:
+    """Whether a name is a path below the working folder."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and bool(path.parts) and "\0" not in name
+
+
+def outcome_of(report: Report) -> Outcome:
+    """How a program ended."""
+    frame = report.frames[0] if report.frames else {}
+    if "refused" in frame:
+        return Outcome("refused", detail=str(frame["refused"]))
+    if report.limit or not frame:
+        return Outcome(report.limit or "crash", detail="the jail was ended from outside", peak_memory_mb=report.peak_memory_mb)
+    status = frame.get("status")
+    stderr = _bytes(frame.get("stderr"))
+    files = frame.get("files")
+    omitted = frame.get("omitted")
+    left = (
+        {str(name): _bytes(data) for name, data in cast(dict[object, object], files).items() if is_below(str(name))}
+        if isinstance(files, dict)
+        else {}
+    )
+    return Outcome(
+        kind=_kind(frame.get("limit"), status, stderr),
+        stdout=_bytes(frame.get("stdout")),
+        stderr=stderr,
+        files=left,
+        exit_code=status if isinstance(status, int) and status >= 0 else None,
+        seconds=_number(frame.get("seconds")) or 0.0,
+        cpu_seconds=_number(frame.get("cpu_seconds")),
+        peak_memory_mb=_number(frame.get("peak_memory_mb")),
+        detail=f"not returned: {', '.join(str(name) for name in cast(list[object], omitted))}" if omitted else "",
+    )
+
+
+def result_of(frame: Mapping[str, Any]) -> Value | Failure:
+    """What one input gave."""
+    kind: Any = frame.get("kind")
+    if kind == "ok":
+        try:
+            value = parse_value(str(frame.get("value")))
+        except ValueError as error:
+            return Failure("wrong", f"not a JSON value: {error}")
+        used = (_number(frame.get(name)) for name in ("cpu_seconds", "peak_memory_mb"))
+        return Value(value, _number(frame.get("seconds")) or 0.0, *used)
+    return Failure(kind if kind in KINDS else "crash", str(frame.get("detail", ""))[:1000])
+
+
+def missing_result(report: Report) -> Failure:
+    """Why an input gave nothing at all."""
+    if report.limit == "memory":
+        return Failure("memory", "all processes together used more memory than allowed")
+    if report.limit == "timeout":
+        return Failure("timeout", "the jail did not end in time")
+    if report.limit == "output":
+        return Failure("output", "the values together are longer than allowed")
+    return Failure("crash", "the jail ended before it gave a value")
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, float) else None
+
+
+def _bytes(value: object) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _kind(limit: object, status: object, stderr: bytes) -> Kind:
+    if limit == "timeout":
+        return "timeout"
+    if limit == "output":
+        return "output"
+    if status == 0:
+        return "ok"
+    if stderr.rstrip().rpartition(b"\n")[2].startswith(b"MemoryError"):
+        return "memory"
+    return "wrong" if isinstance(status, int) and status > 0 else "crash"

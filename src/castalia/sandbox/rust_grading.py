@@ -1,0 +1,155 @@
+"""Rust programs against cases, tests in Rust, or the inputs of an execution."""
+
+import contextlib
+import json
+import shutil
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from castalia.errors import ToolchainMissing
+from castalia.sandbox.calls import Answer, Open, Talk, ask_all, encode_call, grade_cases, relay_tests
+from castalia.sandbox.python_grading import grade_verdict, refused
+from castalia.sandbox.rust import calls_task, count_tests, read_signature, support_task, tests_task
+from castalia.sandbox.supervise import Conversation
+from castalia.sandbox.toolchains import Mount, Toolchain
+from castalia.sandbox.values import Case, Failure, Grade, Limits, Value
+
+if TYPE_CHECKING:
+    from castalia.sandbox.box import Sandbox
+
+_HARNESS = (Path(__file__).parent / "harnesses" / "rust.py").read_text(encoding="utf-8")
+_PLAIN = (Path(__file__).parent / "rust" / "plain.rs").read_bytes()
+_SUPPORT = "/castalia-rust"
+COMPILE_SECONDS = 60.0
+"""Seconds the compiler may take; then it is the candidate that takes too long to compile."""
+
+
+class RustSupport:
+    """The library of plain values, built once per sandbox, in a jail that holds nothing foreign."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._toolchain: Toolchain | None = None
+
+    def toolchain(self, sandbox: "Sandbox") -> Toolchain:
+        """The Rust toolchain with the library beside it. Raises ToolchainMissing."""
+        with self._lock:
+            if self._toolchain is None:
+                bare = sandbox.toolchain("rust")
+                compiler, *options = support_task(bare)
+                assert compiler == bare.told["rustc"]
+                outcome = sandbox.run(
+                    ["rustc", *options],
+                    files={"plain.rs": _PLAIN},
+                    limits=compiler_limits(Limits(seconds=COMPILE_SECONDS)),
+                    toolchain="rust",
+                )
+                library = outcome.files.get("libcastalia_plain.rlib")
+                if library is None:
+                    said = outcome.stderr.decode("utf-8", "replace")[:500] or outcome.kind
+                    raise ToolchainMissing(f"runner 'rust' found {bare.version}, but it does not compile here: {said}")
+                folder = sandbox.stage / "rust-plain"
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(mode=0o755)
+                (folder / "libcastalia_plain.rlib").write_bytes(library)
+                (folder / "libcastalia_plain.rlib").chmod(0o644)
+                self._toolchain = bare._replace(mounts=(*bare.mounts, Mount(folder, _SUPPORT)))
+            return self._toolchain
+
+    def evaluate(self, sandbox: "Sandbox", candidate: str, inputs: Sequence[object], limits: Limits) -> list[Value | Failure]:
+        """As `Sandbox.evaluate`: an input is `{"call": "name", "args": [...]}`, a value is JSON; tuples are arrays, maps with keys of
+        text are objects. All inputs go to one process."""
+        wrong = Failure("wrong", 'an input of runner `rust` is {"call": "name", "args": [...]}')
+        cases: list[Case] = []
+        for value in inputs:
+            given: Mapping[str, Any] = cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
+            if not isinstance(given.get("call"), str) or not isinstance(given.get("args", []), list):
+                return [wrong] * len(inputs)
+            cases.append(Case(given["call"], tuple(given.get("args", []))))
+        answers, _ = self.ask(sandbox, candidate, cases, limits)
+        return [_result(answer) for answer in answers]
+
+    def ask(self, sandbox: "Sandbox", candidate: str, cases: Sequence[Case], limits: Limits) -> tuple[list[Answer], Mapping[str, Any]]:
+        """The candidate's answers to calls. Raises ToolchainMissing."""
+        talk = candidate_talk(candidate, {case.function: len(case.args) for case in cases})
+        return ask_all(self.opener(sandbox, limits), talk, cases, limits.seconds)
+
+    def opener(self, sandbox: "Sandbox", limits: Limits) -> Open:
+        """Opens a jail with the toolchain for a talk."""
+        toolchain = self.toolchain(sandbox)
+
+        @contextlib.contextmanager
+        def open_jail(talk: Talk) -> Generator[Conversation]:
+            make: Callable[[str, str], Mapping[str, Any]] = talk.task["make"]
+
+            def task(seen: Callable[[str], str]) -> Mapping[str, Any]:
+                return {**make(seen(toolchain.told["rustc"]), seen(f"{_SUPPORT}/libcastalia_plain.rlib")), "memory_mb": limits.memory_mb}
+
+            with sandbox.talk(talk.harness, task, compiler_limits(limits), toolchain=toolchain) as jail:
+                yield jail
+
+        return open_jail
+
+
+def compiler_limits(limits: Limits) -> Limits:
+    """What the jail of a Rust program may use: its compiler needs more than the program."""
+    return limits.model_copy(
+        update={"memory_mb": max(limits.memory_mb, 4096), "files_mb": max(limits.files_mb, 128), "processes": max(limits.processes, 64)}
+    )
+
+
+def candidate_talk(candidate: str, functions: Mapping[str, int]) -> Talk:
+    """What the candidate's jail is told: the program and the functions that will be called, with their numbers of arguments."""
+    return Talk(_HARNESS, {"make": partial(calls_task, candidate, functions)}, COMPILE_SECONDS)
+
+
+def grade_rust(
+    sandbox: "Sandbox", support: RustSupport, candidate: str, tests: str | Sequence[Case], *, signature: str, limits: Limits
+) -> Grade:
+    """See `Sandbox.grade_rust`."""
+    if isinstance(tests, str):
+        return _by_tests(sandbox, support, candidate, tests, signature, limits)
+    cases = tuple(tests)
+    if not cases:
+        return refused("there are no cases, so nothing would be proved")
+    try:
+        for case in cases:
+            encode_call(case)
+            if case.kwargs or not case.function.isidentifier():
+                return refused(f"a Rust function is called by its name, without keywords; got {case.function!r}", len(cases))
+        answers, used = support.ask(sandbox, candidate, cases, limits)
+    except ToolchainMissing as error:
+        return refused(str(error), len(cases))
+    except (TypeError, ValueError) as error:
+        return refused(f"an argument can't be handed over: {error}", len(cases))
+    return grade_cases(cases, answers, used)
+
+
+def _by_tests(sandbox: "Sandbox", support: RustSupport, candidate: str, tests: str, signature: str, limits: Limits) -> Grade:
+    expected = count_tests(tests)
+    if not expected:
+        return refused("the tests have no #[test] outside of comments")
+    try:
+        function = read_signature(signature)
+    except ValueError as error:
+        return refused(f"tests in Rust need the signature of the function they call: {error}", expected)
+    inner = Talk(_HARNESS, {"make": partial(tests_task, tests, function)}, COMPILE_SECONDS)
+    outer = candidate_talk(candidate, {function.name: len(function.parameters)})
+    try:
+        open_jail = support.opener(sandbox, limits)
+        verdict = relay_tests(open_jail, inner, outer, limits.seconds, limits.seconds * expected)
+    except ToolchainMissing as error:
+        return refused(str(error), expected)
+    return grade_verdict(verdict, expected, counted_by_tests=False)
+
+
+def _result(answer: Answer) -> Value | Failure:
+    if answer.kind != "ok":
+        return Failure(answer.kind, answer.detail)
+    try:
+        return Value(json.loads(json.dumps(answer.value, allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        return Failure("wrong", f"not a JSON value: {error}")
