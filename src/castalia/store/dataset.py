@@ -16,6 +16,9 @@ from castalia.store.shards import decode_shard, row_groups
 
 R = TypeVar("R", bound=Record)
 
+# Records are made so many at a time.
+_BATCH = 64
+
 # Random access keeps this many decoded shards in memory.
 _SHARDS_IN_MEMORY = 4
 
@@ -39,7 +42,8 @@ class Dataset(Sequence[R], Generic[R]):
             return
         for shard in self.manifest.shards:
             for rows in row_groups(self._read_shard(shard)):
-                yield from to_records(rows, self.record_type)
+                for batch in rows.to_batches(max_chunksize=_BATCH):
+                    yield from to_records(batch, self.record_type)
 
     @overload
     def __getitem__(self, index: int) -> R: ...

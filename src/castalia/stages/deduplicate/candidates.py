@@ -22,7 +22,7 @@ Pairs = NDArray[np.int64]
 """Shape (pairs, 2): smaller and larger number of a document, sorted, each pair once."""
 
 
-def band_pairs(keys: NDArray[np.uint64]) -> Pairs:
+def band_pairs(keys: NDArray[np.uint32]) -> Pairs:
     """Pairs that share a band. `keys` has the shape (documents, 32), zeros for documents without shingles."""
     found = [np.empty((0, 2), dtype=np.int64)]
     for band in keys.T:
@@ -81,7 +81,7 @@ def merged(*sets: Pairs) -> Pairs:
     return _unique(list(sets))
 
 
-def _bounds(ordered: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _bounds(ordered: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
     """Where the runs of equal values begin, and where the last one ends; shape (runs + 1,)."""
     return np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, [len(ordered)][: len(ordered)]]).astype(np.int64)
 

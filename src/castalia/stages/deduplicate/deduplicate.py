@@ -105,7 +105,7 @@ def _near(
     documents: Sequence[Document], order: Order, stays: NDArray[np.bool_], boilerplate: Boilerplate, params: DeduplicateParams
 ) -> Iterator[Removed]:
     """Near-duplicates among the documents that stay."""
-    keys = np.zeros((len(order), BANDS), dtype=np.uint64)
+    keys = np.zeros((len(order), BANDS), dtype=np.uint32)
     probes = np.zeros((len(order), PROBES), dtype=np.uint64)
     with Shelf(len(order)) as shelf:
         for position, document in enumerate(documents):
@@ -120,11 +120,9 @@ def _near(
                 keys[number], probes[number] = bands, probes_of(hashes)
             shelf.put(number, Text(words, document.title, legal=is_legal(text)))
         by_bands = band_pairs(keys)
-        del keys  # the larger half of what is held
-        staying = np.flatnonzero(stays)
-        by_probes = probe_pairs(probes[staying], (shingles(shelf[int(number)].words) for number in staying))
-        pairs = merged(by_bands, staying[by_probes])
-        yield from _families(pairs, shelf, Thresholds(params.near_duplicate, params.contained))
+        del keys  # it would be the larger half of what is held
+        by_probes = probe_pairs(probes, (shingles(shelf[number].words) for number in range(len(order))))
+        yield from _families(merged(by_bands, by_probes), shelf, Thresholds(params.near_duplicate, params.contained))
 
 
 def _families(pairs: Pairs, shelf: Shelf, thresholds: Thresholds) -> Iterator[Removed]:

@@ -15,8 +15,9 @@ _FACTORS = _RANDOM.integers(0, 2**63, size=BANDS * ROWS, dtype=np.uint64) * np.u
 _OFFSETS = _RANDOM.integers(0, 2**63, size=BANDS * ROWS, dtype=np.uint64)
 
 
-def band_keys(hashes: Hashes) -> NDArray[np.uint64] | None:
-    """One key a band, shape (32,); documents that share a key agree in that band. None for no shingles."""
+def band_keys(hashes: Hashes) -> NDArray[np.uint32] | None:
+    """One key a band, shape (32,), above 0; documents that share a key agree in that band, but for one pair in four billion. None for
+    no shingles."""
     minima = signature(hashes)
     if minima is None:
         return None
@@ -24,7 +25,7 @@ def band_keys(hashes: Hashes) -> NDArray[np.uint64] | None:
     for row in minima.reshape(BANDS, ROWS).T:
         keys = (keys ^ row) * _MIX
         keys ^= keys >> np.uint64(31)
-    return keys
+    return np.maximum(keys >> np.uint64(32), np.uint64(1)).astype(np.uint32)
 
 
 def signature(hashes: Hashes) -> NDArray[np.uint64] | None:

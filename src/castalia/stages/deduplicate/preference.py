@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from castalia.records import Document
@@ -50,9 +51,9 @@ class Order:
     """All documents, the copy to keep first. A document's number is its place in this order."""
 
     def __init__(self, table: pa.Table) -> None:
-        ordered = table.sort_by([(name, "ascending") for name in _DECIDING])
-        self._table = ordered.select(["url", "id", "address", "content"]).combine_chunks()
-        self.numbers: NDArray[np.int64] = np.argsort(ordered["position"].to_numpy())
+        places = pc.call_function("sort_indices", [table], pc.SortOptions([(name, "ascending") for name in _DECIDING]))
+        self._table = table.select(["url", "id", "address", "content"]).take(places).combine_chunks()
+        self.numbers: NDArray[np.int64] = np.argsort(table["position"].take(places).to_numpy())
         """The number of each document, by its position in the dataset."""
 
     def __len__(self) -> int:

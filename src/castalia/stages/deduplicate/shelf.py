@@ -8,15 +8,13 @@ import numpy as np
 
 from castalia.stages.deduplicate.verify import Text
 
-_NONE = -1
-
 
 class Shelf:
-    """A temporary file with a place for each of `count` texts; gone when closed. In memory are 24 bytes a place."""
+    """A temporary file with a place for each of `count` texts, empty ones at first; gone when closed. In memory are 24 bytes a place."""
 
     def __init__(self, count: int) -> None:
         self._file = tempfile.TemporaryFile(prefix="castalia-words-")  # noqa: SIM115 - closed by __exit__
-        self._starts = np.full(count, _NONE, dtype=np.int64)
+        self._starts = np.zeros(count, dtype=np.int64)
         self._words = np.zeros(count, dtype=np.int64)
         self._titles = np.zeros(count, dtype=np.int64)
         self._end = 0
@@ -26,9 +24,6 @@ class Shelf:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-
-    def __contains__(self, number: int) -> bool:
-        return bool(self._starts[number] != _NONE)
 
     def put(self, number: int, text: Text) -> None:
         """Stores the text of a number, once."""
@@ -40,9 +35,9 @@ class Shelf:
         self._end += len(data)
 
     def __getitem__(self, number: int) -> Text:
-        if number not in self:
-            raise KeyError(number)
         words = int(self._words[number]) * 8
+        if not words:
+            return Text(np.empty(0, dtype=np.uint64), "", legal=False)
         self._file.seek(int(self._starts[number]))
         data = self._file.read(words + 1 + int(self._titles[number]))
         title = data[words + 1 :].decode("utf-8", "surrogatepass")
