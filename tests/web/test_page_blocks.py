@@ -134,6 +134,24 @@ def test_code_is_kept_byte_for_byte(html: str, code: str):
     assert [block.text for block in extract(article(html)).blocks if block.kind == "code"] == [code]
 
 
+def test_a_table_inside_a_text_is_kept_with_its_short_cells():
+    rows = "".join(
+        f"<tr><td>{name}</td><td>${price}</td><td>{uses}</td></tr>" for name, price, uses in (("Poor", 5, 10), ("Best", 20, 200))
+    )
+    table = f"<table><thead><tr><th>Quality</th><th>Price</th><th>Uses</th></tr></thead><tbody>{rows}</tbody></table>"
+    blocks = [block for block in extract(article(table)).blocks if block.kind == "table"]
+    assert [block.rows for block in blocks] == [(("Quality", "Price", "Uses"), ("Poor", "$5", "10"), ("Best", "$20", "200"))]
+
+
+def test_a_table_whose_cells_are_headings_is_data_and_one_that_arranges_texts_is_none():
+    data = "<table><tr><td><h3>Food</h3></td><td><h3>Amount</h3></td></tr><tr><td>Onions</td><td>3</td></tr></table>"
+    assert [block.rows for block in extract(article(data)).blocks if block.rows] == [(("Food", "Amount"), ("Onions", "3"))]
+    layout = f"<table><tr><td><h3>Food</h3><p>{PROSE}</p></td><td><h3>Amount</h3><p>{PROSE}</p></td></tr></table>"
+    found = extract(article(layout)).blocks
+    assert [block.text for block in found if block.kind == "heading"] == ["A page about foxes", "Food", "Amount"]
+    assert not any(block.rows for block in found)
+
+
 def test_formulas_are_the_tex_they_were_made_from():
     formula = (
         '<p>Then <math><semantics><mrow><mi>x</mi></mrow><annotation encoding="application/x-tex">x^2</annotation></semantics></math> holds '

@@ -33,6 +33,8 @@ _SMALL_PAGE = 500
 """Words below which a page is too short for the expected F1 to mean much, so that holes in its text are filled."""
 _LEVELS = 5
 _MOST = 0.6
+_INSIDE = 0.05
+"""Of the threshold, for a data table inside a text."""
 CODE_SHARE = 0.4
 """Of the threshold for text, for code and data tables: in navigation it is rare, and what is lost of them can't be made up for by text around it."""
 
@@ -54,10 +56,13 @@ def select(page: Parsed, title: str) -> list[Unit]:
             together[id(table)].append(number)
         elif unit.element.tag in CODE_TAGS:
             wanted[number] = judged[number] >= CODE_SHARE * threshold
+    clear = judged >= threshold
     for key, numbers in together.items():
         if len(numbers) > 1 and not is_layout(tables[key]):
             sizes = features.sizes[numbers]
-            wanted[numbers] = bool((judged[numbers] * sizes).sum() >= CODE_SHARE * threshold * sizes.sum())
+            likely = float((judged[numbers] * sizes).sum() / max(1, sizes.sum()))
+            least = _INSIDE if _is_inside(page.units, clear, tables[key], numbers) else CODE_SHARE
+            wanted[numbers] = likely >= least * threshold
     if features.sizes.sum() < _SMALL_PAGE:
         _fill(page.units, wanted, features.sizes)
     for number in range(len(wanted) - 2, -1, -1):
@@ -82,6 +87,17 @@ def select(page: Parsed, title: str) -> list[Unit]:
     _prune(page, wanted)
     places = np.flatnonzero(wanted)
     return page.units[int(places[0]) : int(places[-1]) + 1] if len(places) else []
+
+
+def _is_inside(units: list[Unit], clear: np.ndarray, table: Element, numbers: list[int]) -> bool:
+    """Whether a table, few of whose words are links, stands between text of its own part of the page that is kept for sure."""
+    linked = sum(units[number].linked for number in numbers)
+    if linked > _HOLE_LINKED * sum(len(text) for number in numbers for text in units[number].texts):
+        return False
+    around = _ancestors(table)
+    before = range(max(0, numbers[0] - _HOLE), numbers[0])
+    after = range(numbers[-1] + 1, min(len(units), numbers[-1] + 1 + _HOLE))
+    return all(any(clear[number] and around & _ancestors(units[number].element) for number in side) for side in (before, after))
 
 
 def _is_only_links(units: list[Unit]) -> bool:
@@ -170,15 +186,14 @@ def _ancestors(element: Element, levels: int = _LEVELS) -> set[int]:
 
 
 def best_threshold(judged: np.ndarray, sizes: np.ndarray) -> float:
-    """The probability from which on units are kept so that the expected word F1 is highest.
+    """The probability from which on units are kept so that the expected word F1 is highest: half of that F1.
 
-    On a page where the model is sure it lies near one half; where it is not, more is kept (Lipton, Elkan and Naryanaswamy 2014:
-    the best threshold is half the best F1).
+    On a page where the model is sure it lies near one half; where it is not, more is kept (Lipton, Elkan and Naryanaswamy 2014).
     """
     order = np.argsort(-judged, kind="stable")
     kept, true = np.cumsum(sizes[order]), np.cumsum((judged * sizes)[order])
     expected = 2 * true / (kept + true[-1] + 1e-6)
-    return float(judged[order[int(np.argmax(expected))]])
+    return float(expected.max()) / 2
 
 
 def _table_of(unit: Unit) -> Element | None:

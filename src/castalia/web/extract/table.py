@@ -9,6 +9,13 @@ from castalia.web.extract.tree import Element
 
 _MAX_SPAN = 100
 _MAX_COLUMNS = 200
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_COMPOSED = 0.2
+"""Share of filled cells."""
+_PARAGRAPHS = 2
+"""Per cell."""
+_SENTENCE = 80
+"""Characters."""
 
 
 class Table(NamedTuple):
@@ -19,20 +26,30 @@ class Table(NamedTuple):
 
 
 def is_layout(table: Element) -> bool:
-    """Whether the table only arranges blocks: one cell per row, nested tables, headings or code in cells."""
+    """Whether the table only arranges blocks: one cell per row, tables inside, or a good part of its cells are compositions themselves."""
     if table.get("role") in ("presentation", "none"):
         return True
-    rows = list(_rows(table))
-    cells = [[cell for cell in row.elements() if cell.tag in ("td", "th") and not is_gutter(cell)] for row in rows]
+    cells = [[cell for cell in row.elements() if cell.tag in ("td", "th") and not is_gutter(cell)] for row in _rows(table)]
     if not cells or max(len(row) for row in cells) < 2:
         return True
-    blocks = sum(1 for element in table.walk() if element.tag in ("table", "h1", "h2", "h3", "h4", *CODE_TAGS) and element is not table)
-    paragraphs = sum(1 for element in table.walk() if element.tag == "p")
-    count = sum(len(row) for row in cells)
-    has_header = any(cell.tag == "th" for row in cells for cell in row)
-    if has_header and not any(element.tag == "table" and element is not table for element in table.walk()):
+    flat = [cell for row in cells for cell in row]
+    if any(element.tag == "table" for cell in flat for element in cell.walk()):
+        return True
+    if any(cell.tag == "th" for cell in flat):
         return False
-    return blocks > 0 or paragraphs > 3 * count
+    filled = [cell for cell in flat if cell.text_length]
+    composed = sum(_is_composed(cell) for cell in filled)
+    return composed > _COMPOSED * len(filled) or (composed > 0 and len(cells) == 1)
+
+
+def _is_composed(cell: Element) -> bool:
+    """Whether a cell holds code, a heading above other text, or several paragraphs of some length."""
+    paragraphs = 0
+    for inner in cell.walk():
+        if inner.tag in CODE_TAGS or (inner.tag in _HEADINGS and inner.text_length < cell.text_length):
+            return True
+        paragraphs += inner.tag == "p" and inner.text_length > _SENTENCE
+    return paragraphs > _PARAGRAPHS
 
 
 def read_table(table: Element) -> Table:
