@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_site import HOST, TOPICS, Site, served
+from small_site import HOST, ISC, TOPICS, Site, served
 
 from castalia.cli import main
 
@@ -188,6 +188,18 @@ def test_a_page_that_is_named_as_licence_file_is_read_as_one(site: Site, tmp_pat
     site.pages["/doc/notice.html"] = (200, "text/html", f"<html><body><ul><li>Home<li>Next</ul><h1>Licence</h1><p>{text}</p></body></html>")
     assert main(site.options(tmp_path / "out", "--licence-file", "notice.html")) == 0
     assert {item["url"] for row in rows(tmp_path / "out") for item in row["licence_evidence"]} == {f"http://{HOST}/doc/notice.html"}
+
+
+def test_prose_and_code_of_a_site_may_have_a_licence_each(site: Site, tmp_path: Path):
+    site.pages["/LICENSE-code"] = site.pages["/LICENSE"]
+    site.pages["/LICENSE"] = (200, "text/plain", ISC)
+    assert main(site.options(tmp_path / "out")) == 0
+    assert {row["licence"] for row in rows(tmp_path / "out")} == {"ISC"}
+    assert next(row["licence_parts"] for row in rows(tmp_path / "out")) == [{"scope": "code", "spdx": "MIT", "allowed": True}]
+    attribution = (tmp_path / "out" / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    assert "## ISC, code MIT: " in attribution
+    assert "Bob Builder" in attribution
+    assert "Ann Author" in attribution
 
 
 @pytest.mark.parametrize(

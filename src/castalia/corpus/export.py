@@ -25,7 +25,7 @@ DATA = "data"
 REPORT = "report.json"
 _BATCH = 100
 _CHARACTERS_PER_FILE = 512 * 1024 * 1024
-_LAYOUT = 1
+_LAYOUT = 2
 """Raised when the columns or the report change, so that an older folder is written again."""
 
 
@@ -157,7 +157,8 @@ class _Attribution:
         self._pages: dict[tuple[str, str], list[str]] = {}
 
     def add(self, row: CorpusDocument) -> None:
-        self._pages.setdefault((row.licence, row.attribution), []).append(row.url)
+        parts = "".join(f", {part.scope} {part.spdx}{'' if part.allowed else ' (left out)'}" for part in row.licence_parts)
+        self._pages.setdefault((row.licence + parts, row.attribution), []).append(row.url)
 
     def text(self) -> str:
         lines = ["# Sources and licences", ""]

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from castalia.records import Block, Document, LicenceEvidence, Provenance, Record
+from castalia.records import Block, Document, LicenceEvidence, Provenance, Record, ScopedLicence
 from castalia.web.archive import Place
 from castalia.web.extract import markdown_text
 from castalia.web.urls import host_of
@@ -21,6 +21,9 @@ class CorpusDocument(Record):
     text: str = Field(description="The document as Markdown.")
     language: str = Field(description="BCP 47 language, empty where unknown.")
     licence: str = Field(description="SPDX id or expression.")
+    licence_parts: tuple[ScopedLicence, ...] = Field(
+        description="Parts under a licence of their own, e.g. `code`; one that is not allowed was left out."
+    )
     licence_reason: str = Field(description="Why, in one sentence.")
     licence_evidence: tuple[LicenceEvidence, ...] = Field(description="Everything that was seen.")
     attribution: str = Field(description="The notice that has to be carried on.")
@@ -49,6 +52,7 @@ def corpus_document(document: Document, page: str, body_sha256: str, place: Plac
         text=text,
         language=document.language,
         licence=document.licence.spdx or "",
+        licence_parts=document.licence.parts,
         licence_reason=document.licence.reason,
         licence_evidence=document.licence.evidence,
         attribution=document.licence.attribution,

@@ -14,7 +14,7 @@ from castalia.web.frontier import Frontier, crawl
 from castalia.web.politeness import HostSummary
 from castalia.web.request import FetchLimits
 from castalia.web.robots import Robots
-from castalia.web.search.provider import SearchProvider
+from castalia.web.search.provider import Hit, SearchProvider
 from castalia.web.search.site import Discovered, discover
 from castalia.web.search.sitemap import Sitemap, SitemapIndex, unpack_sitemap
 from castalia.web.worker import call_limited
@@ -31,6 +31,7 @@ class Web:
         self.user_agent = fetcher.user_agent
         self._fetcher = fetcher
         self._providers = {"sitemap": SitemapIndex(self, sites), **providers}
+        self._hits: dict[tuple[str, str, int], tuple[Hit, ...]] = {}
         self._parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="castalia-facts")
 
     async def fetch(self, url: str, *, again: bool = False) -> Fetched:
@@ -82,6 +83,12 @@ class Web:
     def discover(self, site: str, wanted: Callable[[str], bool], limit: int) -> AsyncIterator[Discovered]:
         """Pages of a site, found by sitemaps and links."""
         return discover(self, site, wanted, limit)
+
+    async def search(self, name: str, query: str, limit: int) -> list[Hit]:
+        """At most `limit` hits of a provider, best first. A query is asked once while this is open: vendors are paid by the query."""
+        if (name, query, limit) not in self._hits:
+            self._hits[name, query, limit] = tuple(await self.provider(name).search(query, limit))
+        return list(self._hits[name, query, limit])
 
     def provider(self, name: str) -> SearchProvider:
         """A search provider by its name. Raises ConfigError for an unknown one."""

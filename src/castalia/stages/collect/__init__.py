@@ -6,7 +6,7 @@ from castalia.stages.collect.collect import CollectParams, collect_pages
 
 STAGE = Stage(
     name="collect",
-    version=2,
+    version=3,
     run=collect_pages,
     params=CollectParams,
     reads={"queries": Query},

@@ -1,5 +1,7 @@
 """Queries become pages whose licence was decided. Everything seen goes to the archive; what isn't kept becomes a reject.
 
+Sites are explored one after the other, hits of searches are fetched many hosts at a time; a host is asked for one thing at a time.
+
 Pages hold nothing that depends on when or in which order they were fetched, so a crawl that was killed and continued
 ends with the same bytes. No page is held in memory while others are fetched: an allowed one is read again from the archive
 when the topics of all are known.
@@ -15,8 +17,9 @@ from pydantic import Field
 from castalia.engine.context import Context
 from castalia.engine.stage import Params
 from castalia.errors import ConfigError, NoLicensedPages, UnreachableSite
-from castalia.records import LicenceDecision, Page, Provenance, Query, Reject, StatedLicence
+from castalia.records import LicenceDecision, Page, Provenance, Query, Reject, StatedLicence, content_hash
 from castalia.stages.collect.evidence import SiteEvidence
+from castalia.stages.collect.side_by_side import side_by_side
 from castalia.stages.collect.topics import TopicIndex
 from castalia.web.bodies import looks_missing
 from castalia.web.licences import Policy, decide, page_evidence
@@ -89,15 +92,21 @@ async def collect_pages(inputs: Mapping[str, Sequence[Query]], params: CollectPa
     queries = tuple(inputs["queries"])
     evidence = SiteEvidence(web, params.licence_files, params.stated_licences)
     index, seen, allowed = TopicIndex(queries), _Seen(), list[_Allowed]()
-    async for site, item in _discover(web, params, queries, seen):
-        seen.note(site, item)
+
+    async def judge(found: tuple[str, Discovered]) -> _Allowed | Reject:
+        site, item = found
         ctx.progress(seen.asked)
         index.add(item.fetched.url, item.facts)
-        outcome = _unusable(web, item) or await _decide(item, site, evidence, policy, seen)
-        if isinstance(outcome, Reject):
-            yield outcome
-        else:
-            allowed.append(outcome)
+        return _unusable(web, item) or await _decide(item, site, evidence, policy, seen)
+
+    try:
+        async for outcome in side_by_side(_discover(web, params, queries, seen), judge):
+            if isinstance(outcome, Reject):
+                yield outcome
+            else:
+                allowed.append(outcome)
+    finally:
+        await evidence.close()
     if not allowed:
         raise NoLicensedPages(_explain(seen, params))
     topics = index.topics()
@@ -123,6 +132,7 @@ async def _discover(web: Web, params: CollectParams, queries: Sequence[Query], s
     if "site" in params.search:
         for site in params.sites:
             async for item in web.discover(site, wanted, params.max_pages):
+                seen.note(site, item)
                 yield site, item
             if not seen.answered[site]:
                 raise UnreachableSite(
@@ -132,13 +142,15 @@ async def _discover(web: Web, params: CollectParams, queries: Sequence[Query], s
     urls: dict[str, None] = {}
     for name in params.search:
         if name != "site":
-            provider = web.provider(name)
             for query in queries:
-                hits = await provider.search(query.text, _HITS_PER_QUERY)
+                hits = await web.search(name, query.text, _HITS_PER_QUERY)
                 urls.update((url, None) for hit in hits if (url := canonical_url(hit.url)) and wanted(url))
-    for url in open_first(urls, Policy.named(params.licences))[: params.max_pages]:
-        fetched = await web.fetch(url)
-        yield "", Discovered(fetched, await web.facts(fetched) if fetched.media_type == "text/html" and not fetched.problem else {})
+    hits = open_first(urls, Policy.named(params.licences))[: params.max_pages]
+    # The queue of exactly these hits: what an earlier run left in that of others is none of this one's business.
+    async for fetched in web.fetch_all(hits, job=content_hash(sorted(hits))):
+        item = Discovered(fetched, await web.facts(fetched) if fetched.media_type == "text/html" and not fetched.problem else {})
+        seen.note("", item)
+        yield "", item
 
 
 def _url_filter(params: CollectParams) -> Callable[[str], bool]:

@@ -113,8 +113,11 @@ def _without_page_licence(
         )
     if against:
         return _decision(evidence, policy, None, "contradiction", f"the site is {first.spdx}, but the page says {against.sentence[:80]!r}")
-    places = " and ".join(dict.fromkeys(item.place for item in site if item.spdx == first.spdx))
-    return _decision(evidence, policy, str(first.spdx), "allowed", f"{first.spdx} by {places}")
+    # Two files of one scope that name two licences: nothing says that one may choose, so both hold.
+    files = dict.fromkeys(str(item.spdx) for item in site if item.place == "licence-file")
+    spdx = " AND ".join(f"({name})" if " " in name else name for name in files) if len(files) > 1 else str(first.spdx)
+    places = " and ".join(dict.fromkeys(item.place for item in site if len(files) > 1 or item.spdx == first.spdx))
+    return _decision(evidence, policy, spdx, "allowed", f"{spdx} by {places}")
 
 
 def _candidates(over_text: Sequence[LicenceEvidence]) -> Iterator[Candidate]:
@@ -162,17 +165,32 @@ def _decision(evidence: Sequence[LicenceEvidence], policy: Policy, spdx: str | N
     attribution = ""
     parts: tuple[ScopedLicence, ...] = ()
     if verdict == "allowed":
-        notice = next((item.sentence for item in evidence if item.place == "licence-file" and item.spdx == spdx), "")
-        source = next((item for item in evidence if item.spdx == spdx), evidence[0])
-        where = f"{source.link}, named at {source.url}" if source.link.startswith("http") else source.url
         parts = tuple(_parts(evidence, policy, str(spdx)))
-        own = "; ".join(f"{part.scope} under {part.spdx}" for part in parts)
-        attribution = " ".join(
-            part for part in (notice, f"Licensed under {spdx}, see {where}.", f"On this page: {own}." if own else "") if part
-        )
+        over_text = [item for item in evidence if item.scope != "code"]
+        exact = [item for item in over_text if item.spdx == spdx]
+        joined = [item for item in over_text if item.spdx in [name.strip("()") for name in str(spdx).split(" AND ")]]
+        where = " and ".join(dict.fromkeys(_where(item) for item in exact[:1] or joined or evidence[:1]))
+        own = "; ".join(_own(part, evidence) for part in parts)
+        own = f"On this page: {own}." if own else ""
+        attribution = " ".join(part for part in (*_notices(exact or joined), f"Licensed under {spdx}, see {where}.", own) if part)
     return LicenceDecision.model_validate({
         "spdx": spdx, "verdict": verdict, "reason": reason, "evidence": tuple(evidence), "attribution": attribution, "parts": parts,
     })  # fmt: skip
+
+
+def _where(item: LicenceEvidence) -> str:
+    return f"{item.link}, named at {item.url}" if item.link.startswith("http") else item.url
+
+
+def _notices(items: Sequence[LicenceEvidence]) -> list[str]:
+    """What licence files say of their holders, each once."""
+    return list(dict.fromkeys(item.sentence for item in items if item.place == "licence-file"))
+
+
+def _own(part: ScopedLicence, evidence: Sequence[LicenceEvidence]) -> str:
+    """The licence of a part, with the notices of the files that hold it."""
+    holders = _notices([item for item in evidence if item.scope == part.scope and item.spdx in part.spdx.split(" AND ")])
+    return f"{part.scope} under {part.spdx}" + (f" ({'; '.join(holders)})" if holders else "")
 
 
 def _parts(evidence: Sequence[LicenceEvidence], policy: Policy, spdx: str) -> Iterator[ScopedLicence]:

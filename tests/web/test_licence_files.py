@@ -1,0 +1,87 @@
+"""The licence files of a site, taken together: scopes, several licences, notices."""
+
+import pytest
+
+from castalia.records import LicenceDecision
+from castalia.web.licences import Policy, decide, files_evidence
+
+ROOT = "https://docs.example.org/"
+MIT = """MIT License
+
+Copyright (c) 2021 Ann Author
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation
+files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy,
+modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+ISC = """Copyright (c) 2019, Bob Builder
+
+Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted, provided
+that the above copyright notice and this permission notice appear in all copies.
+
+THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED
+WARRANTIES OF MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT, INDIRECT, OR
+CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN ACTION OF CONTRACT,
+NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+"""
+
+
+def decided(files: dict[str, str], *allowed: str) -> LicenceDecision:
+    return decide(files_evidence({f"{ROOT}{name}": text for name, text in files.items()}), Policy.named(allowed or "permissive"))
+
+
+@pytest.mark.parametrize(
+    ("files", "text", "code"),
+    [
+        ({"LICENSE": MIT}, "MIT", None),
+        ({"LICENSE": MIT, "LICENSE-docs": ISC}, "ISC", "MIT"),
+        ({"LICENSE": ISC, "LICENSE-CODE": MIT}, "ISC", "MIT"),
+        ({"LICENSE": ISC, "LICENSE-code.txt": MIT, "COPYING": ISC}, "ISC", "MIT"),
+        ({"LICENSE-documentation.md": ISC, "LICENSE-source": MIT}, "ISC", "MIT"),
+        ({"docs/LICENSE": MIT}, "MIT", None),
+        ({"LICENSE-MIT": MIT}, "MIT", None),
+    ],
+)
+def test_a_file_named_for_prose_or_code_holds_for_that(files: dict[str, str], text: str, code: str | None):
+    decision = decided(files)
+    assert (decision.verdict, decision.spdx) == ("allowed", text)
+    assert decision.licence_of("code") == (code or text)
+
+
+def test_two_files_for_the_same_hold_both_because_nothing_lets_one_choose():
+    decision = decided({"LICENSE": MIT, "COPYING": ISC})
+    assert (decision.verdict, decision.spdx) == ("allowed", "MIT AND ISC")
+    assert "Ann Author" in decision.attribution
+    assert "Bob Builder" in decision.attribution
+    assert decided({"LICENSE": MIT, "COPYING": ISC}, "MIT").verdict == "contradiction"
+
+
+def test_a_notice_beside_the_text_it_means_is_no_second_licence():
+    notice = "This manual is distributed under the terms in the file LICENSE."
+    assert decided({"LICENSE": MIT, "COPYING": notice}).spdx == "MIT"
+    assert decided({"COPYING": notice}).verdict == "abstain"
+
+
+def test_a_longer_text_that_is_not_recognised_beside_a_licence_is_not_passed_over():
+    terms = " ".join(f"Clause {number} forbids what the licence beside it allows." for number in range(30))
+    assert decided({"LICENSE": MIT, "COPYING": terms}).verdict == "abstain"
+
+
+def test_the_notice_of_the_code_licence_is_carried_too():
+    decision = decided({"LICENSE-docs": ISC, "LICENSE-code": MIT})
+    assert decision.attribution.startswith("Copyright (c) 2019, Bob Builder Licensed under ISC, see https://docs.example.org/LICENSE-docs.")
+    assert "On this page: code under MIT (Copyright (c) 2021 Ann Author)." in decision.attribution
+
+
+def test_code_under_a_licence_that_is_not_allowed_has_none():
+    decision = decided({"LICENSE-docs": ISC, "LICENSE-code": MIT}, "ISC")
+    assert (decision.verdict, decision.licence_of("text"), decision.licence_of("code")) == ("allowed", "ISC", None)
