@@ -197,6 +197,15 @@ def test_a_page_about_versions_or_searching_is_content():
     assert isinstance(normalize(f"<main><h1>History of printing</h1><h2>1450</h2><p>{WORDS * 10}</p>"), Document)
 
 
+def test_numbered_sections_of_a_manual_are_no_versions():
+    sections = "".join(f"<h2>2.{number}. Windows and frames</h2><p>{WORDS}</p>" for number in range(1, 8))
+    manual = f"<title>Window Functions</title><main><h1>1. Overview</h1><p>{WORDS}</p>{sections}<h1>5. History</h1><p>{WORDS}</p></main>"
+    assert isinstance(normalize(manual), Document)
+    assert isinstance(normalize(f"<title>A history of windows</title><main><h1>History of windows</h1>{sections}</main>"), Document)
+    dated = "".join(f"<h2>2.{number}.0 (2024-01-0{number})</h2><p>{WORDS}</p>" for number in range(1, 8))
+    assert reason(f"<title>Release notes</title><main><h1>Changes</h1>{dated}</main>") == "changelog"
+
+
 @pytest.mark.parametrize(
     ("html", "expected"),
     [

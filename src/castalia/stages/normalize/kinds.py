@@ -19,6 +19,11 @@ _VERSION = re.compile(
     r"^\W*(?:[A-Za-z][\w.-]*\s+)?(?:version|release|v)?\s*\(?\d+\.\d+[\w.+-]*|^\W*\[?\d+\.\d+(?:\.\d+)*\]?|^\W*\d{4}-\d{2}-\d{2}\b",
     re.IGNORECASE,
 )
+_SECTION = re.compile(
+    r"^\W*\d+(?:\.\d+)*\.?\s+(?!(?:un)?released?\b|alpha|beta|rc\b|final|jan|feb|mar|apr|may\b|jun|jul|aug|sep|oct|nov|dec)[^\W\d]",
+    re.IGNORECASE,
+)
+"""A number and a title: the sections of a manual."""
 
 
 class Refusal(NamedTuple):
@@ -35,7 +40,7 @@ def refuse(url: str, title: str, blocks: Sequence[Block], linked: int, length: i
     """
     words = sum(len(block.text.split()) for block in blocks)
     headings = [block.text for block in blocks if block.kind == "heading"]
-    named = [title, *(block.text for block in blocks if block.kind == "heading" and block.level == 1)]
+    named = [title, *[block.text for block in blocks if block.kind == "heading" and block.level == 1][:1]]
     last = urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
     if words < 60 and (_SEARCH.search(last) or any(_SEARCH.search(name) for name in named)) and _SEARCH_FORM.search(html):
         return Refusal("search-page", f"{words} words beside a search form")
@@ -47,7 +52,7 @@ def refuse(url: str, title: str, blocks: Sequence[Block], linked: int, length: i
     density = linked / max(1, length)
     if density > 0.7 and (letters >= 5 or linked > 12_000):
         return Refusal("index-page", f"{density:.0%} of the text are links, {letters} headings are single letters")
-    versions = sum(1 for heading in headings if _VERSION.match(heading))
+    versions = sum(1 for heading in headings if _VERSION.match(heading) and not _SECTION.match(heading))
     if versions >= 5 and versions >= 0.25 * len(headings) and (_CHANGES.search(last) or any(_CHANGES.search(name) for name in named)):
         return Refusal("changelog", f"{versions} of {len(headings)} headings are versions or dates")
     return None
