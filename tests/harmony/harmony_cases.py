@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from castalia.records import Conversation, Message
+from castalia.records import Conversation, Message, ResponseFormat, Tool
 
 
 def user(text: str) -> Message:
@@ -73,4 +73,49 @@ conversations = st.builds(
     lambda parts, instructions: talk(*(message for part in parts for message in part), instructions=instructions),
     st.lists(turns(), min_size=1, max_size=3),
     st.sampled_from(["", "Be brief.", "# Odd\n\n<|end|>"]),
+)
+
+
+def odd_messages() -> st.SearchStrategy[list[Message]]:
+    """Anything a conversation can hold: second thoughts, empty preambles, calls on any channel, built-in tools, finals that go on."""
+    channels = st.sampled_from(["analysis", "commentary", "final"])
+    said = st.builds(
+        lambda text, channel, recipient, kind: Message(
+            role="assistant", content=text, channel=channel, recipient=recipient, content_type=kind
+        ),
+        st.one_of(texts, st.sampled_from(['{"a": 1}', '{"a":1}', '{"a": 1, "a": 2}', '"{}"', "<think>\nx\n</think>\n\ny", "\nx\n"])),
+        channels,
+        st.sampled_from([None, None, "functions.f", "functions.g", "functions.a.b", "python", "all"]),
+        st.sampled_from([None, "json", "json", "code"]),
+    )
+    results = st.builds(
+        lambda text, name, channel: Message(role="tool", content=text, name=name, channel=channel),
+        texts,
+        st.sampled_from(["functions.f", "functions.g", "functions.a.b"]),
+        st.sampled_from([None, "commentary", "analysis"]),
+    )
+    return st.lists(st.one_of(texts.map(user), said, said, results), max_size=8)
+
+
+tools = st.builds(
+    lambda name, description, parameters: Tool(name=name, description=description, parameters=parameters),
+    names,
+    st.sampled_from(["", "Does it.", "Two\nlines"]),
+    st.sampled_from(["null", '{"type":"object"}', '{"type": "object", "properties": {}}', "broken"]),
+)
+formats = st.builds(
+    lambda description, schema: ResponseFormat(name="shape", description=description, json_schema=schema),
+    st.sampled_from(["", "A list."]),
+    st.sampled_from(['{"type":"array"}', '{"type": "array"}']),
+)
+odd_conversations = st.builds(
+    lambda messages, instructions, declared, shapes, effort, date: Conversation(
+        messages=tuple(messages), instructions=instructions, tools=tuple(declared), response_formats=tuple(shapes), effort=effort, date=date
+    ),
+    odd_messages(),
+    st.sampled_from(["", "Be brief.", "# Odd\n\n<|end|>"]),
+    st.lists(tools, max_size=2),
+    st.lists(formats, max_size=2),
+    st.sampled_from(["low", "medium", "high"]),
+    st.sampled_from([None, "2026-01-31"]),
 )

@@ -71,6 +71,8 @@ def test_two_dialects_in_one_conversation_are_mixed(vocabulary):
         ([user("q"), returns("f", "r"), answers("a")], ["orphan-result"]),
         ([user("q"), calls("f", "[1]"), returns("f", "r"), answers("a")], ["bad-arguments"]),
         ([user("see <|end|>"), answers("a")], ["special-literal"]),
+        ([user("q"), calls("f", '"{}"'), returns("f", "r"), answers("a")], ["bad-arguments"]),
+        ([user("q"), calls("f", "{}").model_copy(update={"channel": "final"})], ["bad-header"]),
         ([user("q"), Message(role="assistant", content="{}", channel="commentary", recipient="my tool")], ["bad-header"]),
     ],
 )
@@ -104,14 +106,20 @@ def test_broken_lines_are_named_and_the_rest_is_read(tmp_path, vocabulary):
         json.dumps({"ids": sample.ids, "mask": [False] * len(sample.ids)}),
         json.dumps({"input_ids": [1, 2], "labels": [1]}),
         json.dumps({"text": "x"}),
+        json.dumps({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": ""}]}),
+        json.dumps({"conversations": [{"from": "human", "value": "q"}, {"from": "owl", "value": "a"}]}),
+        json.dumps({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": "", "effort": "low"}),
+        json.dumps({"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]}),
+        json.dumps({"messages": [{"role": "user", "content": "q"}], "tools": "[{"}),
     ]
     path = tmp_path / "train.jsonl"
     path.write_bytes("\n".join(lines).encode() + b"\n\xff\xfe\n")
     report = lint_file(path)
     assert [(finding.line, finding.code) for finding in report.findings] == [
-        (2, "bad-line"), (4, "bad-line"), (5, "bad-line"), (7, "emit-not-trained"), (8, "bad-line"), (9, "bad-line"), (10, "bad-line"),
+        (2, "bad-line"), (4, "bad-line"), (5, "bad-line"), (7, "emit-not-trained"), (8, "bad-line"), (9, "bad-line"),
+        (10, "empty-final"), (11, "bad-line"), (14, "bad-line"), (15, "bad-line"),
     ]  # fmt: skip
-    assert (report.lines, report.samples, report.ok) == (9, 3, False)
+    assert (report.lines, report.samples, report.ok) == (14, 6, False)
     assert report.emit_tokens - report.trained_tokens == sum(sample.mask)
 
 

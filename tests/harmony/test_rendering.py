@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from castalia.errors import InputError
 from castalia.harmony import Style, Vocabulary, render_prompt, render_samples
-from castalia.records import Conversation, Message, Tool
+from castalia.records import Conversation, Message, ResponseFormat, Tool
 
 GOLD = Path(__file__).parents[2] / "../shared/gold/harmony"
 BARE = Style(preamble="none")
@@ -207,6 +207,30 @@ def test_the_preamble_is_the_reference_preamble(schema, description, instruction
 def test_a_preamble_without_tools_or_instructions_has_no_developer_message(vocabulary, oracle):
     conversation = talk(user("q"))
     assert render_prompt(conversation, vocabulary) == oracle.prompt([*reference_preamble(conversation, oracle), oracle.message(user("q"))])
+
+
+def test_response_formats_stand_last_in_the_developer_message(vocabulary):
+    """The form is that of the published Harmony response format, which the reference has no call for."""
+    shopping = ResponseFormat(name="shopping_list", json_schema='{"type": "object", "properties": {"items": {"type": "array"}}}')
+    noted = ResponseFormat(name="note", description="A word.\nOr two.", json_schema='{"type":"string"}')
+    conversation = talk(user("q"), instructions="Be brief.").model_copy(
+        update={"tools": (Tool(name="f", description="Does it.", parameters="null"),), "response_formats": (shopping, noted)}
+    )
+    assert vocabulary.decode(render_prompt(conversation, vocabulary, BARE)) == (
+        "<|start|>developer<|message|># Instructions\n\nBe brief.\n\n"
+        "# Tools\n\n## functions\n\nnamespace functions {\n\n// Does it.\ntype f = () => any;\n\n} // namespace functions\n\n"
+        '# Response Formats\n\n## shopping_list\n\n{"type":"object","properties":{"items":{"type":"array"}}}\n\n'
+        '## note\n\n// A word.\n// Or two.\n{"type":"string"}<|end|>'
+        "<|start|>user<|message|>q<|end|><|start|>assistant"
+    )
+
+
+def test_a_response_format_alone_makes_a_developer_message_and_must_be_json(vocabulary):
+    form = ResponseFormat(name="note", json_schema='{"type":"string"}')
+    asked = talk(user("q")).model_copy(update={"response_formats": (form,)})
+    assert "<|start|>developer<|message|># Response Formats" in vocabulary.decode(render_prompt(asked, vocabulary))
+    with pytest.raises(InputError, match="response format 'note' has the schema"):
+        render_prompt(asked.model_copy(update={"response_formats": (form.model_copy(update={"json_schema": "{"}),)}), vocabulary)
 
 
 ROBOT = "Answer the user's questions like a robot."

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 from harmony_cases import answers, calls, returns, talk, texts, thinks, user
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from castalia.errors import ConfigError
-from castalia.harmony import HARMONY_TOKENS, foreign_vocabulary, gpt_oss, gpt_oss_vocabulary, parse_completion, render_samples
+from castalia.harmony import (
+    HARMONY_TOKENS,
+    foreign_vocabulary,
+    gpt_oss,
+    gpt_oss_vocabulary,
+    parse_completion,
+    render_samples,
+    save_tokenizer,
+)
 from castalia.harmony.gpt_oss import read_ranks
 
 TALK = talk(user("q <|end|>"), thinks("t"), calls("f", '{"a": 1}'), returns("f", "r"), answers("naïve – 日本"))
@@ -69,9 +78,46 @@ def test_the_folder_of_the_reference_is_read_too(tmp_path, monkeypatch):
     assert len(read_ranks().splitlines()) == 199998
 
 
-def test_importing_harmony_loads_no_tokenizer_and_no_model_library():
-    code = "import sys, castalia.harmony; print([m for m in ('tiktoken', 'bpe_openai', 'torch', 'transformers') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+def test_importing_harmony_loads_pydantic_and_nothing_else_from_outside():
+    code = (
+        "import sys; before = set(sys.modules); import castalia.harmony; "
+        "roots = {name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names); "
+        "print(*sorted(root for root in roots if not root.startswith('_')))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["annotated_types", "castalia", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"]
+
+
+@pytest.fixture(scope="module")
+def saved_tokenizer(tmp_path_factory):
+    pytest.importorskip("tokenizers")
+    return save_tokenizer(tmp_path_factory.mktemp("gpt-oss"))
+
+
+def test_a_saved_tokenizer_gives_text_the_same_ids(saved_tokenizer, vocabulary):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(saved_tokenizer / "tokenizer.json"))
+    tokenizer.encode_special_tokens = True  # literals are text
+
+    @settings(deadline=None, max_examples=200)
+    @given(text=st.one_of(texts, st.text(alphabet=st.characters(codec="utf-8"), max_size=60)))
+    def same(text):
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        assert ids == vocabulary.encode(text)
+        assert tokenizer.decode(ids, skip_special_tokens=False) == text
+
+    same()
+    assert {token: tokenizer.token_to_id(token) for token in HARMONY_TOKENS} == dict(vocabulary.special)
+
+
+def test_transformers_load_a_saved_tokenizer_and_it_renders_the_same_ids(saved_tokenizer, vocabulary):
+    transformers = pytest.importorskip("transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(saved_tokenizer), local_files_only=True)
+    assert (tokenizer.eos_token, tokenizer.eos_token_id, len(tokenizer)) == ("<|return|>", 200002, 200019)
+    (ours,), (theirs,) = render_samples(TALK, vocabulary), render_samples(TALK, foreign_vocabulary(tokenizer))
+    assert theirs == ours
+    assert tokenizer.decode(ours.ids) == vocabulary.decode(ours.ids)
 
 
 def test_a_tokenizer_without_the_harmony_tokens_is_refused(small_tokenizer):

@@ -5,17 +5,20 @@ conversation -> render_prompt  -> ids the model sees
 ids          -> parse_completion -> messages, final, calls, or why not
 """
 
-from castalia.harmony.convert import from_openai_messages, to_openai_messages
 from castalia.harmony.findings import Finding, LintReport
 from castalia.harmony.foreign import foreign_vocabulary
 from castalia.harmony.gpt_oss import gpt_oss_vocabulary
+from castalia.harmony.hugging_face import save_tokenizer
 from castalia.harmony.lint_file import lint_file
 from castalia.harmony.lint_messages import lint_conversation
 from castalia.harmony.lint_tokens import lint_samples
+from castalia.harmony.openai_messages import from_openai_messages, to_openai_messages
 from castalia.harmony.parse import Parsed, Status, can_become_valid, parse_completion
 from castalia.harmony.render import Part, render_prompt
 from castalia.harmony.samples import PartWeights, Sample, render_samples
+from castalia.harmony.sharegpt import from_sharegpt, to_sharegpt
 from castalia.harmony.style import Dialect, Style
+from castalia.harmony.trl import from_trl, to_trl
 from castalia.harmony.vocabulary import HARMONY_TOKENS, Vocabulary
 
 __all__ = [
@@ -33,6 +36,8 @@ __all__ = [
     "can_become_valid",
     "foreign_vocabulary",
     "from_openai_messages",
+    "from_sharegpt",
+    "from_trl",
     "gpt_oss_vocabulary",
     "lint_conversation",
     "lint_file",
@@ -40,5 +45,8 @@ __all__ = [
     "parse_completion",
     "render_prompt",
     "render_samples",
+    "save_tokenizer",
     "to_openai_messages",
+    "to_sharegpt",
+    "to_trl",
 ]

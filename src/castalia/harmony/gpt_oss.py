@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 RANKS_SHA256: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 FOLDER_VARIABLE: Final = "TIKTOKEN_ENCODINGS_BASE"
 
-_SPECIAL: Final = {RETURN: 200002, CONSTRAIN: 200003, CHANNEL: 200005, START: 200006, END: 200007, MESSAGE: 200008, CALL: 200012}
-_NAMED: Final = {"<|startoftext|>": 199998, "<|endoftext|>": 199999, "<|endofprompt|>": 200018}
+SPECIAL: Final = {RETURN: 200002, CONSTRAIN: 200003, CHANNEL: 200005, START: 200006, END: 200007, MESSAGE: 200008, CALL: 200012}
+NAMED: Final = {"<|startoftext|>": 199998, "<|endoftext|>": 199999, "<|endofprompt|>": 200018}
 _LAST_ID: Final = 201087  # everything between the named tokens is reserved
 
 # How o200k_base cuts text before merging: words (with one leading mark and an English contraction), numbers of at most
@@ -51,7 +51,7 @@ class _GptOss:
 
     def __init__(self, encoding: "tiktoken.Encoding") -> None:
         self._encoding = encoding
-        self.special: Mapping[str, int] = MappingProxyType(dict(_SPECIAL))
+        self.special: Mapping[str, int] = MappingProxyType(dict(SPECIAL))
 
     def encode(self, text: str) -> list[int]:
         return self._encoding.encode_ordinary(text)
@@ -74,7 +74,7 @@ def gpt_oss_vocabulary() -> Vocabulary:
     except ModuleNotFoundError as error:
         raise ConfigError("the GPT-OSS vocabulary needs the package 'tiktoken', which is not installed: pip install tiktoken") from error
     ranks = parse_ranks(read_ranks())
-    named = {**_NAMED, **_SPECIAL}
+    named = {**NAMED, **SPECIAL}
     taken = set(named.values())
     reserved = {f"<|reserved_{number}|>": number for number in range(200000, _LAST_ID + 1) if number not in taken}
     return _GptOss(tiktoken.Encoding(_GptOss.name, pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={**reserved, **named}))

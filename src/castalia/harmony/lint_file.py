@@ -1,7 +1,8 @@
-"""Lint of a training file, line by line: JSON lines with `messages`, or with token ids and a mask.
+"""Lint of a training file, line by line: JSON lines with messages, or with token ids and a mask.
 
-A line is `{"messages": [...], "tools": [...]}` as the OpenAI API writes them, or `{"input_ids": [...], "labels": [...]}`
-(-100 where not trained), or `{"ids": [...], "mask": [...]}`. A broken line is a finding with its number; the rest goes on.
+A line has `messages` as the OpenAI API, TRL or a release writes them, `prompt` and `completion`, or `conversations` in the
+ShareGPT form; or `input_ids` with `labels` (-100 where not trained) or with `loss_mask`; or `ids` with `mask`. A broken line is a
+finding with its number; the rest goes on.
 """
 
 import json
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from castalia.errors import InputError
-from castalia.harmony.convert import from_openai_messages
 from castalia.harmony.findings import Finding, LintReport, error
 from castalia.harmony.gpt_oss import gpt_oss_vocabulary
 from castalia.harmony.lint_messages import lint_rendered
 from castalia.harmony.lint_tokens import emitted, lint_samples
 from castalia.harmony.samples import Sample
+from castalia.harmony.sharegpt import from_sharegpt
 from castalia.harmony.style import Style
+from castalia.harmony.trl import from_trl
 from castalia.harmony.vocabulary import Vocabulary
 
 
@@ -54,30 +56,24 @@ def _line(raw: bytes, vocabulary: Vocabulary, style: Style | None, max_tokens: i
         return [error("bad-line", f"a JSON object is needed, got {raw[:40]!r}")], []
     fields = cast("dict[str, Any]", row)
     try:
-        if "messages" in fields:
-            conversation = from_openai_messages(_objects(fields, "messages"), _objects(fields, "tools"))
-            return lint_rendered(conversation, vocabulary, style, max_tokens)
+        if "conversations" in fields:
+            return lint_rendered(from_sharegpt(fields), vocabulary, style, max_tokens)
+        if "messages" in fields or "prompt" in fields:
+            return lint_rendered(from_trl(fields), vocabulary, style, max_tokens)
         sample = _rendered(fields)
     except InputError as problem:
         return [error("bad-line", str(problem))], []
     return lint_samples([sample], vocabulary, max_tokens), [sample]
 
 
-def _objects(fields: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    value = fields.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in cast("list[Any]", value)):
-        raise InputError(f"{key!r} is {repr(cast('object', value))[:60]}, a list of objects is needed")
-    return cast("list[dict[str, Any]]", value)
-
-
 def _rendered(fields: dict[str, Any]) -> Sample:
     ids: Any = fields.get("input_ids", fields.get("ids"))
     labels: Any = fields.get("labels")
-    mask: Any = [label != -100 for label in cast("list[Any]", labels)] if isinstance(labels, list) else fields.get("mask")
+    mask: Any = fields.get("loss_mask", fields.get("mask"))
+    if isinstance(labels, list):
+        mask = [label != -100 for label in cast("list[Any]", labels)]
     if not isinstance(ids, list) or not isinstance(mask, list):
-        raise InputError(f"the line has the keys {sorted(fields)}: give 'messages', or 'input_ids' and 'labels', or 'ids' and 'mask'")
+        raise InputError(f"the line has the keys {sorted(fields)}: give 'messages' or 'conversations', or 'input_ids' and 'labels'")
     tokens, trained = cast("list[Any]", ids), [bool(value) for value in cast("list[Any]", mask)]
     if not all(isinstance(token, int) for token in tokens) or len(tokens) != len(trained):
         raise InputError(f"{len(tokens)} ids and {len(trained)} mask values: give as many whole numbers as mask values")

@@ -50,7 +50,7 @@ def _turns(conversation: Conversation) -> Iterator[Finding]:
     starts = [index for index, message in enumerate(messages) if message.role == "user"]
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(messages)], strict=True)):
         said = [message for message in messages[start:end] if message.role == "assistant"]
-        finals = [message for message in said if message.channel == "final"]
+        finals = [message for message in said if message.channel == "final" and not is_call(message)]
         if len(finals) > 1:
             yield error("several-finals", f"turn {number} has {len(finals)} final messages: the model stops after the first")
         if said and not finals and not is_call(said[-1]):
@@ -68,6 +68,8 @@ def _calls(conversation: Conversation) -> Iterator[Finding]:
     for index, message in enumerate(conversation.messages):
         if is_call(message) and message.recipient:
             waiting.append(message.recipient)
+            if message.channel == "final":
+                yield error("bad-header", f"message {index} calls {message.recipient!r} on the final channel: calls are made on commentary")
             if declared and message.recipient.startswith("functions.") and message.recipient not in declared:
                 yield warning("undeclared-tool", f"message {index} calls {message.recipient!r}; declared are {sorted(declared)}")
             if message.recipient.startswith("functions.") and not _is_object(message):

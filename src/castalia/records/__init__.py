@@ -6,7 +6,7 @@ taxonomy -> queries -> pages -> documents -> atoms -> SFT, preferences, rewards,
 from castalia.records.atom import Atom, BehavioralBody, Evidence, KnowledgeBody, ProceduralBody, SkillBody
 from castalia.records.base import CATEGORIES, Category, Difficulty, Frozen, Provenance, Record, Reject, canonical_json, content_hash
 from castalia.records.check import Check, Execution, ExecutionTest
-from castalia.records.conversation import Channel, Conversation, Effort, Message, Tool, ask_user
+from castalia.records.conversation import Channel, Conversation, Effort, Message, ResponseFormat, Tool, ask_user
 from castalia.records.datasets import DATASETS
 from castalia.records.document import Block, Document
 from castalia.records.leak import Leak
@@ -64,6 +64,7 @@ __all__ = [
     "Redaction",
     "Reject",
     "ReplayItem",
+    "ResponseFormat",
     "ReviewItem",
     "RewardRecord",
     "Rubric",

@@ -19,6 +19,14 @@ class Tool(Frozen):
     parameters: str = Field(default='{"type":"object","properties":{}}', description="JSON schema of the arguments, as JSON text.")
 
 
+class ResponseFormat(Frozen):
+    """A form the developer wants finals in, shown to the assistant as a JSON schema."""
+
+    name: str = Field(description="Name of the form.")
+    description: str = Field(default="", description="What it is for, for the model.")
+    json_schema: str = Field(description="JSON schema of the final, as JSON text.")
+
+
 class Message(Frozen):
     """One message. A tool call is an assistant message with a recipient; its result is a tool message named after it."""
 
@@ -46,6 +54,7 @@ class Conversation(Frozen):
     messages: tuple[Message, ...] = Field(description="User, assistant and tool messages in order.")
     instructions: str = Field(default="", description="Developer instructions.")
     tools: tuple[Tool, ...] = Field(default=(), description="Functions the assistant may call.")
+    response_formats: tuple[ResponseFormat, ...] = Field(default=(), description="Forms that finals can be asked in.")
     effort: Effort = Field(default="medium", description="Reasoning effort in the system message.")
     date: str | None = Field(default=None, description="`YYYY-MM-DD` for the system message; never today's date by itself.")
 
