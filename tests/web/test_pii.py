@@ -2,7 +2,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from castalia.web.pii import KINDS, find_personal_data
@@ -122,6 +122,18 @@ def test_paragraphs_read_alone_or_together_give_the_same(one: str, other: str):
         span._replace(start=span.start + len(one), end=span.end + len(one)) for span in find_personal_data(other)
     ]
     assert together == apart
+
+
+NUMBERS = ("HEGG560427MVZRRL04", "RSSMRA85T10A562S", "131052-308T", "123.456.789-09", "11010519491231002X", "+1 415 555 2671", "8.8.8.8")
+
+
+@given(st.sampled_from(NUMBERS), st.integers(0, 20), st.sampled_from("٣²①９०߀𝟗ⅷſKİß\ud800"))
+@example("HEGG560427MVZRRL04", 4, "𝟗")
+def test_digits_and_letters_of_other_scripts_break_nothing(number: str, place: int, odd: str):
+    text = f"{number[:place]}{odd}{number[place + 1 :]} {number}"
+    assert [span.value for span in find_personal_data(text, reserved=True) if span.start > len(number)] == [
+        span.value for span in find_personal_data(f" {number}", reserved=True)
+    ]
 
 
 @pytest.mark.parametrize(

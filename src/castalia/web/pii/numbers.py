@@ -114,7 +114,8 @@ def national_numbers(text: str, start: int, end: int) -> Iterator[Span]:
     named = may_name_a_number(text[max(0, start - 60) : end + 24])
     for form in _FORMS if named else _TELLING:
         for found in matches(form.pattern, text, start, end):
-            if form.holds(found[0]) and (not form.cue or _cued(text, found, NATIONAL[form.cue])):
+            # Digits of other scripts pass for `\d`, but no check digit is defined for them.
+            if found[0].isascii() and form.holds(found[0]) and (not form.cue or _cued(text, found, NATIONAL[form.cue])):
                 yield Span(found.start(), found.end(), "ID", found[0], not form.cue and form.name != "nino", False, form.name)
 
 
