@@ -1,10 +1,12 @@
+import asyncio
+import errno
 import hashlib
 from pathlib import Path
 
 import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from castalia.errors import CorruptObject, StoreError
+from castalia.errors import CorruptObject, StorageFull, StoreError
 from castalia.web.archive import Archive, Fetched
 
 
@@ -78,3 +80,32 @@ def test_one_process_writes_and_others_look_on(tmp_path: Path):
 def test_looking_into_a_folder_without_an_archive_is_an_error(tmp_path: Path):
     with pytest.raises(StoreError, match="no page archive"):
         Archive(tmp_path, read_only=True)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, StorageFull), (errno.EDQUOT, StorageFull), (errno.EIO, StoreError)])
+def test_a_write_that_fails_says_whether_the_disk_is_full_and_can_be_repeated(
+    number: int, kind: type[StoreError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(descriptor: int) -> None:
+        raise OSError(number, "no", str(tmp_path / "full"))
+
+    archive = Archive(tmp_path / "full")
+    with monkeypatch.context() as patched, pytest.raises(StoreError) as caught:
+        patched.setattr("castalia.web.archive.os.fsync", fail)
+        archive.put(_fetched("http://h/1", b"one"))
+    assert type(caught.value) is kind
+    assert archive.get("http://h/1") is None
+    archive.put(_fetched("http://h/2", b"two"))
+    found = archive.get("http://h/2")
+    assert found is not None
+    assert found.body == b"two"
+
+
+def test_whoever_waits_for_an_outcome_hears_of_whatever_goes_wrong(tmp_path: Path):
+    async def run() -> None:
+        archive = Archive(tmp_path)
+        with pytest.raises(TypeError):
+            await asyncio.wait_for(archive.put_soon(_fetched("http://h/1", b"one"), same_as="http://h/unknown"), 30)
+        await asyncio.wait_for(archive.put_soon(_fetched("http://h/2", b"two")), 30)
+
+    asyncio.run(run())

@@ -7,6 +7,7 @@ fsync for all of them, in a thread of their own.
 """
 
 import asyncio
+import errno
 import fcntl
 import hashlib
 import io
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS robots (root TEXT PRIMARY KEY, status INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS origins (url TEXT PRIMARY KEY, origin TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS extent (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL);
 """
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _END = "SELECT max(coalesce((SELECT bytes FROM extent), 0), (SELECT coalesce(max(offset + length), 0) FROM fetches))"
 
 
@@ -115,7 +117,8 @@ class Archive:
 
     def count(self) -> int:
         """How many URLs were asked for."""
-        return int(self._index.execute("SELECT count(*) FROM fetches").fetchone()[0])
+        with self._index_lock:
+            return int(self._index.execute("SELECT count(*) FROM fetches").fetchone()[0])
 
     def place(self, body_sha256: str) -> Place | None:
         """Where the response lies whose body has this hash; nothing is read but the index."""
@@ -136,7 +139,7 @@ class Archive:
     async def put_soon(self, fetched: Fetched, exchanges: Sequence[Exchange] = (), *, origin: str = "", same_as: str = "") -> None:
         """As `put`, without holding up the event loop; returns when the outcome is on disk.
 
-        `same_as` is the URL that has this outcome already: what `fetched.url` redirects to.
+        `same_as` is the URL that has this outcome already: what `fetched.url` redirects to. Raises as `put`.
         """
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((_Entry(fetched, tuple(exchanges), origin, same_as), written))
@@ -149,7 +152,7 @@ class Archive:
             batch, self._waiting = self._waiting, []
             try:
                 await asyncio.to_thread(self._write, [entry for entry, _ in batch])
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - it is raised where each outcome is waited for; nobody may wait for ever
                 for _, written in batch:
                     if not written.done():
                         written.set_exception(error)
@@ -168,7 +171,7 @@ class Archive:
                         self._insert(entry, offset, length)
                     self._index.execute("INSERT OR REPLACE INTO extent VALUES (1, ?)", (self._size,))
         except (OSError, sqlite3.OperationalError) as error:
-            if getattr(error, "errno", None) == 28 or "full" in str(error):
+            if getattr(error, "errno", None) in _FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise StorageFull(f"no room to archive {name!r} in {str(self._path.parent)!r}; free some space and run again") from error
             raise StoreError(f"{name!r} can't be archived in {str(self._path.parent)!r}: {error}") from error
 
