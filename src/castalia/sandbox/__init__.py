@@ -9,9 +9,10 @@ from castalia.sandbox.box import Sandbox
 from castalia.sandbox.opening import doctor, open_sandbox
 from castalia.sandbox.runtime import runtime_identity
 from castalia.sandbox.tools import TOOLS, ToolResult, ToolSession
+from castalia.sandbox.trust import TestsReport, examine_tests
 from castalia.sandbox.values import Case, DoctorReport, Failure, Grade, Kind, Limits, Outcome, RunnerConfig, Tier, Value
 
 __all__ = [
-    "TOOLS", "Case", "DoctorReport", "Failure", "Grade", "Kind", "Limits", "Outcome", "RunnerConfig", "Sandbox", "Tier", "ToolResult",
-    "ToolSession", "Value", "doctor", "open_sandbox", "runtime_identity",
+    "TOOLS", "Case", "DoctorReport", "Failure", "Grade", "Kind", "Limits", "Outcome", "RunnerConfig", "Sandbox", "TestsReport", "Tier", "ToolResult",
+    "ToolSession", "Value", "doctor", "examine_tests", "open_sandbox", "runtime_identity",
 ]  # fmt: skip

@@ -167,8 +167,8 @@ class Sandbox:
     def grade_rust(self, candidate: str, tests: str | Sequence[Case], *, signature: str = "", limits: Limits | None = None) -> Grade:
         """Whether a Rust library gives the values that cases or tests in Rust ask for.
 
-        Tests in Rust need `signature`, the declaration of the function they call, with the `use` lines they need before it; they are
-        compiled without the candidate. Refused: no Rust here, tests that don't compile or are none. `limits` are those of the built program
+        Tests in Rust need `signature`: the functions they call, declared without a body, among the `use` lines they need; they are compiled
+        without the candidate. Refused: no Rust here, tests that don't compile or are none. `limits` are those of the built program
         and of each call; the compiler has its own (castalia.sandbox.rust_grading).
         """
         return grade_rust(self, self._rust, candidate, tests, signature=signature, limits=limits or Limits())

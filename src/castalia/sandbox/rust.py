@@ -16,31 +16,52 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 class Signature(NamedTuple):
-    """A Rust function as declared: `parameters` are pairs of name and type; `before` is what stands before it."""
+    """A Rust function as declared: `parameters` are pairs of name and type."""
 
     name: str
     generics: str
     parameters: tuple[tuple[str, str], ...]
     returns: str
-    before: str
 
 
-def read_signature(text: str) -> Signature:
-    """The last function declared in `text`, whose body may be missing. Raises ValueError for anything that can't be one."""
-    found = list(_FUNCTION.finditer(text))
+class Declared(NamedTuple):
+    """The functions a candidate must bring, and what stands around them: `use` lines, types, functions with a body."""
+
+    functions: tuple[Signature, ...]
+    rest: str
+
+
+def read_signatures(text: str) -> Declared:
+    """The functions declared in `text` without a body: `fn f(a: i32) -> i32;`, or an opening brace at the very end. Raises ValueError
+    where there is none, or one that can't be read."""
+    found: list[Signature] = []
+    rest, position = list[str](), 0
+    for match in _FUNCTION.finditer(text):
+        if match.start() < position:
+            continue  # inside the body of the one before
+        inside, after = _to_closing(text[match.end() :])
+        returns = re.match(r"\s*(?:->\s*(?P<kind>[^{;]*?)\s*)?(?P<where>\bwhere\b[^{;]*)?(?P<end>[{;]|$)", after)
+        if not returns:
+            raise ValueError(f"what {match[1]!r} returns can't be read")
+        if returns["end"] == "{" and after[returns.end() :].strip():
+            continue  # it has a body
+        end = len(text) - len(after) + returns.end()
+        rest.append(re.sub(r"\bpub\s*$", "", text[position : match.start()]))
+        found.append(Signature(match[1], match[2] or "", _parameters(inside), returns["kind"] or "()"))
+        position = end
     if not found:
-        raise ValueError(f"{text.strip()[:80]!r} declares no function; give it as `fn name(a: i32) -> i32`")
-    match = found[-1]
-    inside, rest = _to_closing(text[match.end() :])
-    returns = re.match(r"\s*->\s*(.*?)\s*(?:\bwhere\b|\{|;|$)", rest, re.DOTALL)
-    parameters: list[tuple[str, str]] = []
-    for part in _split(inside):
+        raise ValueError(f"{text.strip()[:80]!r} declares no function without a body; give it as `fn name(a: i32) -> i32;`")
+    return Declared(tuple(found), "".join([*rest, text[position:]]))
+
+
+def _parameters(text: str) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    for part in _split(text):
         name, colon, kind = part.partition(":")
         if not colon:
             raise ValueError(f"the parameter {part.strip()!r} has no type")
-        parameters.append((name.replace("mut ", "").strip(), kind.strip()))
-    before = text[: match.start()].rstrip()
-    return Signature(match[1], match[2] or "", tuple(parameters), returns[1] if returns else "()", re.sub(r"\bpub\s*$", "", before))
+        found.append((name.replace("mut ", "").strip(), kind.strip()))
+    return tuple(found)
 
 
 def count_tests(source: str) -> int:
@@ -84,16 +105,11 @@ def calls_task(candidate: str, functions: Mapping[str, int], rustc: str, support
     }
 
 
-def tests_task(tests: str, signature: Signature, rustc: str, support: str) -> dict[str, Any]:
-    """What the harness is told about tests; the signature's function is asked for."""
-    parameters = ", ".join(f"{name}: {kind}" for name, kind in signature.parameters)
-    sent = ", ".join(f"::castalia_plain::ToPlain::to_plain(&{name})" for name, _ in signature.parameters)
-    asking = (
-        f"fn {signature.name}{signature.generics}({parameters}) -> {signature.returns} {{\n"
-        f"    ::castalia_plain::ask({_quoted(signature.name)}, vec![{sent}])\n}}\n"
-    )
+def tests_task(tests: str, declared: Declared, rustc: str, support: str) -> dict[str, Any]:
+    """What the harness is told about tests; the declared functions are asked for."""
+    asking = "\n".join(map(_asking, declared.functions))
     return {
-        "files": {"tests.rs": f"#![allow(warnings)]\n{signature.before}\n{asking}\n{tests}\n"},
+        "files": {"tests.rs": f"#![allow(warnings)]\n{declared.rest}\n{asking}\n{tests}\n"},
         "steps": [
             [
                 rustc, "--edition", EDITION, "--test", "-C", "debuginfo=0", "-C", "codegen-units=1", "-A", "warnings",
@@ -103,6 +119,15 @@ def tests_task(tests: str, signature: Signature, rustc: str, support: str) -> di
         "program": ["./tests", "--test-threads=1"],
         "tests": True,
     }  # fmt: skip
+
+
+def _asking(function: Signature) -> str:
+    parameters = ", ".join(f"{name}: {kind}" for name, kind in function.parameters)
+    sent = ", ".join(f"::castalia_plain::ToPlain::to_plain(&{name})" for name, _ in function.parameters)
+    return (
+        f"fn {function.name}{function.generics}({parameters}) -> {function.returns} {{\n"
+        f"    ::castalia_plain::ask({_quoted(function.name)}, vec![{sent}])\n}}\n"
+    )
 
 
 def _quoted(name: str) -> str:

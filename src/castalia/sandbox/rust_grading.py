@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from castalia.errors import ToolchainMissing
 from castalia.sandbox.calls import Answer, Open, Talk, ask_all, encode_call, grade_cases, relay_tests
 from castalia.sandbox.python_grading import grade_verdict, refused
-from castalia.sandbox.rust import calls_task, count_tests, read_signature, support_task, tests_task
+from castalia.sandbox.rust import calls_task, count_tests, read_signatures, support_task, tests_task
 from castalia.sandbox.supervise import Conversation
 from castalia.sandbox.toolchains import Mount, Toolchain
 from castalia.sandbox.values import Case, Failure, Grade, Limits, Value
@@ -133,11 +133,11 @@ def _by_tests(sandbox: "Sandbox", support: RustSupport, candidate: str, tests: s
     if not expected:
         return refused("the tests have no #[test] outside of comments")
     try:
-        function = read_signature(signature)
+        declared = read_signatures(signature)
     except ValueError as error:
-        return refused(f"tests in Rust need the signature of the function they call: {error}", expected)
-    inner = Talk(_HARNESS, {"make": partial(tests_task, tests, function)}, COMPILE_SECONDS)
-    outer = candidate_talk(candidate, {function.name: len(function.parameters)})
+        return refused(f"tests in Rust need the declaration of what they call: {error}", expected)
+    inner = Talk(_HARNESS, {"make": partial(tests_task, tests, declared)}, COMPILE_SECONDS)
+    outer = candidate_talk(candidate, {function.name: len(function.parameters) for function in declared.functions})
     try:
         open_jail = support.opener(sandbox, limits)
         verdict = relay_tests(open_jail, inner, outer, limits.seconds, limits.seconds * expected)

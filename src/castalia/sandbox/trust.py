@@ -1,0 +1,75 @@
+"""Whether test code deserves trust: the reference passes it, a stub does not, and mutants of the reference do not.
+
+Tests that an oracle writes are believed only after this.
+"""
+
+import ast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from castalia.sandbox.mutants import Mutant, mutants_of
+from castalia.sandbox.values import Case, Grade, Limits
+
+if TYPE_CHECKING:
+    from castalia.sandbox.box import Sandbox
+
+
+class TestsReport(NamedTuple):
+    """What tests can tell apart. `survivors` are mutants that passed: too weak tests, or changes that change nothing."""
+
+    __test__ = False  # pytest would collect it
+
+    reference: Grade
+    stubs_passed: int
+    mutants: int
+    survivors: tuple[Mutant, ...]
+
+    @property
+    def rejected(self) -> float:
+        """Share of the mutants that did not pass, in [0, 1]; 0 without mutants."""
+        return 1 - len(self.survivors) / self.mutants if self.mutants else 0.0
+
+    @property
+    def flaw(self) -> str:
+        """Why the tests prove nothing, empty where they do."""
+        if not self.reference.passed:
+            return f"the reference does not pass: {self.reference.details[0] if self.reference.details else self.reference.kind}"
+        if self.stubs_passed:
+            return "a stub passes, so the tests check nothing"
+        if self.mutants and len(self.survivors) == self.mutants:
+            return f"all {self.mutants} mutants of the reference pass"
+        return ""
+
+
+def stubs_of(source: str) -> list[str]:
+    """The program with every top-level function emptied: returning nothing, its first argument, 0, and an empty text."""
+    found: list[str] = []
+    for value in (None, "first", 0, ""):
+        tree = ast.parse(source)
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef):
+                first = node.args.args[0].arg if node.args.args else None
+                given = ast.Name(first, ast.Load()) if value == "first" and first else ast.Constant(None if value == "first" else value)
+                node.body = [ast.Return(given)]
+        found.append(ast.unparse(ast.fix_missing_locations(tree)))
+    return found
+
+
+def examine_tests(
+    sandbox: "Sandbox", reference: str, tests: str | Sequence[Case], *, entry_point: str = "", setup: str = "", mutants: int = 8, seed: int = 0,
+    limits: Limits | None = None,
+) -> TestsReport:  # fmt: skip
+    """Grades the reference, its stubs and at most `mutants` of its mutants by the tests. A reference that does not compile fails them."""
+
+    def grade(program: str) -> Grade:
+        return sandbox.grade_python(program, tests, entry_point=entry_point, setup=setup, limits=limits)
+
+    first = grade(reference)
+    if not first.passed:
+        return TestsReport(first, 0, 0, ())
+    made = mutants_of(reference, most=mutants, seed=seed)
+    programs = [*stubs_of(reference), *(mutant.source for mutant in made)]
+    grades = sandbox.each([lambda program=program: grade(program) for program in programs])
+    stubs = len(programs) - len(made)
+    survivors = tuple(mutant for mutant, one in zip(made, grades[stubs:], strict=True) if one.passed)
+    return TestsReport(first, sum(one.passed for one in grades[:stubs]), len(made), survivors)
