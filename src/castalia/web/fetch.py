@@ -7,7 +7,6 @@ not kept. A URL that was asked once is answered from the archive, unless its tro
 import asyncio
 import hashlib
 import time
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -66,8 +65,7 @@ class Fetcher:
         self._asked: set[str] = set()
         self._robots: dict[str, Robots] = {}
         self._optouts: dict[str, tuple[str, str]] = {}
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._hosts: dict[str, _OneAtATime] = {}
+        self._busy: dict[str, _OneAtATime] = {}
 
     async def fetch(self, url: str, *, again: bool = False) -> Fetched:
         """The archived or fresh outcome for `url`. Problems are data: `Fetched.problem` is a reason code.
@@ -81,7 +79,7 @@ class Fetcher:
         if not again and (known := self._known(canonical)) is not None:
             return known
         # A host is asked for the next page when this one is on disk: whatever ends the process costs it one request at most.
-        async with self._at(host_of(canonical)):
+        async with self._alone(f"{host_of(canonical)} page"):
             if not again and (known := self._known(canonical)) is not None:
                 return known  # another task asked while this one waited
             before = self._archive.get(canonical) if again else None
@@ -97,9 +95,9 @@ class Fetcher:
         return None if known is None or (_may_pass(known) and url not in self._asked) else known
 
     @asynccontextmanager
-    async def _at(self, host: str) -> AsyncGenerator[None]:
-        """The only page of a host that is fetched."""
-        one = self._hosts.setdefault(host, _OneAtATime())
+    async def _alone(self, name: str) -> AsyncGenerator[None]:
+        """Nobody else does the same at the same time."""
+        one = self._busy.setdefault(name, _OneAtATime())
         one.users += 1
         try:
             async with one.lock:
@@ -107,7 +105,7 @@ class Fetcher:
         finally:
             one.users -= 1
             if not one.users:
-                del self._hosts[host]
+                del self._busy[name]
 
     async def adopt(self, fetched: Fetched, origin: str) -> Fetched:
         """A response that somebody else recorded, e.g. Common Crawl, judged by the rules of its host as they are now, and archived.
@@ -125,7 +123,7 @@ class Fetcher:
     async def robots(self, url: str, *, public: bool = False) -> Robots:
         """The rules of the host of `url`; `public` as in `Requester.get`."""
         root = site_root(url)
-        async with self._locks[f"robots {root}"]:
+        async with self._alone(f"{root} robots"):
             rules = self._robots.get(root)
             if rules is None:
                 answer = self._archive.robots(root)
@@ -138,8 +136,6 @@ class Fetcher:
                 rules = self._robots[root] = Robots(answer, self.user_agent)
                 said = "rules" if answer.status == 200 else rules.trouble if rules.unreachable else f"none ({answer.status})"
                 self.turns.note_robots(host_of(root), rules.crawl_delay, said)
-        if not self._locks[f"robots {root}"].locked():
-            self._locks.pop(f"robots {root}", None)
         return rules
 
     def politeness(self) -> list[HostSummary]:
@@ -236,14 +232,13 @@ class Fetcher:
     async def _site_statements(self, url: str, *, public: bool) -> tuple[str, str]:
         """What the host says for all of its pages: (tdmrep.json, ai.txt), each empty when it has none."""
         root = site_root(url)
-        async with self._locks[f"{root} statements"]:
+        async with self._alone(f"{root} statements"):
             if root not in self._optouts:
                 if len(self._optouts) >= _KEPT_ROBOTS:
                     self._optouts.pop(next(iter(self._optouts)))
                 reserved = await self._statement(f"{root}.well-known/tdmrep.json", public=public)
                 self._optouts[root] = (reserved, await self._statement(f"{root}ai.txt", public=public))
-        self._locks.pop(f"{root} statements", None)
-        return self._optouts[root]
+            return self._optouts[root]
 
     async def _statement(self, address: str, *, public: bool) -> str:
         known = self._known(address)
