@@ -330,8 +330,9 @@ def test_pages_of_one_file_name_have_labels_that_differ():
 # Layer 3
 
 
-def claims(*found: tuple[str, list[str]], record: str = VIEW.label) -> dict[str, Any]:
-    return {"records": [{"record": record, "claims": [{"claim": "It takes two.", "verdict": v, "passages": p} for v, p in found]}]}
+def claims(*found: tuple[str, list[str]], record: str = VIEW.label, quotes: tuple[str, ...] = ("two  minutes",)) -> dict[str, Any]:
+    said = [{"claim": "It takes two.", "verdict": v, "passages": p, "quotes": list(quotes) if p else []} for v, p in found]
+    return {"records": [{"record": record, "claims": said}]}
 
 
 SHOWN = ["other.html:1"]
@@ -345,6 +346,11 @@ SHOWN = ["other.html:1"]
         (claims(("refuted", [])), "abstain"),
         (claims(("supported", SHOWN), ("not_enough", [])), "flag"),
         (claims(("supported", [])), "flag"),
+        (claims(("supported", SHOWN), quotes=()), "flag"),
+        (claims(("supported", SHOWN), quotes=("",)), "abstain"),
+        (claims(("supported", SHOWN), quotes=("three minutes",)), "abstain"),
+        (claims(("supported", SHOWN), quotes=("two minutes", "three minutes")), "abstain"),
+        (claims(("refuted", SHOWN), quotes=()), "abstain"),
         (claims(("supported", ["other.html:7"])), "abstain"),
         (claims(("supported", ["brew.html:1"])), "abstain"),  # its own page is no independent source
         (claims(), "abstain"),
@@ -354,6 +360,18 @@ SHOWN = ["other.html:1"]
 )
 def test_facts_pass_only_where_another_page_supports_every_claim(answer: Any, outcome: str):
     assert judged(FACTS, [VIEW], Judge(answer), documents=(document(), OTHER))[VIEW.label].outcome == outcome
+
+
+def test_a_verdict_on_facts_carries_the_words_and_where_they_stand():
+    found = judged(FACTS, [VIEW], Judge(claims(("supported", SHOWN))), documents=(document(), OTHER))[VIEW.label]
+    assert found.quotes == ("other.html:1: two  minutes",)
+
+
+def test_words_of_the_cited_page_support_nothing_even_beside_another_page():
+    second = view_record(reward(2, evidence=(evidence(OTHER),)), "rewards")
+    answer = claims(("supported", ["brew.html:1", "other.html:1"]), record=VIEW.label, quotes=("eighty degrees",))
+    found = judged(FACTS, [VIEW, second], Judge(answer), documents=(document(), OTHER))
+    assert found[VIEW.label].outcome == "flag"
 
 
 def test_each_record_of_a_group_is_held_against_the_pages_that_it_does_not_cite_itself():

@@ -57,7 +57,7 @@ class Panel:
             raise MissingRecording(f"no answer for {task.prompt!r} about {task.subject!r}")
         labels = "nobody" if task.prompt in self.silent else user.split("each of: ")[-1].rstrip(".")
         if task.prompt == "facts":
-            claim = {"claim": "c", "verdict": "supported", "passages": ["other.html:1"]}
+            claim = {"claim": "c", "verdict": "supported", "passages": ["other.html:1"], "quotes": ["two minutes"]}
             value: Any = {"records": [{"record": label, "claims": [claim]} for label in labels.split(", ")]}
         else:
             blocks = ["brew.html:1"] if task.prompt == "consistency" and "brew.html:1" in user else []

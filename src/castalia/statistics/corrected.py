@@ -5,9 +5,9 @@ same of every record, so the prediction-powered mean (Angelopoulos et al. 2023, 
 shares, weighted by their sizes: judges cut the variance by dividing the set well, and can't bias the result by being wrong.
 
 The interval is Bayesian and exact for a finite set: given `good` of `labelled`, the good ones among the others of a stratum are beta-binomial
-(Ericson 1969, doi:10.1111/j.2517-6161.1969.tb00782.x), and the sum over strata is their convolution. The prior of each stratum is worth one
-record at the share seen in all of them together. It keeps its coverage in strata of five records and at shares near 0 and 1, where the
-normal interval does not: see `python -m benchmarks judges`.
+(Ericson 1969, doi:10.1111/j.2517-6161.1969.tb00782.x), and the sum over strata is their convolution. The prior of each stratum is
+Beta(1/4, 1/4), worth half a record, as Perks' (1947) for the table of judge and people is. Of the priors tried it alone kept its coverage in
+eight strata as in one, with five labels in some and at shares near 0 and 1; the normal interval does not: see `python -m benchmarks judges`.
 """
 
 import math
@@ -22,6 +22,7 @@ from castalia.statistics.agreement import Estimate, kappas
 from castalia.statistics.distributions import normal_quantile
 
 Floats = NDArray[np.float64]
+_PRIOR = 0.25
 _DRAWS = 4000
 _SEED = 21
 
@@ -47,7 +48,7 @@ class JudgedStratum(NamedTuple):
 
 
 class CorrectedShare(NamedTuple):
-    """The share of good records in the whole set, as a fraction, and a two-sided interval."""
+    """The share of good records in the whole set, as a fraction: the stratified mean, and a two-sided interval."""
 
     mean: float
     low: float
@@ -71,23 +72,21 @@ def corrected_share(strata: Sequence[Stratum], *, confidence: float = 0.95, thre
     labelled, size = sum(stratum.labelled for stratum in strata), sum(stratum.size for stratum in strata)
     if not labelled:
         raise InputError("no record is labelled: there is nothing to estimate from; label some records first")
-    pooled = (sum(stratum.good for stratum in strata) + 0.5) / (labelled + 1)
     known = sum(stratum.good for stratum in strata)
-    chances = _sum_of([_beta_binomial(s.size - s.labelled, pooled + s.good, 1 - pooled + s.labelled - s.good) for s in strata])
+    chances = _sum_of([_beta_binomial(s.size - s.labelled, _PRIOR + s.good, _PRIOR + s.labelled - s.good) for s in strata])
     cumulated = np.cumsum(chances)
     tail = (1 - confidence) / 2
-    low, high = (int(np.searchsorted(cumulated, level)) for level in (tail, 1 - tail))
-    mean = float(chances @ np.arange(len(chances)))
-    above = (
-        max(0.0, 1 - float(cumulated[min(len(chances) - 1, math.floor(threshold * size) - known)])) if threshold * size >= known else 1.0
-    )
-    return CorrectedShare((known + mean) / size, (known + low) / size, (known + min(high, len(chances) - 1)) / size, labelled, above)
+    low, high = (min(int(np.searchsorted(cumulated, level)), len(chances) - 1) for level in (tail, 1 - tail))
+    mean = sum(_expected(stratum, known / labelled) for stratum in strata)
+    short = math.floor(threshold * size) - known  # so many more good ones don't exceed the threshold
+    above = 1.0 if short < 0 else max(0.0, 1 - float(cumulated[min(len(chances) - 1, short)]))
+    return CorrectedShare(min(max(mean, known + low), known + high) / size, (known + low) / size, (known + high) / size, labelled, above)
 
 
 def corrected_kappa(strata: Sequence[JudgedStratum], *, confidence: float = 0.95) -> Estimate | None:
     """Cohen's kappa of a judge and people over all records, from the labels of some. None where both gave one and the same answer.
 
-    The records that nobody labelled are good as often as `corrected_share` expects; the interval draws them likewise.
+    The mean weights each stratum by its size; the interval draws what nobody labelled as `corrected_share` does.
     """
     strata = [stratum for stratum in strata if stratum.size]
     labelled = sum(stratum.labelled for stratum in strata)
@@ -95,15 +94,14 @@ def corrected_kappa(strata: Sequence[JudgedStratum], *, confidence: float = 0.95
     said = {stratum.passed for stratum in strata}
     if not labelled or (len(said) == 1 and good == labelled * said.pop()):
         return None
-    pooled = (good + 0.5) / (labelled + 1)
     generator = np.random.default_rng(_SEED)
     tables, mean = np.zeros((_DRAWS, 2, 2)), np.zeros((2, 2))
     for stratum in strata:
         rest, row = stratum.size - stratum.labelled, int(stratum.passed)
-        share = generator.beta(pooled + stratum.good, 1 - pooled + stratum.labelled - stratum.good, size=_DRAWS)
+        share = generator.beta(_PRIOR + stratum.good, _PRIOR + stratum.labelled - stratum.good, size=_DRAWS)
         drawn = stratum.good + generator.binomial(rest, share)
-        expected = stratum.good + rest * (pooled + stratum.good) / (1 + stratum.labelled)
         tables[:, row] += np.stack([stratum.size - drawn, drawn], axis=1)
+        expected = _expected(Stratum(*stratum[1:]), good / labelled)
         mean[row] += (stratum.size - expected, expected)
     found = kappas(tables)
     low, high = np.nanquantile(found, [0.5 - confidence / 2, 0.5 + confidence / 2]).tolist()
@@ -127,6 +125,11 @@ def labels_needed(half_width: float, sizes: Sequence[int], deviations: Sequence[
     second = sum(n * d * d for n, d in zip(sizes, deviations, strict=True)) / size
     error = half_width / normal_quantile(0.5 + confidence / 2)
     return min(size, math.ceil(first**2 / (error**2 + second / size)))
+
+
+def _expected(stratum: Stratum, otherwise: float) -> float:
+    """Good records of a stratum; where nobody labelled one, at the share of all labels."""
+    return stratum.size * (stratum.good / stratum.labelled if stratum.labelled else otherwise)
 
 
 def _beta_binomial(trials: int, a: float, b: float) -> Floats:

@@ -1,6 +1,9 @@
-"""Layer 3: claims are taken apart and held against passages that the record was not written from."""
+"""Layer 3: claims are taken apart and held against passages that the record was not written from.
 
-from collections.abc import Collection, Mapping, Sequence
+A claim is supported or refuted by words: the judge copies them from the passage that it names, and they are looked for there.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +23,7 @@ class Claim(BaseModel):
     claim: str
     verdict: Literal["supported", "refuted", "not_enough"]
     passages: list[str] = Field(default_factory=list, description="Labels of the passages that say so.")
+    quotes: list[str] = Field(default_factory=list, description="The words that say so, copied letter by letter from those passages.")
 
 
 class ClaimedRecord(BaseModel):
@@ -66,23 +70,38 @@ async def _facts(views: Sequence[View], ctx: CheckContext) -> Mapping[str, Findi
     return alone | {view.label: _finding(by_label.get(view.label), passages, independent[view.label], answer.call) for view in asked}
 
 
-def _finding(record: ClaimedRecord | None, passages: Collection[str], independent: Collection[str], call: str) -> Finding:
-    """What the claims of a record add up to. Any passage can refute; only those of other pages can support."""
+def _finding(record: ClaimedRecord | None, passages: Mapping[str, str], independent: Collection[str], call: str) -> Finding:
+    """What the claims of a record add up to. Any passage can refute; only those of other pages can support; both by words that stand there."""
     if record is None or not record.claims:
         return Finding("abstain", "the judge named no claim of this record, or took it apart twice", calls=(call,))
-    cited = tuple(dict.fromkeys(label for claim in record.claims for label in claim.passages))
-    unknown = [label for label in cited if label not in passages]
+    cited = [label for claim in record.claims for label in claim.passages]
+    unknown = [label for label in dict.fromkeys(cited) if label not in passages]
     if unknown:
         return Finding("abstain", f"the judge cites {unknown}, which it was not shown", calls=(call,))
+    invented = [quote for claim in record.claims for quote in claim.quotes if not _standing(quote, claim.passages, passages)]
+    if invented:
+        return Finding("abstain", f"the judge quotes {invented[0]!r:.100}, which stands in none of the passages it names", calls=(call,))
+    quotes = tuple(dict.fromkeys(f"{_standing(quote, c.passages, passages)}: {quote}" for c in record.claims for quote in c.quotes))
     refuted = [claim for claim in record.claims if claim.verdict == "refuted"]
-    if refuted and not any(claim.passages for claim in refuted):
-        return Finding("abstain", f"the judge refutes without a passage: {refuted[0].claim}", calls=(call,))
+    if refuted and not any(claim.quotes for claim in refuted):
+        return Finding("abstain", f"the judge refutes without a quote: {refuted[0].claim}", calls=(call,))
     if refuted:
-        return Finding("fail", f"refuted: {next(claim.claim for claim in refuted if claim.passages)}", cited, (call,))
-    open_claims = [claim.claim for claim in record.claims if claim.verdict != "supported" or not set(claim.passages) & set(independent)]
+        return Finding("fail", f"refuted: {next(claim.claim for claim in refuted if claim.quotes)}", quotes, (call,))
+    open_claims = [claim.claim for claim in record.claims if not _supported(claim, passages, independent)]
     if open_claims:
-        return Finding("flag", f"no other source settles: {open_claims[0]}", cited, (call,))
-    return Finding("pass", f"{len(record.claims)} claims supported by other sources", cited, (call,))
+        return Finding("flag", f"no other source settles: {open_claims[0]}", quotes, (call,))
+    return Finding("pass", f"{len(record.claims)} claims supported by other sources", quotes, (call,))
+
+
+def _supported(claim: Claim, passages: Mapping[str, str], independent: Collection[str]) -> bool:
+    sources = [label for label in claim.passages if label in independent]
+    return claim.verdict == "supported" and any(_standing(quote, sources, passages) for quote in claim.quotes)
+
+
+def _standing(quote: str, labels: Iterable[str], passages: Mapping[str, str]) -> str:
+    """The first of the passages that holds the quote, whatever its white space; empty where none does, or nothing is quoted."""
+    words = " ".join(quote.split())
+    return next((label for label in labels if words and words in " ".join(passages[label].split())), "")
 
 
 FACTS = GroupCheck(
