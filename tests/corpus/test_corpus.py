@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_site import HOST, ISC, TOPICS, Site, served
+from small_site import HOST, ISC, TOPICS, Site, page, prose, served
 
 from castalia.cli import main
 
@@ -188,6 +188,27 @@ def test_a_page_that_is_named_as_licence_file_is_read_as_one(site: Site, tmp_pat
     site.pages["/doc/notice.html"] = (200, "text/html", f"<html><body><ul><li>Home<li>Next</ul><h1>Licence</h1><p>{text}</p></body></html>")
     assert main(site.options(tmp_path / "out", "--licence-file", "notice.html")) == 0
     assert {item["url"] for row in rows(tmp_path / "out") for item in row["licence_evidence"]} == {f"http://{HOST}/doc/notice.html"}
+
+
+def test_a_sentence_that_leaves_its_licence_open_is_read_by_the_oracle_where_that_is_wanted(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    del site.pages["/LICENSE"]
+    site.pages["/doc/cups.html"] = page("Cups", prose("cups"), "<p>License: CC BY 4.0</p>")
+    answer = {"prompt": "break_tie", "subject": f"licence/http://{HOST}/doc/cups.html", "answer": {"reading": 1}}
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "ties.jsonl").write_text(json.dumps(answer) + "\n", encoding="utf-8")
+    config = tmp_path / "mine.yaml"
+    oracles = {"judge": {"provider": "recorded", "model": "m", "recordings": "answers"}, "writer": {"provider": "recorded", "model": "m"}}
+    config.write_text(yaml.safe_dump({"stages": {"collect": {"break_ties": True}}}), encoding="utf-8")
+    assert main(site.options(tmp_path / "none", "--config", str(config))) == 2
+    assert "role 'judge' is not configured" in capsys.readouterr().err
+    oracles["writer"]["recordings"] = "answers"
+    config.write_text(yaml.safe_dump({"stages": {"collect": {"break_ties": True}}, "oracles": oracles}), encoding="utf-8")
+    assert main(site.options(tmp_path / "out", "--config", str(config))) == 0
+    (row,) = rows(tmp_path / "out")
+    assert (row["url"], row["licence"]) == (f"http://{HOST}/doc/cups.html", "CC-BY-4.0")
+    assert [item["call"] != "" for item in row["licence_evidence"] if item["place"] == "oracle"] == [True]
 
 
 def test_prose_and_code_of_a_site_may_have_a_licence_each(site: Site, tmp_path: Path):

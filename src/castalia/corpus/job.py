@@ -6,6 +6,7 @@ A corpus folder is a workspace: `collect.yaml` names it for every other command,
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,10 @@ from castalia.corpus.export import REPORT, identity, write_corpus, written
 from castalia.corpus.facts import CorpusFacts, Step
 from castalia.engine import Event, RunReport, run_pipeline
 from castalia.errors import ConfigError, StaleStage, StoreError
+from castalia.oracle import OracleClient, open_oracle
 from castalia.store import write_file
 from castalia.web import Web
-from castalia.workspace import Workspace, open_web_of, open_workspace, save_resolved
+from castalia.workspace import Workspace, open_web_of, open_workspace, role_identity, save_resolved
 
 STAGES = ("collect", "normalize", "scrub", "deduplicate")
 CONFIGURATION = "collect.yaml"
@@ -63,12 +65,12 @@ async def collect_corpus(
     with workspace.store.lock("castalia collect"):
         pass  # asked before the archive, because it knows who holds it
     try:
-        web = open_web_of(workspace)
-        try:
-            ran = await _run(workspace, {"web": web}, out, rebuild, keep, on_event)
+        async with AsyncExitStack() as stack:
+            web = open_web_of(workspace)
+            stack.push_async_callback(web.close)
+            oracle = await stack.enter_async_context(_oracle(workspace)) if _asks(workspace) else None
+            ran = await _run(workspace, {"web": web}, oracle, out, rebuild, keep, on_event)
             facts, wrote = _write(workspace, out, web)
-        finally:
-            await web.close()
     except sqlite3.Error as error:
         raise StoreError(
             f"the page archive in {str(workspace.archive)!r} can't be used: {error}; check the room on the disk and the permissions, "
@@ -77,9 +79,20 @@ async def collect_corpus(
     return Collected(facts, ran.ran, wrote, ran.seconds)
 
 
+def _asks(workspace: Workspace) -> bool:
+    """Whether a stage of the collection asks the oracle, which none does by default."""
+    return any(stage.roles(workspace.params[stage.name]) for stage in workspace.stages if stage.name in STAGES)
+
+
+def _oracle(workspace: Workspace) -> AbstractAsyncContextManager[OracleClient]:
+    execution = workspace.config.execution
+    return open_oracle(workspace.config.oracles, workspace.ledger, budget_usd=execution.budget_usd, concurrency=execution.concurrency)
+
+
 async def _run(
     workspace: Workspace,
     services: Mapping[str, Any],
+    oracle: OracleClient | None,
     out: Path,
     rebuild: Collection[str],
     keep: Collection[str],
@@ -90,7 +103,9 @@ async def _run(
             workspace.stages,
             store=workspace.store,
             params=workspace.params,
+            oracle=oracle,
             services=services,
+            role_identity=role_identity(workspace) if oracle is not None else None,
             rebuild=rebuild,
             keep=keep,
             only=STAGES,

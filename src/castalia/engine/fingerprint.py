@@ -24,8 +24,9 @@ def fingerprint_parts(stage: Stage, params: Params, contents: Mapping[str, str],
 
     Raises ConfigError when a param can't be written as JSON, or a role has no identity.
     """
-    if stage.oracle and role_identity is None:
-        raise ConfigError(f"stage {stage.name!r} asks {list(stage.oracle)}, but nothing says who plays these roles; configure `oracles`")
+    roles = stage.roles(params)
+    if roles and role_identity is None:
+        raise ConfigError(f"stage {stage.name!r} asks {list(roles)}, but nothing says who plays these roles; configure `oracles`")
     names = [path.stem for path in stage.prompts]
     parts: Parts = {
         "stage": stage.name,
@@ -34,7 +35,7 @@ def fingerprint_parts(stage: Stage, params: Params, contents: Mapping[str, str],
         "inputs": dict(contents),
         "prompts": {path.name: prompt_hash(path) for path in stage.prompts},
         "writes": {dataset: list(schema_text(record_type)) for dataset, record_type in stage.writes.items()},
-        "oracle": {role: dict(role_identity(role, names)) for role in stage.oracle} if role_identity else {},
+        "oracle": {role: dict(role_identity(role, names)) for role in roles} if role_identity else {},
     }
     for name, part in parts.items():
         try:

@@ -76,7 +76,7 @@ def plan(
         found = stage_state(stage, params, store, role_identity)
         if waits or found.state == "blocked":
             reason = f"waits for {', '.join(map(repr, waits))}" if waits else found.reason
-            unknown = None if stage.oracle else 0
+            unknown = None if stage.roles(params) else 0
             step = PlannedStage(stage.name, "blocked", reason, unknown, unknown)
         elif found.state == "fresh":
             step = PlannedStage(stage.name, "fresh", found.reason, 0, 0.0)
@@ -105,7 +105,7 @@ def resolve_params(stage: Stage, params_by_stage: Mapping[str, Params]) -> Param
 
 def estimate_calls(stage: Stage, params: Params, inputs: Mapping[str, Manifest]) -> int | None:
     """Expected oracle calls, None where a whole stage doesn't say."""
-    if not stage.oracle:
+    if not stage.roles(params):
         return 0
     records = inputs[stage.source].rows if stage.source in inputs else 0
     if stage.estimate:

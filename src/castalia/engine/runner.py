@@ -129,9 +129,12 @@ def _check_ready(stages: Sequence[Stage], run: _Run) -> None:
     """Raises ConfigError for what would stop the run later, when something was already paid."""
     written: set[str] = set()
     for stage in stages:
-        fingerprint_parts(stage, resolve_params(stage, run.params), {}, run.role_identity)
-        if stage.oracle and run.oracle is None:
-            raise ConfigError(f"stage {stage.name!r} asks the roles {list(stage.oracle)}, but no oracle was given; configure `oracles`")
+        params = resolve_params(stage, run.params)
+        fingerprint_parts(stage, params, {}, run.role_identity)
+        if stage.roles(params) and run.oracle is None:
+            raise ConfigError(
+                f"stage {stage.name!r} asks the roles {list(stage.roles(params))}, but no oracle was given; configure `oracles`"
+            )
         for dataset in stage.reads:
             if dataset not in written and dataset not in stage.optional and not run.store.has(dataset):
                 raise ConfigError(f"stage {stage.name!r} reads {dataset!r}, which nothing before it writes and the store doesn't hold")
@@ -184,7 +187,7 @@ async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run,
         return
     side = {dataset: records if dataset == stage.source else tuple(records) for dataset, records in inputs.items() if stage.shape == "ask"}
     prompts = {path.stem: path for path in stage.prompts}
-    ctx = Context(stage.name, stage.oracle, prompts, run.oracle, side, run.services, advanced)
+    ctx = Context(stage.name, stage.roles(params), prompts, run.oracle, side, run.services, advanced)
     if stage.shape == "ask":
         for output in await run_ask(stage, params, ctx, inputs[stage.source], in_flight=run.in_flight, advanced=advanced):
             outputs.add(output)

@@ -41,7 +41,8 @@ class Stage:
     whole gets all of them as `inputs[name]`, sequences sorted by record id. `writes` likewise; a written record goes to the
     dataset of its type, a Reject to `NAME.rejects`, where NAME is the stage's. Datasets in `optional` may be absent and
     are empty then. Roles in `oracle` are fingerprinted with their model and sampling. `estimate` gives the number of oracle
-    calls for a number of input records; without it an ask stage is expected to make one call a record.
+    calls for a number of input records; without it an ask stage is expected to make one call a record. With `asks` the roles are
+    needed only under params of which it is true.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Stage:
     oracle: tuple[str, ...] = ()
     optional: frozenset[str] = field(default_factory=frozenset[str])
     estimate: Callable[[int, Any], int] | None = None
+    asks: Callable[[Any], bool] | None = None
 
     def __post_init__(self) -> None:
         problems = list(_problems(self))
@@ -65,6 +67,10 @@ class Stage:
     def source(self) -> str:
         """The dataset that map and ask iterate: the first it reads. Empty for a stage that reads none."""
         return next(iter(self.reads), "")
+
+    def roles(self, params: Params) -> tuple[str, ...]:
+        """The oracle roles that it asks under `params`."""
+        return self.oracle if self.asks is None or self.asks(params) else ()
 
     @property
     def rejects(self) -> str:

@@ -36,7 +36,9 @@ class Asked(NamedTuple):
 async def render_questions(workspace: Workspace, steps: Sequence[PlannedStage], file: Path) -> list[Asked]:
     """Writes one JSON line per question to `file`; returns the sums by stage and role. Sends nothing and publishes nothing."""
     stages = {stage.name: stage for stage in workspace.stages}
-    open_steps = [step for step in steps if step.state in ("missing", "stale") and stages[step.name].oracle]
+    # A stage that asks only in some cases asks about what it finds on the way, which a dry run doesn't.
+    asking = {name for name, stage in stages.items() if stage.oracle and stage.asks is None}
+    open_steps = [step for step in steps if step.state in ("missing", "stale") and step.name in asking]
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(file.name + ".part")
     found: list[Asked] = []

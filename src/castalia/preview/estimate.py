@@ -50,7 +50,7 @@ def estimate(workspace: Workspace, steps: Sequence[PlannedStage]) -> list[StageE
     found: list[StageEstimate] = []
     for step in steps:
         stage = stages[step.name]
-        if step.state == "fresh" or not stage.oracle:
+        if step.state == "fresh" or not stage.roles(workspace.params[stage.name]):
             continue
         if step.name in ASKED:
             asked = ASKED[step.name](sizes, workspace.params, seen)

@@ -9,7 +9,7 @@ from castalia.records.base import Frozen
 Scope = Literal["site", "page", "text", "code", "image", "embedded", "software"]
 Place = Literal[
     "rel-license", "meta", "json-ld", "rdfa", "footer", "article", "badge", "aside", "caption", "hidden", "licence-file", "package-metadata",
-    "repository", "configuration",
+    "repository", "configuration", "oracle",
 ]  # fmt: skip
 
 
@@ -26,6 +26,8 @@ class LicenceEvidence(Frozen):
     version: str = Field(default="", description="The version that was stated, empty where none was.")
     stated: bool = Field(default=False, description="Whether words name what is covered; otherwise the place alone says so.")
     exceptions: str = Field(default="", description="Words that limit it, e.g. `unless otherwise noted`.")
+    unsure: bool = Field(default=False, description="Whether no words say what is covered, and the place leaves it open.")
+    call: str = Field(default="", description="Ledger key of the call that chose between readings, where the place is `oracle`.")
 
 
 class ScopedLicence(Frozen):

@@ -20,6 +20,7 @@ from castalia.errors import ConfigError, NoLicensedPages, UnreachableSite
 from castalia.records import LicenceDecision, Page, Provenance, Query, Reject, StatedLicence, content_hash
 from castalia.stages.collect.evidence import SiteEvidence
 from castalia.stages.collect.side_by_side import side_by_side
+from castalia.stages.collect.ties import break_tie
 from castalia.stages.collect.topics import TopicIndex
 from castalia.web.bodies import looks_missing
 from castalia.web.licences import Policy, decide, page_evidence
@@ -44,6 +45,9 @@ class CollectParams(Params):
     stated_licences: tuple[StatedLicence, ...] = Field((), description="What the user states about sites, with the reason.")
     include: tuple[str, ...] = Field((), description="Regular expressions; with any, a URL must match one.")
     exclude: tuple[str, ...] = Field((), description="Regular expressions; a URL that matches one is not asked for.")
+    break_ties: bool = Field(
+        False, description="Whether the oracle (role `judge`) says which reading a sentence has that leaves open what its licence covers."
+    )
     search: tuple[str, ...] = Field(("site",), description="Search providers: `site` explores the sites, others are asked each query.")
 
 
@@ -97,7 +101,12 @@ async def collect_pages(inputs: Mapping[str, Sequence[Query]], params: CollectPa
         site, item = found
         ctx.progress(seen.asked)
         index.add(item.fetched.url, item.facts)
-        return _unusable(web, item) or await _decide(item, site, evidence, policy, seen)
+        if (unusable := _unusable(web, item)) is not None:
+            return unusable
+        decision = await _decision(item, site, evidence, policy)
+        if params.break_ties:
+            decision = await break_tie(item.fetched.final_url, decision, policy, ctx)
+        return _outcome(item, site, decision, seen)
 
     try:
         async for outcome in side_by_side(_discover(web, params, queries, seen), judge):
@@ -122,7 +131,7 @@ async def collect_pages(inputs: Mapping[str, Sequence[Query]], params: CollectPa
             licence=page.licence,
             queries=led,
             topic=topic,
-            provenance=Provenance(parents=led or planned[page.site]),
+            provenance=Provenance(parents=led or planned[page.site], calls=_calls(page.licence)),
         )
 
 
@@ -176,15 +185,23 @@ def _unusable(web: Web, item: Discovered) -> Reject | None:
     return _reject(fetched.url, "opt-out", refusal) if refusal else None
 
 
-async def _decide(item: Discovered, site: str, evidence: SiteEvidence, policy: Policy, seen: _Seen) -> _Allowed | Reject:
+async def _decision(item: Discovered, site: str, evidence: SiteEvidence, policy: Policy) -> LicenceDecision:
     fetched, facts = item
     said = page_evidence(fetched.final_url, facts["licences"])
-    decision = decide([*said, *await evidence.of(site or fetched.final_url, fetched.final_url)], policy)
+    return decide([*said, *await evidence.of(site or fetched.final_url, fetched.final_url)], policy)
+
+
+def _outcome(item: Discovered, site: str, decision: LicenceDecision, seen: _Seen) -> _Allowed | Reject:
+    fetched, facts = item
     if decision.verdict == "allowed":
         return _Allowed(fetched.url, _canonical(fetched.final_url, facts), decision, site)
     seen.refuse(decision)
     reason = {"abstain": "licence-unknown", "contradiction": "licence-contradiction"}.get(decision.verdict, "licence-not-allowed")
     return _reject(fetched.url, reason, decision.reason)
+
+
+def _calls(licence: LicenceDecision) -> tuple[str, ...]:
+    return tuple(item.call for item in licence.evidence if item.call)
 
 
 def _planned(queries: Sequence[Query], site: str) -> tuple[str, ...]:

@@ -14,7 +14,17 @@ from castalia.web.licences.policy import Policy
 ENOUGH = 2.0
 SURE = 3.0
 """From here on, a licence is not doubted for words that reserve all rights as pages do by habit."""
-_STATED = {"footer": 4.0, "article": 3.0, "aside": 3.0, "badge": 3.0, "rel-license": 4.0, "meta": 2.5, "rdfa": 3.0, "json-ld": 2.5}
+_STATED = {
+    "footer": 4.0,
+    "article": 3.0,
+    "aside": 3.0,
+    "oracle": ENOUGH,
+    "badge": 3.0,
+    "rel-license": 4.0,
+    "meta": 2.5,
+    "rdfa": 3.0,
+    "json-ld": 2.5,
+}
 _PLACED = {"footer": 2.5, "badge": 2.5, "rel-license": 2.5, "meta": 2.5, "rdfa": 2.5, "json-ld": 2.5, "article": 0.5, "aside": 0.5}
 _RESERVING = 1.0
 _OVER_TEXT = ("page", "text")

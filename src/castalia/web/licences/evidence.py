@@ -68,6 +68,7 @@ def _of_block(url: str, statement: Mapping[str, Any]) -> list[LicenceEvidence]:
             continue
         place = statement["place"]
         scope = reading.scope
+        unsure = scope is None and place in ("article", "aside") and not marks & {"quote", "comment", "media", "item"}
         if scope == "page" and place in ("article", "aside") and not reading.near:
             scope = "embedded"  # an article says of others what a footer says of its own page
         if reading.guessed and reading.rel and place == "footer":
@@ -84,7 +85,7 @@ def _of_block(url: str, statement: Mapping[str, Any]) -> list[LicenceEvidence]:
             place = "aside"
         if reading.rel and scope is None and not _is_badge(statement):
             place = "rel-license"
-        found.append(_record(url, reading, place, scope))
+        found.append(_record(url, reading, place, scope, unsure=unsure and place in ("article", "aside") and is_grant(reading.spdx)))
     return found
 
 
@@ -107,13 +108,13 @@ def _joined(readings: Sequence[Reading]) -> list[Reading]:
     return made
 
 
-def _record(url: str, reading: Reading, place: str, scope: str | None) -> LicenceEvidence:
+def _record(url: str, reading: Reading, place: str, scope: str | None, *, unsure: bool = False) -> LicenceEvidence:
     spdx = reading.spdx
     version = re.search(r"-(\d+(?:\.\d+)+)", spdx)
     return LicenceEvidence.model_validate({
         "spdx": spdx or None, "url": url, "place": place, "scope": scope or ("page" if place not in ("article", "aside") else "embedded"),
         "sentence": reading.sentence[:300] or reading.link, "link": reading.link, "version": version[1] if version else "",
-        "stated": reading.scope is not None and not reading.guessed, "exceptions": reading.exceptions,
+        "stated": reading.scope is not None and not reading.guessed, "exceptions": reading.exceptions, "unsure": unsure,
     })  # fmt: skip
 
 
