@@ -33,6 +33,7 @@ _WORDS = {
     for words in _COMMON.values()
     for word in words.split()
 }
+_WORD = re.compile(r"[^\W\d_]+")
 _ENOUGH = 8
 """Common words below which nothing is said."""
 
@@ -40,17 +41,23 @@ _ENOUGH = 8
 def detect_language(text: str) -> str:
     """BCP 47 language of `text`, empty where it can't be told."""
     sample = text[:20_000]
-    letters = sum(map(str.isalpha, sample))
-    if not letters:
-        return ""
-    for language, script in _SCRIPTS:
-        if len(script.findall(sample)) > (0.1 if language == "ja" else 0.3) * letters:
-            return language
+    if not sample.isascii() and (script := _script(sample)):
+        return script
+    counts = Counter(_WORD.findall(sample.lower()))
     votes: Counter[str] = Counter()
-    for word in re.findall(r"[^\W\d_]+", sample.lower()):
-        for language in _WORDS.get(word, ()):
-            votes[language] += 1
+    for word in _WORDS.keys() & counts.keys():
+        for language in _WORDS[word]:
+            votes[language] += counts[word]
     best = votes.most_common(2)
     if not best or best[0][1] < _ENOUGH or (len(best) > 1 and best[0][1] < 1.2 * best[1][1]):
         return ""
     return best[0][0]
+
+
+def _script(sample: str) -> str:
+    """The language whose script the letters are mostly of."""
+    found = [(language, len(script.findall(sample))) for language, script in _SCRIPTS]
+    if not any(count for _, count in found):
+        return ""
+    letters = sum(map(str.isalpha, sample))
+    return next((language for language, count in found if letters and count > (0.1 if language == "ja" else 0.3) * letters), "")

@@ -1,34 +1,57 @@
+# pyright: basic
 """Where blocks stand in the source: the n-th `<pre>` of the parser's tree is the n-th `<pre` of the source.
 
 That holds for every tag of which both have equally many; for the others a page's source was repaired, and nothing is said.
 """
 
-import re
-from collections import defaultdict
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 
-_HIDING = "!--|script|style|noscript|template|svg|textarea|iframe|title|object|video|audio|canvas|select|button|noembed|noframes"
-_START = re.compile(
-    rf"<({_HIDING}|p|h[1-6]|pre|table|ul|ol|dl|dt|dd|li|div|section|article|main|blockquote|figure|img|td|th|span|center|details|caption)"
-    r"(?=[\s/>]|(?<=--))",
-    re.IGNORECASE,
+import numpy as np
+
+from castalia.web.prescan import word_set
+from castalia.web.tags import Tags, short_names
+
+_COMMENT = "!--"
+_HIDING = word_set("script style noscript template svg textarea iframe title object video audio canvas select button noembed noframes")
+_HIDING_NUMBERS = short_names(_HIDING)
+_NAMES = word_set(
+    "p h1 h2 h3 h4 h5 h6 pre table ul ol dl dt dd li div section article main blockquote figure img td th span center details caption"
 )
-_HIDES = frozenset(_HIDING.split("|"))
 
 
-def source_offsets(html: str, counts: Mapping[str, int]) -> dict[str, list[int]]:
-    """Character offsets of all start tags by name, where there are `counts` of them."""
-    found: defaultdict[str, list[int]] = defaultdict(list)
-    lower = html.replace("\u0130", "I").lower()  # the only character that gets longer in lower case
-    shown_from = 0
-    for match in _START.finditer(lower):
-        start = match.start()
-        if start < shown_from:
+def source_offsets(tags: Tags, names: Iterable[str], counts: Mapping[str, int]) -> dict[str, list[int]]:
+    """Character offsets of all start tags with these names, by name, where there are `counts` of them."""
+    begins, ends = _hidden(tags)
+    offsets: dict[str, list[int]] = {}
+    for name in _NAMES.intersection(names):
+        places = tags.starts[tags.named(name) & ~tags.closing]
+        hidden_from = np.searchsorted(begins, places, "right") - 1
+        shown = places[(hidden_from < 0) | (places >= ends[hidden_from])]
+        if len(shown) == counts.get(name):
+            offsets[name] = shown.tolist()
+    return offsets
+
+
+def _hidden(tags: Tags) -> tuple[np.ndarray, np.ndarray]:
+    """Begins and ends of what is no text: comments, scripts, and elements whose content the tree leaves out."""
+    begins, ends = [-1], [0]
+    comments = tags.beginning(_COMMENT)
+    opening = np.flatnonzero((tags.short(_HIDING_NUMBERS) & ~tags.closing) | comments)
+    closings: dict[int, list[int]] = {}
+    for place, number, is_comment in zip(
+        tags.starts[opening].tolist(), tags.names[opening, 0].tolist(), comments[opening].tolist(), strict=True
+    ):
+        if place < ends[-1]:
             continue
-        name = match[1]
-        if name in _HIDES:
-            end = lower.find("-->" if name == "!--" else f"</{name}", start)
-            shown_from = len(html) if end < 0 else end
+        if is_comment:
+            end = tags.source.find(b"-->", place)
         else:
-            found[name].append(start)
-    return {name: places for name, places in found.items() if len(places) == counts.get(name)}
+            if number not in closings:
+                name = number.to_bytes(8, "little").rstrip(b"\0").decode()
+                closings[number] = tags.starts[tags.beginning(name) & tags.closing].tolist()
+            later = bisect_left(closings[number], place)
+            end = closings[number][later] if later < len(closings[number]) else -1
+        begins.append(place)
+        ends.append(len(tags.source) if end < 0 else end)
+    return np.array(begins), np.array(ends)

@@ -15,6 +15,7 @@ from castalia.web.extract.segment import Draft, segment
 from castalia.web.extract.select import select
 from castalia.web.extract.tree import Parsed, parse
 from castalia.web.prescan import prescan
+from castalia.web.tags import Tags
 
 _SITE_SUFFIX = re.compile(r"\s+(?:[—–|·•»]|-{1,2})\s+")
 _TAG = re.compile(r"<[^>]*>")
@@ -55,7 +56,7 @@ def _extract(html: str | bytes) -> Extraction:
         return Extraction(scan.problem, scan.detail)
     page = parse(text)
     try:
-        return _read(text, page)
+        return _read(text, page, scan.tags)
     finally:
         page.release()
 
@@ -72,7 +73,7 @@ def _collector_at_rest() -> Generator[None]:
             gc.enable()
 
 
-def _read(text: str, page: Parsed) -> Extraction:
+def _read(text: str, page: Parsed, tags: Tags | None) -> Extraction:
     if page.too_deep:
         return Extraction("too-deep", "elements are nested too deep once the parser has repaired the page")
     metadata = read_metadata(text)
@@ -82,7 +83,8 @@ def _read(text: str, page: Parsed) -> Extraction:
         drafts = _stated(metadata)
     if not drafts:
         return Extraction("no-content", "no visible text in the main content", metadata=metadata)
-    offsets = source_offsets(text, page.counts)
+    standing_in = {draft.source.tag for draft in drafts if draft.source is not None}
+    offsets = source_offsets(tags, standing_in, page.counts) if tags is not None else {}
     heading = next((draft.text for draft in drafts if draft.kind == "heading" and draft.level == 1), "")
     return Extraction(
         title=heading or _SITE_SUFFIX.split(metadata.title)[0],

@@ -1,7 +1,7 @@
 """What a reader can't see: elements that are hidden by attribute, style or class name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from castalia.web.prescan import word_set
 
@@ -19,8 +19,8 @@ _TRANSPARENT_STYLE = re.compile(r"visibility\s*:\s*(?:hidden|collapse)|opacity\s
 _MOVING_STYLE = re.compile(r"transform|translate|transition|animation|filter\s*:", re.IGNORECASE)
 _STREAMED = re.compile(r"S:[0-9a-f]+\Z")
 _LANDMARKS = word_set("body main article section pre code table")
-_STYLE_SHEET = re.compile(r"<style\b[^>]*>(.*?)</style", re.IGNORECASE | re.DOTALL)
-_STYLE_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_STYLE = re.compile(r"<style\b[^>]*>", re.IGNORECASE)
+_STYLE_END = re.compile(r"</style", re.IGNORECASE)
 _SIMPLE_SELECTOR = re.compile(r"[.#][\w-]+\Z")
 _HIDES = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden")
 _LONGEST_SHEET = 200_000
@@ -50,12 +50,22 @@ def is_waiting(attributes: Mapping[str, str]) -> bool:
 def hidden_selectors(html: str) -> frozenset[str]:
     """`.class` and `#id` selectors that the page's own style sheets hide on every medium."""
     hidden: set[str] = set()
-    for sheet in _STYLE_SHEET.findall(html):
-        if not _HIDES.search(sheet):
+    for sheet in _style_sheets(html):
+        media = sheet.find("@media")
+        if media < 0 and len(sheet) > _LONGEST_SHEET:
             continue
-        if "@media" in sheet or len(sheet) > _LONGEST_SHEET:
-            sheet = sheet[: sheet.find("@media")] if "@media" in sheet else ""
-        for selectors, rules in _STYLE_RULE.findall(sheet):
-            if _HIDES.search(rules):
-                hidden.update(name.strip() for name in selectors.split(",") if _SIMPLE_SELECTOR.match(name.strip()))
+        sheet = sheet[:media] if media >= 0 else sheet
+        *rules, _ = sheet.split("}")
+        for rule in rules:
+            before, _, declarations = rule.rpartition("{")
+            if _HIDES.search(declarations):
+                names = before.rpartition("{")[2].split(",")
+                hidden.update(name.strip() for name in names if _SIMPLE_SELECTOR.match(name.strip()))
     return frozenset(hidden)
+
+
+def _style_sheets(html: str) -> Iterator[str]:
+    position = 0
+    while (start := _STYLE.search(html, position)) and (end := _STYLE_END.search(html, start.end())):
+        yield html[start.end() : end.start()]
+        position = end.end()
