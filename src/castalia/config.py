@@ -19,6 +19,7 @@ from castalia.errors import ConfigError, InputError
 from castalia.oracle import RoleConfig
 from castalia.records import StatedLicence
 from castalia.sandbox import RunnerConfig
+from castalia.web.search.provider import TermsUse
 from castalia.web.search.settings import SearchSettings
 from castalia.web.urls import canonical_url
 
@@ -50,6 +51,9 @@ class SourcesConfig(_Section):
     include: tuple[str, ...] = Field(default=(), description="Regular expressions; a URL must match one, where any is given.")
     exclude: tuple[str, ...] = Field(default=(), description="Regular expressions of URLs to leave out.")
     search: tuple[str, ...] = Field(default=("site",), description="Search providers, in order.")
+    search_terms: tuple[TermsUse, ...] = Field(
+        default=(), description="What the terms of every search provider must be known to allow: `store`, `train`; any other is refused."
+    )
     max_pages: int = Field(default=1000, ge=1, description="At most so many pages.")
 
     # What collection would refuse is refused here, because the stages before it are paid for.
@@ -239,6 +243,7 @@ def _merge(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 _PATHS = (
     ("oracles", "*", "recordings"),
     ("sandbox", "runners", "*", "harness"),
+    ("stages", "verify", "policy"),
     ("training",),
     ("evaluation", "recorded_answers"),
     ("execution", "store"),

@@ -123,7 +123,7 @@ def open_web_of(workspace: Workspace) -> Web:
         connect_to=execution.connect_to,
         allow_private=execution.allow_private,
         rate_per_host=execution.pages_per_second,
-        providers=open_providers(workspace.config.sources.search, workspace.config.search),
+        providers=open_providers(workspace.config.sources.search, workspace.config.search, workspace.config.sources.search_terms),
         sites=workspace.config.sources.sites,
     )
 

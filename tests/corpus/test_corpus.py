@@ -211,6 +211,23 @@ def test_a_sentence_that_leaves_its_licence_open_is_read_by_the_oracle_where_tha
     assert [item["call"] != "" for item in row["licence_evidence"] if item["place"] == "oracle"] == [True]
 
 
+def test_the_report_says_what_is_known_of_the_terms_of_searches(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    index = tmp_path / "index.jsonl"
+    index.write_text(json.dumps({"url": f"http://{HOST}/doc/cups.html", "text": "cups"}) + "\n", encoding="utf-8")
+    terms = {"may_store": None, "may_train": True, "source": "our letter"}
+    settings = {"sources": {"search": ["site", "mine"]}, "search": {"mine": {"kind": "local", "path": str(index), "terms": terms}}}
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert main(site.options(tmp_path / "out", "--config", str(config))) == 0
+    assert report(tmp_path / "out")["searches"] == [
+        {"provider": "mine", "may_store": None, "may_train": True, "source": "stated by configuration: our letter", "dated": ""}
+    ]
+    assert "not known" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    demand = "sources.search_terms=[store]"
+    assert main(site.options(tmp_path / "other", "--config", str(config), "--set", demand)) == 2
+    assert "search.mine.terms" in capsys.readouterr().err
+
+
 def test_prose_and_code_of_a_site_may_have_a_licence_each(site: Site, tmp_path: Path):
     site.pages["/LICENSE-code"] = site.pages["/LICENSE"]
     site.pages["/LICENSE"] = (200, "text/plain", ISC)

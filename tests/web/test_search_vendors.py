@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,4 +154,23 @@ def test_a_missing_key_or_setting_is_named_before_anything_is_asked(monkeypatch:
 
 def test_terms_that_forbid_are_readable_by_machines():
     opened = open_providers(["brave", "exa", "tavily"], {})
-    assert {provider.terms.may_train for provider in opened.values()} == {False}
+    for provider in opened.values():
+        assert (provider.terms.may_store, provider.terms.may_train) == (None, None)
+        assert provider.terms.source.startswith("https://")
+
+
+def test_what_terms_are_not_known_to_allow_is_refused_where_it_is_demanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("BRAVE_API_KEY", "k")
+    with pytest.raises(
+        ConfigError, match=r"demands \['store', 'train'\].*'brave'.*'store' not known, 'train' not known.*search\.brave\.terms"
+    ):
+        open_providers(["site", "brave"], {}, ["store", "train"])
+    stated = SearchSettings.model_validate(
+        {"kind": "brave", "terms": {"may_store": True, "may_train": False, "source": "our plan, 2026-01-05"}}
+    )
+    assert set(open_providers(["brave"], {"brave": stated}, ["store"])) == {"brave"}
+    with pytest.raises(ConfigError, match=r"'train' forbidden \(see stated by configuration: our plan, 2026-01-05\)"):
+        open_providers(["brave"], {"brave": stated}, ["store", "train"])
+    (tmp_path / "index.jsonl").write_text("", encoding="utf-8")
+    local = SearchSettings(kind="local", path=str(tmp_path / "index.jsonl"))
+    assert set(open_providers(["local"], {"local": local}, ["store", "train"])) == {"local"}

@@ -25,7 +25,7 @@ DATA = "data"
 REPORT = "report.json"
 _BATCH = 100
 _CHARACTERS_PER_FILE = 512 * 1024 * 1024
-_LAYOUT = 2
+_LAYOUT = 3
 """Raised when the columns or the report change, so that an older folder is written again."""
 
 

@@ -75,6 +75,8 @@ class CorpusFacts:
     """Politeness by host, as the fetcher counted it."""
     files: dict[str, int] = field(default_factory=dict[str, int])
     """Bytes by name, relative to the corpus folder."""
+    searches: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """What the terms of each search provider allow, as far as is known."""
     made_from: str = ""
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:
@@ -125,6 +127,7 @@ class CorpusFacts:
                 "by_kind": dict(self.pseudonyms.most_common()),
             },
             "hosts": self.hosts,
+            "searches": self.searches,
             "files": self.files,
             "made_from": self.made_from,
         }

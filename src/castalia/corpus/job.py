@@ -20,6 +20,7 @@ from castalia.errors import ConfigError, StaleStage, StoreError
 from castalia.oracle import OracleClient, open_oracle
 from castalia.store import write_file
 from castalia.web import Web
+from castalia.web.search.settings import terms_of
 from castalia.workspace import Workspace, open_web_of, open_workspace, role_identity, save_resolved
 
 STAGES = ("collect", "normalize", "scrub", "deduplicate")
@@ -128,6 +129,9 @@ def _write(workspace: Workspace, out: Path, web: Web) -> tuple[Mapping[str, Any]
     allowed = sources.licences if isinstance(sources.licences, str) else ", ".join(sources.licences)
     facts = CorpusFacts(sites=list(sources.sites), allowed=allowed, made_from=made_from)
     facts.steps = _steps(workspace)
+    searched = [name for name in sources.search if name != "site"]
+    terms = [(name, terms_of(web.provider(name), workspace.config.search.get(name))) for name in searched]
+    facts.searches = [{"provider": name, **known._asdict()} for name, known in terms]
     facts.hosts = [host._asdict() for host in web.politeness()]
     write_corpus(workspace.store, web.archive, out, facts, STAGES)
     made = facts.to_json()

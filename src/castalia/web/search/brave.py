@@ -12,9 +12,9 @@ _PAGES = 10
 
 
 class Brave:
-    """Results in the vendor's order. Storing or training on them needs a plan that says so; only URLs are used."""
+    """Results in the vendor's order. What may be done with them depends on the plan; only URLs are used."""
 
-    terms = ProviderTerms(may_store=False, may_train=False)
+    terms = ProviderTerms(None, None, "https://api-dashboard.search.brave.com/terms-of-service", "2026-02-11")
 
     def __init__(self, key: str, base_url: str, *, name: str = "brave") -> None:
         self.name = name

@@ -72,9 +72,9 @@ class Capture(NamedTuple):
 
 
 class CommonCrawl:
-    """Captures below URL prefixes of one crawl. The terms of use let anyone store and use the index; pages stay their authors'."""
+    """Captures below URL prefixes of one crawl. Pages stay their authors'; each is judged by its own licence."""
 
-    terms = ProviderTerms(may_store=True, may_train=True)
+    terms = ProviderTerms(None, None, "https://commoncrawl.org/terms-of-use")
 
     def __init__(self, place: str, crawl: str, sites: Sequence[str], *, name: str = "common_crawl") -> None:
         if "://" in place and not place.startswith(("http://", "https://")):

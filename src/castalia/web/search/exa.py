@@ -12,7 +12,7 @@ _MOST = 100
 class Exa:
     """Results in the vendor's order. No contents are asked for; only URLs are used."""
 
-    terms = ProviderTerms(may_store=False, may_train=False)
+    terms = ProviderTerms(None, None, "https://exa.ai/assets/Exa_Labs_Terms_of_Service.pdf")
 
     def __init__(self, key: str, base_url: str, *, name: str = "exa") -> None:
         self.name = name

@@ -12,7 +12,7 @@ class LocalIndex:
     """Ranks the lines of a file. Nothing is stored elsewhere, so the terms allow everything."""
 
     name = "local"
-    terms = ProviderTerms(may_store=True, may_train=True)
+    terms = ProviderTerms(may_store=True, may_train=True, source="your own file")
 
     def __init__(self, path: Path) -> None:
         pages: dict[str, PageText] = {}

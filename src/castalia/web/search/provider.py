@@ -1,13 +1,24 @@
 """What a search provider is."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, Protocol
+
+TermsUse = Literal["store", "train"]
 
 
 class ProviderTerms(NamedTuple):
-    """What a provider's terms allow to do with its results, for machines."""
+    """What a provider's terms allow to do with its results, for machines. None: not known, which is no permission."""
 
-    may_store: bool
-    may_train: bool
+    may_store: bool | None
+    may_train: bool | None
+    source: str = ""
+    """Where that is written, or what was said where nothing is."""
+    dated: str = ""
+    """The date that the source bears, as far as it was seen; ISO 8601."""
+
+    def unmet(self, wanted: Iterable[TermsUse]) -> list[TermsUse]:
+        """The uses that are not known to be allowed."""
+        return [use for use in wanted if {"store": self.may_store, "train": self.may_train}[use] is not True]
 
 
 class Hit(NamedTuple):

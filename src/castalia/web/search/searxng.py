@@ -13,7 +13,7 @@ _PAGES = 10
 class SearXNG:
     """Results in the instance's order. What may be done with them is up to the engines behind it, so nothing is assumed."""
 
-    terms = ProviderTerms(may_store=False, may_train=False)
+    terms = ProviderTerms(None, None, "the terms of the engines that the instance asks")
 
     def __init__(self, base_url: str, *, name: str = "searxng") -> None:
         self.name = name

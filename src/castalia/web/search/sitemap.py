@@ -102,7 +102,7 @@ class SitemapIndex:
     """The addresses that the sitemaps of given sites name, ranked by the words in them: for sites with speaking addresses."""
 
     name = "sitemap"
-    terms = ProviderTerms(may_store=True, may_train=True)
+    terms = ProviderTerms(may_store=True, may_train=True, source="the site lists its pages for crawlers, https://www.sitemaps.org/")
 
     def __init__(self, door: Door, sites: Sequence[str]) -> None:
         self._door = door

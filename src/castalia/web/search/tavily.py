@@ -12,7 +12,7 @@ _MOST = 20
 class Tavily:
     """Results in the vendor's order. Its extracted contents are not asked for; only URLs are used."""
 
-    terms = ProviderTerms(may_store=False, may_train=False)
+    terms = ProviderTerms(None, None, "https://tavily.com/terms", "2025-11-24")
 
     def __init__(self, key: str, base_url: str, *, name: str = "tavily") -> None:
         self.name = name
