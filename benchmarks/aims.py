@@ -4,16 +4,24 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-_RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "==": operator.eq}
+_RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "==": operator.eq,
+    "within": lambda measured, ends: ends[0] <= measured <= ends[1],
+}
 
 
 class Aim(NamedTuple):
     """A figure's goal: `value` on the right of `relation`."""
 
     relation: str
-    value: float | bool
+    value: float | bool | tuple[float, float]
 
     def __str__(self) -> str:
+        if isinstance(self.value, tuple):
+            return f"{self.relation} {self.value[0]} to {self.value[1]}"
         return f"{self.relation} {str(self.value).lower()}"
 
     def met(self, measured: object) -> bool:
@@ -98,6 +106,27 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
         "wrong_merges": Aim("==", 0),
         "page_precision": Aim(">=", 0.99),
         "page_recall": Aim(">=", 0.80),
+    },
+    "judges": {
+        "bias_error_points": Aim("<=", 2),
+        "interval_coverage": Aim("within", (0.94, 0.96)),
+        "corrected_half_width_points": Aim("<=", 3.5),
+        "fail_open": Aim("==", 0),
+    },
+    "sandbox": {
+        "attacks": Aim(">=", 60),
+        "escapes": Aim("==", 0),
+        "canaries_intact": Aim("==", True),
+        "survivors": Aim("==", 0),
+        "start_ms_p50": Aim("<=", 50),
+        "python_gradings_per_s": Aim(">=", 20),
+        "rust_gradings_per_s": Aim(">=", 1),
+    },
+    "rewards": {
+        "cheats": Aim(">=", 80),
+        "cheats_accepted": Aim("==", 0),
+        "references_accepted": Aim(">=", 0.995),
+        "mutants_rejected": Aim(">=", 0.95),
     },
     "duplicates": {
         "ari": Aim(">=", 0.975),

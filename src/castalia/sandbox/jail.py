@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from castalia.sandbox import bubblewrap
 from castalia.sandbox.interpreter import HOME, Interpreter, make_farm, reachable_by_others, system_libraries, this_interpreter
+from castalia.sandbox.stage import remove_deep
 from castalia.sandbox.supervise import Launch
 from castalia.sandbox.toolchains import Toolchain, seen_at
 from castalia.sandbox.values import Limits, Tier
@@ -68,7 +68,7 @@ class Plan:
     def remove_work(self) -> None:
         """Removes the host's working folder of tier B."""
         if self.launch.work:
-            shutil.rmtree(self.launch.work, ignore_errors=True)
+            remove_deep(self.launch.work)
 
 
 def make_builder(tier: Tier, stage: Path) -> Builder:

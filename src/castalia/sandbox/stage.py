@@ -8,6 +8,7 @@ work-N/       working folders of tier B, one per jail
 """
 
 import compileall
+import contextlib
 import os
 import re
 import shutil
@@ -36,7 +37,30 @@ def make_stage() -> Path:
 
 def remove_stage(stage: Path) -> None:
     """Removes a staging folder; what is left of it, if anything, goes when a later sandbox opens."""
+    for work in stage.glob("work-*"):
+        remove_deep(work)
     shutil.rmtree(stage, ignore_errors=True)
+
+
+def remove_deep(folder: Path) -> None:
+    """Removes a folder that foreign code filled, however deep: inner folders are moved up to its top and emptied there, so no path
+    grows long and nothing recurses."""
+    number = 0
+    with contextlib.suppress(OSError):  # what can't be removed now goes when a later sandbox opens
+        folder.chmod(0o700)
+        waiting = [folder]
+        while waiting:
+            place = waiting.pop()
+            place.chmod(0o700)
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        Path(entry.path).unlink()
+                        continue
+                    number += 1
+                    above = folder.parent / f"{folder.name}-{number}"
+                    waiting.append(Path(entry.path).rename(above))
+            place.rmdir()
 
 
 def _remove_abandoned(base: Path) -> None:
@@ -44,4 +68,4 @@ def _remove_abandoned(base: Path) -> None:
         match = _NAME.match(folder.name)
         mine = match and folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
         if match and mine and not Path(f"/proc/{match[1]}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_stage(folder)

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 from castalia.sandbox.values import Limits, Tier
 
 _LOOK = 0.05  # seconds between two looks at the memory
+_MOST_ENTRIES, _LONGEST_PATH = 20_000, 2_000  # of a working folder on the host's disk
 _MOST_COMPLAINT = 1 << 14  # bytes of stderr that are kept
 
 
@@ -218,13 +219,24 @@ def private_memory_mb(pid: int) -> float:
 
 
 def folder_mb(folder: Path) -> float:
-    """MiB of disk below a folder, links not followed."""
-    total = 0
-    for place, _, names, descriptor in os.fwalk(folder, onerror=None, follow_symlinks=False):
-        del place
-        for name in names:
-            with contextlib.suppress(OSError):  # it was removed while we looked
-                total += os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512
+    """MiB of disk below a folder, links not followed. Infinite where there are more entries than disk counts or folders deeper than
+    paths reach: foreign code made them, and each costs the host something."""
+    total = entries = 0
+    waiting = [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        with (
+            contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError),
+            os.scandir(place) as found,
+        ):  # it changes meanwhile
+            for entry in found:
+                entries += 1
+                if entries > _MOST_ENTRIES or len(place) > _LONGEST_PATH:
+                    return float("inf")
+                status = entry.stat(follow_symlinks=False)
+                total += status.st_blocks * 512
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
     return total / (1 << 20)
 
 

@@ -46,6 +46,7 @@ def capture(jail: Confinement, leader: int, readers: Sequence[int], feed: tuple[
     if feed:
         os.set_blocking(writer, False)
         watch.register(writer, select.POLLOUT)
+    watch.register(jail.channel, 0)  # only its breaking is of interest: then the host is dead, and so is everybody here
     alive = True
     while alive and limit is None:
         left = deadline - time.monotonic()
@@ -55,6 +56,8 @@ def capture(jail: Confinement, leader: int, readers: Sequence[int], feed: tuple[
         for descriptor, _ in watch.poll(left * 1000 + 1):
             if descriptor == death:
                 alive = False
+            elif descriptor == jail.channel:
+                limit = "timeout"
             elif descriptor == writer:
                 rest = _feed(writer, rest)
                 if not rest:

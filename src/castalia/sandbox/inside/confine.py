@@ -18,13 +18,14 @@ MINIMUM_LANDLOCK = 3  # before it, files outside could be truncated
 
 
 class Confinement:
-    """What the host asked for."""
+    """What the host asked for. `channel` leads to the host; it breaks when the host dies."""
 
     def __init__(
         self, tier: str, read: Sequence[str], write: Sequence[str], work: str, limits: Mapping[str, float], process_limit: int
     ) -> None:
         self.tier, self.read, self.write, self.work = tier, read, write, work
         self.limits, self.process_limit = limits, process_limit
+        self.channel = -1
 
 
 def confine_supervisor(jail: Confinement) -> dict[str, int]:

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH103, PTH118, PTH120, PTH123
+# ruff: noqa: PTH208, PTH103, PTH118, PTH120, PTH123
 # (importing pathlib would be a fifth of a jail's start)
 """One program with files and stdin, in the working folder; its output and the files it leaves come back."""
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from .confine import Confinement
 
-MOST_FILES = 1000
+MOST_FILES, DEEPEST = 1000, 40
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def execute(jail: Confinement, argv: list[str], files: dict[str, bytes], stdin: bytes) -> dict[str, Any]:
@@ -66,17 +67,38 @@ def _files_left(jail: Confinement) -> tuple[dict[str, str], list[str]]:
     left: dict[str, str] = {}
     omitted: list[str] = []
     room = int(jail.limits["files_mb"]) << 20
-    for folder, folders, names, descriptor in os.fwalk(jail.work, follow_symlinks=False):
-        folders.sort()
-        for name in sorted(names):
-            shown = os.path.relpath(os.path.join(folder, name), jail.work)
-            content = _content(name, descriptor, room) if len(left) < MOST_FILES and shown.isprintable() else None
-            if content is None:
-                omitted.append(ascii(shown))
-            else:
-                room -= len(content)
-                left[shown] = _text(content)
-    return left, omitted[:100]
+    descriptors = [(os.open(jail.work, _FOLDER), "")]
+    while descriptors:
+        folder, above = descriptors.pop()
+        try:
+            names = sorted(os.listdir(folder))
+            for name in names[:MOST_FILES]:
+                shown = f"{above}{name}"
+                if _is_folder(name, folder):
+                    if shown.count("/") < DEEPEST and len(descriptors) < 100:
+                        descriptors.append((os.open(name, _FOLDER, dir_fd=folder), f"{shown}/"))
+                    else:
+                        omitted.append(ascii(shown))
+                    continue
+                content = _content(name, folder, room) if len(left) < MOST_FILES and shown.isprintable() else None
+                if content is None:
+                    omitted.append(ascii(shown))
+                else:
+                    room -= len(content)
+                    left[shown] = _text(content)
+            omitted += [ascii(f"{above}{name}") for name in names[MOST_FILES : MOST_FILES + 1]]
+        except OSError:
+            omitted.append(ascii(above))
+        finally:
+            os.close(folder)
+    return dict(sorted(left.items())), omitted[:100]
+
+
+def _is_folder(name: str, above: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
 
 
 def _content(name: str, folder: int, room: int) -> bytes | None:

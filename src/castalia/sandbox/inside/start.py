@@ -30,6 +30,7 @@ def main() -> None:
         os.dup2(nowhere, number)
     os.umask(0o077)
     jail = Confinement(**request["jail"])
+    jail.channel = channel
     try:
         in_force = confine_supervisor(jail)
     except OSError as error:

@@ -8,6 +8,7 @@ on itself. Its last frame is the supervisor's, and the host believes it no more 
 from __future__ import annotations
 
 import os
+import select
 import sys
 
 from .channel import read_frame, write_frame
@@ -51,7 +52,10 @@ def talk(jail: Confinement, host: int, channel: int, request: dict[str, Any]) ->
 
     leader = start(jail, {0: host, 1: nowhere, 2: nowhere, RESULT: channel}, body)
     os.close(host)
-    os.waitid(os.P_PID, leader, os.WEXITED | os.WNOWAIT)
+    watch = select.poll()
+    watch.register(os.pidfd_open(leader), select.POLLIN)
+    watch.register(channel, 0)  # it breaks when the host dies
+    watch.poll()
     ended = end(jail, leader)
     assert ended is not None
     write_frame(channel, {"ended": ended.status, "peak_memory_mb": ended.peak_memory_mb, "cpu_seconds": ended.cpu_seconds})
