@@ -1,4 +1,5 @@
 import re
+import time
 from itertools import pairwise
 
 import pytest
@@ -6,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from castalia.errors import ConfigError
-from castalia.records import Block, Document, LicenceDecision, Redaction
+from castalia.records import Block, Document, LicenceDecision, Redaction, Reject
 from castalia.stages.scrub import STAGE
+from castalia.stages.scrub.known import Known
 from castalia.stages.scrub.pseudonyms import Pseudonyms, Style
-from castalia.stages.scrub.scrub import scrub_text
+from castalia.stages.scrub.scrub import MOST_VALUES, scrub_text
 from castalia.web.pii import Span, find_personal_data
 
 LICENCE = LicenceDecision(spdx="MIT", verdict="allowed", reason="by file")
@@ -129,6 +131,37 @@ def test_the_log_points_at_the_pseudonyms(text: str):
     once, replaced = scrub_text(text, Pseudonyms())
     assert all(once[item.start : item.end] == item.pseudonym for item in replaced)
     assert all(one.end <= other.start for one, other in pairwise(replaced))
+
+
+VALUES = st.lists(st.text(st.sampled_from("a1+.(@ "), min_size=1, max_size=5).filter(lambda text: re.search(r"\w", text)), max_size=4)
+
+
+@given(VALUES, st.text(st.sampled_from("a1+.(@ \n"), max_size=40))
+def test_known_values_are_found_wherever_they_stand_by_themselves(values: list[str], text: str):
+    naive = {(found.start(), value) for value in values for found in re.finditer(rf"(?<!\w)(?={re.escape(value)}(?!\w))", text)}
+    known = Known([Span(0, len(value), "EMAIL", value, certain=False) for value in values])
+    assert {(span.start, span.value) for span in known.within(text)} == naive
+    assert all(text[span.start : span.end] == span.value for span in known.within(text))
+
+
+def test_a_page_full_of_addresses_takes_time_in_proportion_to_its_length():
+    def seconds(count: int) -> float:
+        blocks = (Block(number=0, kind="paragraph", text="\n".join(f"user{number}@corp{number}.io" for number in range(count))),)
+        document = Document(url="http://h/x", title="T", blocks=blocks, licence=LICENCE)
+        started = time.process_time()
+        assert len(scrubbed(document)[1]) == count
+        return time.process_time() - started
+
+    small, large = seconds(400), seconds(1_600)
+    assert large < max(1.0, small * 8)
+
+
+def test_a_page_that_is_a_list_of_people_is_a_reject_that_says_so():
+    blocks = tuple(Block(number=number, kind="paragraph", text=f"user{number}@corp.io") for number in range(MOST_VALUES + 1))
+    (found,) = STAGE.run(Document(url="http://h/x", title="T", blocks=blocks, licence=LICENCE), STAGE.params())
+    assert isinstance(found, Reject)
+    assert (found.reason, found.subject) == ("personal-data-flood", "http://h/x")
+    assert "user" not in found.detail
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from castalia.stages.scrub.scrub import ScrubParams, scrub_document
 
 STAGE = Stage(
     name="scrub",
-    version=3,
+    version=4,
     run=scrub_document,
     params=ScrubParams,
     reads={"documents_raw": Document},

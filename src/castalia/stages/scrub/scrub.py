@@ -4,8 +4,8 @@ What is found once, by a word beside it for example, is replaced wherever it sta
 In code, and in code spans of running text, only what is certain is replaced: there a wrong replacement would break something.
 """
 
-import re
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from pydantic import Field, computed_field, field_validator
 from castalia.engine import load_plugin, plugin_identity
 from castalia.engine.stage import Params
 from castalia.errors import ConfigError
-from castalia.records import Block, Document, Provenance, Redaction
+from castalia.records import Block, Document, Provenance, Redaction, Reject
+from castalia.stages.scrub.known import Known
 from castalia.stages.scrub.pseudonyms import Pseudonyms, Style
 from castalia.web.pii import CodeSpans, Span, apart, find_personal_data
 
@@ -22,6 +23,8 @@ GROUP = "castalia.detectors"
 Detector = Callable[[str], Iterable[Span]]
 """Takes a text, returns spans of it: what an entry point of the group offers, for names, places and what else has no form."""
 _PASSES = 4
+MOST_VALUES = 2_000
+"""Different values in a document."""
 
 
 class ScrubParams(Params):
@@ -64,15 +67,26 @@ def detectors(names: Sequence[str]) -> tuple[Detector, ...]:
     return loaded
 
 
-def scrub_document(document: Document, params: ScrubParams) -> Iterator[Document | Redaction]:
-    """The document with pseudonyms in place of personal data, `redactions` counted, and a record of each; itself when there is none."""
+def scrub_document(document: Document, params: ScrubParams) -> Iterator[Document | Redaction | Reject]:
+    """The document with pseudonyms in place of personal data, `redactions` counted, and a record of each; itself when there is none.
+
+    Reject reason: `personal-data-flood` for more different values than a text about anything has: a directory, a log, a leak.
+    """
     extra = detectors(params.detectors)
     texts = [(-1, document.title, False), *((block.number, block.text, block.kind == "code") for block in document.blocks)]
-    known = {span.value: span for _, text, code in texts for span in find(text, extra, code=code)}
-    for block in document.blocks:
-        known |= {span.value: span for row in block.rows for cell in row for span in find(cell, extra)}
-    if not known:
+    cells = [cell for block in document.blocks for row in block.rows for cell in row]
+    spans = [
+        *(span for _, text, code in texts for span in find(text, extra, code=code)),
+        *(span for cell in cells for span in find(cell, extra)),
+    ]
+    if not spans:
         yield document
+        return
+    known = Known(spans)
+    if len(known) > MOST_VALUES:
+        detail = f"{len(known)} different values of personal data, at most {MOST_VALUES} are replaced"
+        provenance = Provenance(parents=(document.id,))
+        yield Reject(stage="scrub", subject=document.url, reason="personal-data-flood", detail=detail, provenance=provenance)
         return
     whole = "\n".join([document.title, *(block.text for block in document.blocks)])
     pseudonyms = Pseudonyms(params.pseudonyms, lambda name: name in whole)
@@ -103,7 +117,7 @@ def _overlaps(span: Span, others: Sequence[Span]) -> bool:
 
 
 def scrub_text(
-    text: str, pseudonyms: Pseudonyms, extra: Sequence[Detector] = (), *, code: bool = False, known: dict[str, Span] | None = None
+    text: str, pseudonyms: Pseudonyms, extra: Sequence[Detector] = (), *, code: bool = False, known: Known | None = None
 ) -> tuple[str, list[Replaced]]:
     """`text` with pseudonyms, and where they stand. With `code`, only what is certain is replaced.
 
@@ -113,37 +127,35 @@ def scrub_text(
     for _ in range(_PASSES):
         spans = find(text, extra, code=code)
         if known and not code:
-            spans = apart([*spans, *_again(text, known)])
+            spans = apart([*spans, *known.within(text)])
         if not spans:
             break
-        for span, name in reversed([(span, pseudonyms.name(span)) for span in spans]):
-            text = text[: span.start] + name + text[span.end :]
-            done = [item for item in (_moved(item, span, len(name)) for item in done) if item]
-            done.append(Replaced(span.start, span.start + len(name), span.kind, span.rule, name))
-    return text, sorted(done)
+        text, done = _named(text, done, [(span, pseudonyms.name(span)) for span in spans])
+    return text, done
 
 
-def _again(text: str, known: dict[str, Span]) -> Iterator[Span]:
-    """Where a value stands that was found elsewhere in the document."""
-    code = CodeSpans(text)
-    for value, span in known.items():
-        if value not in text:
-            continue
-        for found in re.finditer(rf"(?<!\w){re.escape(value)}(?!\w)", text):
-            if not code.touches(found.start(), found.end()):
-                yield span._replace(start=found.start(), end=found.end())
+def _named(text: str, earlier: Sequence[Replaced], named: Sequence[tuple[Span, str]]) -> tuple[str, list[Replaced]]:
+    """The text with names in place of spans, and where names stand in it then: these, and the earlier ones that were not replaced."""
+    parts: list[str] = []
+    done: list[Replaced] = []
+    rest = deque(earlier)
+    place = length = 0  # the same place, before and after
+    for span, name in named:
+        while rest and rest[0].end <= span.start:
+            done.append(_moved(rest.popleft(), length - place))
+        while rest and rest[0].start < span.end:
+            rest.popleft()
+        parts += [text[place : span.start], name]
+        start = length + span.start - place
+        place, length = span.end, start + len(name)
+        done.append(Replaced(start, length, span.kind, span.rule, name))
+    return "".join([*parts, text[place:]]), [*done, *(_moved(item, length - place) for item in rest)]
 
 
-def _moved(item: Replaced, span: Span, length: int) -> Replaced | None:
-    """An earlier replacement after a later one, None when it was replaced itself."""
-    if item.end <= span.start:
-        return item
-    if span.end <= item.start:
-        by = length - (span.end - span.start)
-        return item._replace(start=item.start + by, end=item.end + by)
-    return None
+def _moved(item: Replaced, by: int) -> Replaced:
+    return item._replace(start=item.start + by, end=item.end + by)
 
 
-def _with(block: Block, text: str, pseudonyms: Pseudonyms, extra: Sequence[Detector], known: dict[str, Span]) -> Block:
+def _with(block: Block, text: str, pseudonyms: Pseudonyms, extra: Sequence[Detector], known: Known) -> Block:
     rows = tuple(tuple(scrub_text(cell, pseudonyms, extra, known=known)[0] for cell in row) for row in block.rows)
     return block if text == block.text and rows == block.rows else block.model_copy(update={"text": text, "rows": rows})
