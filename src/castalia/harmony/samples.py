@@ -6,6 +6,7 @@ inner `<|start|>assistant` headers. After a call the model has stopped, so the n
 """
 
 from dataclasses import dataclass
+from itertools import pairwise, repeat
 
 from castalia.harmony.render import EMITTED, Part, Piece, message_pieces, preamble_pieces, without_finished_thoughts
 from castalia.harmony.style import Style
@@ -39,15 +40,12 @@ class Sample:
 
     def spans(self) -> list[tuple[int, int]]:
         """The trained runs, as (start, end). Each is one completion: what the model writes without being interrupted."""
-        edges = [index for index in range(len(self.mask) + 1) if self._trained(index) != self._trained(index - 1)]
+        edges = [index for index, (before, on) in enumerate(pairwise([False, *self.mask, False])) if before != on]
         return list(zip(edges[::2], edges[1::2], strict=True))
 
     def labels(self, ignored: int = -100) -> list[int]:
         """The ids where trained, `ignored` elsewhere."""
         return [token if trained else ignored for token, trained in zip(self.ids, self.mask, strict=True)]
-
-    def _trained(self, index: int) -> bool:
-        return 0 <= index < len(self.mask) and self.mask[index]
 
 
 def render_samples(
@@ -94,5 +92,5 @@ def _sample(pieces: list[Piece], weights: PartWeights) -> Sample:
         ids += piece.ids
         mask += [not piece.given] * len(piece.ids)
         loss += [factors[part]] * len(piece.ids)
-        parts.extend(part for _ in piece.ids)
+        parts.extend(repeat(part, len(piece.ids)))
     return Sample(ids, mask, loss, parts)
