@@ -38,7 +38,11 @@ class _Child:
             [sys.executable, "-c", "from castalia.web.worker import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={
+                "PATH": os.environ.get("PATH", ""),
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                "OPENBLAS_NUM_THREADS": "1",  # every further one takes memory from the limit
+            },
         )
         self._closing = weakref.finalize(self, _end, self.process)
 

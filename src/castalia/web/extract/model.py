@@ -2,7 +2,7 @@
 """The fitted model: how likely is it that each unit is main content?
 
 Embedded names and words, one dense layer, means over units of the same shape, over siblings and over the page, then convolutions along
-the reading order (dilated, as in Yu and Koltun 2016, so that a unit sees its neighborhood), all in numpy. `python -m
+the reading order (dilated, as in Yu and Koltun 2016, so that a unit sees its neighborhood), all in numpy and on one core. `python -m
 benchmarks.extraction_fit` makes the file.
 """
 
@@ -14,6 +14,9 @@ import numpy as np
 from castalia.web.extract.features import Features
 
 FILE = Path(__file__).with_name("model.npz")
+_ROWS = 64
+"""Units that are multiplied at once. OpenBLAS wakes its threads for products of more than 2^18 steps, which here is 64 times 128 times 32:
+they would save nothing and keep every core busy."""
 
 
 class Model:
@@ -29,31 +32,29 @@ class Model:
         self.dilations = [int(value) for value in arrays["dilations"]]
         for name, scale in scales.items():
             self.weights[name] *= scale
+        # One product gives what each unit says to the unit before, to itself and to the unit after.
+        self.taps = [np.concatenate(np.split(self.weights.pop(f"conv{number}"), 3), 1) for number in range(len(self.dilations))]
 
     def probabilities(self, features: Features) -> np.ndarray:
         """[N] float32 between 0 and 1."""
         weights = self.weights
-        count = len(features.dense)
         own = _sums(weights["names"][features.names], features.name_starts)
-        far = own.copy()
         parents = features.parents
-        for element in range(1, len(far)):
-            far[element] += far[parents[element]]
         elements = features.elements
         words = _sums(weights["words"][features.words], features.word_starts)
         words /= np.sqrt(np.maximum(1, np.diff(features.word_starts)))[:, None]
         dense = features.dense * weights["norm_scale"] + weights["norm_shift"]
-        joined = np.concatenate([dense, own[elements] + own[parents[elements]], own[features.branches], far[elements] * 0.3, words], 1)
-        hidden = _relu(joined @ weights["inp"] + weights["inp_bias"])
+        far = _sums_upwards(own, parents)[elements] * 0.3
+        joined = np.concatenate([dense, own[elements] + own[parents[elements]], own[features.branches], far, words], 1)
+        hidden = _layer(joined, weights["inp"], weights["inp_bias"])
         size = np.sqrt(1 + features.sizes).astype(np.float32)[:, None]
-        page = np.zeros(count, np.int32)
-        pooled = [hidden, *(_means(hidden, size, groups) for groups in (features.shapes, features.siblings, page))]
-        hidden = _relu(np.concatenate(pooled, 1) @ weights["mix"] + weights["mix_bias"])
+        page = np.broadcast_to(_mean(hidden, size), hidden.shape)
+        pooled = [hidden, _means(hidden, size, features.shapes), _means(hidden, size, features.siblings), page]
+        hidden = _layer(np.concatenate(pooled, 1), weights["mix"], weights["mix_bias"])
         for number, dilation in enumerate(self.dilations):
-            hidden = hidden + _relu(_convolve(hidden, dilation, weights[f"conv{number}"]) + weights[f"conv{number}_bias"])
-        whole = (hidden * size).sum(0) / size.sum()
-        hidden = _relu(hidden + (whole @ weights["page"] + weights["page_bias"]))
-        score = hidden @ weights["out"][:, 0] + weights["out_bias"][0]
+            hidden += _convolve(hidden, dilation, self.taps[number], weights[f"conv{number}_bias"])
+        hidden += _product(_mean(hidden, size), weights["page"]) + weights["page_bias"]
+        score = _product(_relu(hidden), weights["out"])[:, 0] + weights["out_bias"][0]
         return 1 / (1 + np.exp(-score))
 
 
@@ -61,6 +62,19 @@ class Model:
 def shipped_model() -> Model:
     """The model in the package."""
     return Model(FILE)
+
+
+def _product(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    product = np.empty((len(rows), weights.shape[1]), np.float32)
+    for start in range(0, len(rows), _ROWS):
+        np.matmul(rows[start : start + _ROWS], weights, out=product[start : start + _ROWS])
+    return product
+
+
+def _layer(rows: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    product = _product(rows, weights)
+    product += bias
+    return _relu(product)
 
 
 def _relu(values: np.ndarray) -> np.ndarray:
@@ -76,16 +90,35 @@ def _sums(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return sums
 
 
+def _sums_upwards(own: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    """For each element the sum over itself and all around it, [E, D], in as many steps as its depth has binary digits."""
+    nothing = len(own)
+    sums = np.concatenate([own, np.zeros((1, own.shape[1]), np.float32)])
+    above = np.append(parents, nothing)
+    above[0] = nothing
+    while (above != nothing).any():
+        sums += sums[above]
+        above = above[above]
+    return sums[:-1]
+
+
+def _mean(hidden: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """The weighted mean over all units, [1, H]."""
+    return (hidden * size).sum(0, keepdims=True) / size.sum()
+
+
 def _means(hidden: np.ndarray, size: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """For each unit the weighted mean over its group, [N, H]."""
+    """For each unit the weighted mean over its group, [N, H]; groups are numbered from 0."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     sums = np.add.reduceat((hidden * size)[order], starts, axis=0) / np.add.reduceat(size[order], starts, axis=0)
     return sums[groups]
 
 
-def _convolve(hidden: np.ndarray, dilation: int, weights: np.ndarray) -> np.ndarray:
-    """Convolution over three places `dilation` apart; `weights` are [3 H, H], zeros stand beyond both ends."""
-    padded = np.zeros((len(hidden) + 2 * dilation, hidden.shape[1]), np.float32)
-    padded[dilation : dilation + len(hidden)] = hidden
-    return np.concatenate([padded[: len(hidden)], hidden, padded[2 * dilation :]], 1) @ weights
+def _convolve(hidden: np.ndarray, dilation: int, taps: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Convolution over three places `dilation` apart; `taps` are [H, 3 H], zeros stand beyond both ends."""
+    before, same, after = np.split(_product(hidden, taps), 3, axis=1)
+    same[dilation:] += before[:-dilation]
+    same[:-dilation] += after[dilation:]
+    same += bias
+    return _relu(same)
