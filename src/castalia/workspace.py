@@ -92,8 +92,8 @@ def open_workspace(config: Config) -> Workspace:
 
 
 @asynccontextmanager
-async def open_services(workspace: Workspace, *, offline: bool = False) -> AsyncGenerator[Services]:
-    """The oracle, the web and the sandbox of a workspace, closed in reverse order.
+async def open_services(workspace: Workspace, *, offline: bool = False, archived: bool = False) -> AsyncGenerator[Services]:
+    """The oracle, the web and the sandbox of a workspace, closed in reverse order. `offline` asks no model, `archived` fetches no page.
 
     Raises StoreError naming the holder when another run works on the store: ledger and archive are its alone, too.
     """
@@ -109,13 +109,14 @@ async def open_services(workspace: Workspace, *, offline: bool = False) -> Async
                     config.oracles, workspace.ledger, budget_usd=execution.budget_usd, concurrency=execution.concurrency, offline=offline
                 )
             )
-            web = open_web_of(workspace)
+            web = open_web_of(workspace, offline=archived)
             stack.push_async_callback(web.close)
             yield Services(oracle, sandbox, {"web": web, "sandbox": sandbox})
 
 
-def open_web_of(workspace: Workspace) -> Web:
-    """The web as the configuration allows it, over the workspace's archive; the caller closes it. Nothing is fetched yet."""
+def open_web_of(workspace: Workspace, *, offline: bool = False) -> Web:
+    """The web as the configuration allows it, over the workspace's archive; the caller closes it. Nothing is fetched yet, and `offline`
+    nothing ever."""
     execution = workspace.config.execution
     return open_web(
         workspace.archive,
@@ -125,6 +126,7 @@ def open_web_of(workspace: Workspace) -> Web:
         rate_per_host=execution.pages_per_second,
         providers=open_providers(workspace.config.sources.search, workspace.config.search, workspace.config.sources.search_terms),
         sites=workspace.config.sources.sites,
+        offline=offline,
     )
 
 

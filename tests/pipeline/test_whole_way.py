@@ -100,3 +100,18 @@ def test_afterwards_the_plan_is_all_fresh_and_everything_stored_is_as_written(fi
     [verified] = finished.world.run("verify", "--json").facts
     assert (verified["problems"], verified["releases"]) == ([], 1)
     assert finished.world.run("oracle", "--verify", "--json").facts[0]["verified"] == verified["answers"] > 0
+
+
+def test_a_release_is_made_again_offline_with_the_same_bytes(finished: Finished, tmp_path):
+    world = finished.world
+    before = sorted(path.name for path in world.work.iterdir())
+    [rebuilt] = [fact for fact in world.run("rebuild", "pegboard", "--json").facts if "same" in fact]
+    assert (rebuilt["release"], rebuilt["same"], rebuilt["different"]) == ("pegboard@v1", True, [])
+    assert rebuilt["files"] > 10
+    assert sorted(path.name for path in world.work.iterdir()) == before
+
+
+def test_a_rebuild_under_other_settings_says_which(finished: Finished):
+    refused = finished.world.run("rebuild", "pegboard@v1", "--json", "--set", "stages.extract.max_atoms=19", expect=8)
+    assert "differs in" in refused.err
+    assert "config.json" in refused.err

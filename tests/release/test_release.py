@@ -16,7 +16,7 @@ from castalia.engine import stage_state
 from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary, parse_completion, render_prompt, render_samples
 from castalia.records import Leak, Provenance, Query, ReplayItem, TaxonomyNode
-from castalia.release import all_releases, publish, released_versions, verify_release
+from castalia.release import all_releases, compare_releases, find_release, publish, released_versions, verify_release
 from castalia.release.columns import COLUMNS
 from castalia.release.export import export_release
 from castalia.rounds.measure import store_failures
@@ -361,7 +361,7 @@ def test_a_configuration_that_cannot_be_kept_stops_the_run_with_the_place_and_le
 
 # Layouts
 
-PAPERS = ["ATTRIBUTION.md", "README.md", "lock.json", "provenance.parquet"]
+PAPERS = ["ATTRIBUTION.md", "README.md", "balance.json", "croissant.json", "lock.json", "provenance.parquet"]
 
 
 @pytest.mark.parametrize("layout", ["hub", "jsonl"])
@@ -409,3 +409,80 @@ def test_a_release_needs_the_ledger_it_was_made_with(tmp_path):
     made.ledger.unlink()
     with pytest.raises((StoreError, ReleaseRefused)):
         make_release(open_workspace(load_config([tmp_path / "castalia.yaml"])))
+
+
+def test_what_trl_trains_on_has_labels_tools_and_effort(made, tmp_path):
+    make_release(made)
+    export_release(made.releases, "tea@v1", "trl", tmp_path / "out")
+    tokens, ours = (pq.read_table(folder / "tokens/sft.parquet").to_pylist() for folder in (tmp_path / "out", made.releases / "tea@v1"))
+    assert [[label != -100 for label in row["labels"]] for row in tokens] == [[bool(bit) for bit in row["loss_mask"]] for row in ours]
+    rows = [json.loads(line) for line in (tmp_path / "out/sft.jsonl").read_text().splitlines()]
+    traced = max(rows, key=lambda row: len(row["messages"]))
+    [tool] = json.loads(traced["tools"])
+    assert tool == {
+        "type": "function",
+        "function": {"name": "run_python", "description": "Runs Python.", "parameters": tool["function"]["parameters"]},
+    }
+    assert traced["chat_template_kwargs"] == {"reasoning_effort": "medium"}
+
+
+def test_prime_rl_gets_prompts_with_completions_and_answers_with_their_check(made, tmp_path):
+    make_release(made)
+    export_release(made.releases, "tea@v1", "prime-rl", tmp_path / "out")
+    rows, tasks = ([json.loads(line) for line in (tmp_path / "out" / name).read_text().splitlines()] for name in ("sft.jsonl", "rl.jsonl"))
+    assert len(rows) == 3
+    assert all(row["prompt"][-1]["role"] == "user" and row["completion"][-1]["role"] == "assistant" for row in rows)
+    [task] = tasks
+    assert (task["answer"], task["task"]) == ("Two minutes.", "knowledge/tea")
+    assert json.loads(json.loads(task["info"])["check"]) == {"kind": "contains", "expected": ["two|2"]}
+
+
+@pytest.mark.parametrize("layout", ["hub", "jsonl"])
+def test_the_library_of_dataset_hubs_reads_every_set_of_an_export(made, tmp_path, layout: str, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    release = make_release(made)
+    out = tmp_path / "out"
+    export_release(made.releases, "tea", layout, out)  # type: ignore[arg-type]
+    for name, count in release.records.items():
+        if layout == "hub":
+            read = datasets.load_dataset(str(out), name, cache_dir=str(tmp_path / "cache"))["train"]
+        else:
+            read = datasets.load_dataset("json", data_files=str(out / f"data/{name}.jsonl"), cache_dir=str(tmp_path / "cache"))["train"]
+        assert len(read) == count
+
+
+def test_croissant_metadata_names_every_file_with_its_hash_and_every_column(made):
+    folder = make_release(made).folder
+    said = json.loads((folder / "croissant.json").read_text())
+    assert said["conformsTo"] == "http://mlcommons.org/croissant/1.0"
+    assert said["license"] == ["https://spdx.org/licenses/MIT"]
+    hashes = {file["@id"]: file["sha256"] for file in said["distribution"]}
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in hashes.items())
+    assert {f"data/{name}.parquet" for name in ("sft", "preferences", "rewards", "replay")} <= hashes.keys()
+    columns = {part["@id"]: [field["@id"].rpartition("/")[2] for field in part["field"]] for part in said["recordSet"]}
+    assert columns["data-sft"] == list(COLUMNS["data/sft"])
+    [messages] = [field for part in said["recordSet"] for field in part["field"] if field["@id"] == "data-sft/messages"]
+    assert messages["repeated"]
+    assert {"role", "channel", "content"} <= {field["name"].rpartition("/")[2] for field in messages["subField"]}
+
+
+# Two versions
+
+
+def test_a_difference_names_records_sources_settings_and_figures(made, tmp_path):
+    before = make_release(made).folder
+    make_release(world(tmp_path / "again", changes={"sft": [sft(1, answer="Two short minutes.")]}, stages={"extract": {"max_atoms": 3}}))
+    found = compare_releases(before, tmp_path / "again" / "work" / "releases" / "tea@v1")
+    [changed] = [change for change in found.records if change.dataset == "sft"]
+    assert (changed.before, changed.after, len(changed.added), len(changed.removed)) == (2, 1, 1, 2)
+    assert "stages.extract.params.max_atoms: 8 -> 3" in found.settings
+    assert any(line.startswith("sft.records: 2 -> 1") for line in found.figures)
+    assert (found.sources_added, found.same) == ((), False)
+    assert compare_releases(before, before).same
+
+
+def test_a_release_that_does_not_exist_is_told_with_those_that_do(made):
+    make_release(made)
+    with pytest.raises(InputError, match="no release 'tea@v7'; releases: tea@v1"):
+        find_release(made.releases, "tea@v7")

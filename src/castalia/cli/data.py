@@ -199,37 +199,6 @@ def trace(options: argparse.Namespace) -> int:
     return 0
 
 
-def release(options: argparse.Namespace) -> int:
-    """Freezes what passed."""
-    from castalia.workspace import make_release
-
-    workspace = workspace_of(options)
-    made = make_release(workspace, options.name)
-    if options.json:
-        print_facts(
-            [{"release": made.name, "folder": str(made.folder), "records": dict(made.records), "kept_out": made.kept_out, "new": made.new}]
-        )
-        return 0
-    counts = ", ".join(f"{count} {dataset}" for dataset, count in made.records.items())
-    print(
-        f"{made.name}: {counts}; {made.kept_out} kept out by quality control"
-        if made.new
-        else f"{made.name} already holds exactly this: {counts}"
-    )
-    print(f"in {made.folder}")
-    return 0
-
-
-def export(options: argparse.Namespace) -> int:
-    """Copies a release in another layout."""
-    from castalia.release.export import export_release
-
-    workspace = workspace_of(options)
-    written = export_release(workspace.releases, options.release, options.to, options.out)
-    print_facts([{"files": written}]) if options.json else print(f"{len(written)} files in {options.out}")
-    return 0
-
-
 def review(options: argparse.Namespace) -> int:
     """Shows waiting records one by one and keeps the labels, or lists them."""
     from castalia.cli.review import list_waiting, review_interactively

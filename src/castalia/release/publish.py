@@ -5,6 +5,7 @@ data/*.parquet, data/*.jsonl    rows as trainers read them         tokens/*.parq
 README.md                       the dataset card                   ATTRIBUTION.md     every source, licence and notice
 ACQUISITION.md, acquisition.json  what was searched for, and what is not covered
 provenance.parquet              record -> pages and oracle calls   config.json        the settings it was made with, stage by stage
+croissant.json                  the same for machines: files and columns
 balance.json                    counts, coverage, and what length and style give away
 lock.json                       hash of every file above and of every dataset behind them
 
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 
 from castalia.engine import Params, RoleIdentity, Stage
-from castalia.errors import ConfigError, ReleaseRefused, StorageFull, StoreError
+from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary
 from castalia.quality.audit import returned
 from castalia.quality.labels import undecided
@@ -35,7 +36,8 @@ from castalia.release.accept import accept
 from castalia.release.balance import measure_balance
 from castalia.release.card import attribution, dataset_card
 from castalia.release.closure import close_provenance
-from castalia.release.columns import to_table
+from castalia.release.columns import COLUMNS, to_table
+from castalia.release.croissant import croissant
 from castalia.release.making import find_making
 from castalia.release.rows import (
     pair_token_row,
@@ -133,6 +135,9 @@ def publish(
     files["ACQUISITION.md"] = specification_page(specification).encode()
     files["acquisition.json"] = _json(specification)
     files["config.json"] = _json({"name": name, **making.to_json()})
+    held = ", ".join(f"{len(kept)} {dataset}" for dataset, kept in accepted.records.items())
+    summary = f"Training data about {making.domain or 'the configured domain'}: {held}."
+    files["croissant.json"] = _json(croissant(name, summary, files, COLUMNS, pages))
     sources = ("taxonomy", "queries", "pages", "documents", "atoms", *DATASETS, "verdicts", "leaks", "suite")
     sources = (*sources, "labels") if labels else sources
     lock = {
@@ -159,6 +164,15 @@ def all_releases(folder: Path) -> list[Path]:
 def released_versions(folder: Path, name: str) -> list[Path]:
     """The folders of all versions of a release, oldest first."""
     return sorted((path for path in all_releases(folder) if path.name.rpartition("@v")[0] == name), key=_number)
+
+
+def find_release(folder: Path, release: str) -> Path:
+    """The folder of a release, NAME@vN or NAME for its latest version. Raises InputError with the releases there are."""
+    found = folder / release if "@v" in release else next(reversed(released_versions(folder, release)), folder / f"{release}@v?")
+    if found not in all_releases(folder):
+        known = ", ".join(path.name for path in all_releases(folder)) or "none"
+        raise InputError(f"there is no release {release!r}; releases: {known}")
+    return found
 
 
 def verify_release(folder: Path) -> list[str]:

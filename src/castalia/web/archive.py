@@ -209,13 +209,14 @@ class Archive:
         if entry.origin:
             self._index.execute("INSERT OR REPLACE INTO origins VALUES (?,?)", (fetched.url, entry.origin))
 
-    def robots(self, root: str) -> RobotsAnswer | None:
-        """robots.txt of a host, unless it is older than 24 hours."""
+    def robots(self, root: str, *, any_age: bool = False) -> RobotsAnswer | None:
+        """robots.txt of a host, unless it is older than 24 hours; with `any_age` also then."""
         with self._index_lock:
             row = self._index.execute("SELECT status, text, fetched_at FROM robots WHERE root = ?", (root,)).fetchone()
-        if row is None or (datetime.now(UTC) - datetime.fromisoformat(row[2])).total_seconds() > MAX_AGE_SECONDS:
+        if row is None:
             return None
-        return RobotsAnswer(row[0], row[1])
+        age = (datetime.now(UTC) - datetime.fromisoformat(row[2])).total_seconds()
+        return RobotsAnswer(row[0], row[1]) if any_age or age <= MAX_AGE_SECONDS else None
 
     def put_robots(self, root: str, answer: RobotsAnswer) -> None:
         """Remembers robots.txt of a host."""

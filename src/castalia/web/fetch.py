@@ -51,12 +51,20 @@ class _OneAtATime:
 
 
 class Fetcher:
-    """Fetches through the archive. Made once per archive; one event loop."""
+    """Fetches through the archive. Made once per archive; one event loop. `offline` answers from the archive alone, however old it is."""
 
     def __init__(
-        self, archive: Archive, user_agent: str, connect_to: Mapping[str, str], allow_private: Sequence[str], limits: FetchLimits
+        self,
+        archive: Archive,
+        user_agent: str,
+        connect_to: Mapping[str, str],
+        allow_private: Sequence[str],
+        limits: FetchLimits,
+        *,
+        offline: bool = False,
     ) -> None:
         self.user_agent = user_agent
+        self._offline = offline
         self.turns = Turns(archive.folder, limits.rate_per_host)
         self._archive = archive
         self._limits = limits
@@ -92,7 +100,7 @@ class Fetcher:
     def _known(self, url: str) -> Fetched | None:
         """The archived outcome, unless its trouble may have passed since an earlier run."""
         known = self._archive.get(url)
-        return None if known is None or (_may_pass(known) and url not in self._asked) else known
+        return None if known is None or (_may_pass(known) and url not in self._asked and not self._offline) else known
 
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncGenerator[None]:
@@ -126,7 +134,7 @@ class Fetcher:
         async with self._alone(f"{root} robots"):
             rules = self._robots.get(root)
             if rules is None:
-                answer = self._archive.robots(root)
+                answer = self._archive.robots(root, any_age=self._offline)
                 if answer is None:
                     answer = await self._fetch_robots(root, public=public)
                     if 0 < answer.status < 500:  # a passing trouble is not remembered for a day
@@ -268,7 +276,9 @@ class Fetcher:
     async def _ask(
         self, url: str, *, cap: int, cut: bool = False, public: bool = False, extra: Mapping[str, str] | None = None
     ) -> Exchange:
-        """One request in the host's turn; no request at all while the host is to be left alone for long."""
+        """One request in the host's turn; no request at all while the host is to be left alone for long, or offline."""
+        if self._offline:
+            return Exchange(url, problem="offline", detail="the archive does not have it, and nothing is fetched offline")
         host = host_of(url)
         pause = self.turns.paused_for(host)
         if pause > self._limits.longest_wait_seconds:

@@ -115,14 +115,15 @@ def open_web(
     limits: FetchLimits | None = None,
     providers: Mapping[str, SearchProvider] | None = None,
     sites: Sequence[str] = (),
+    offline: bool = False,
 ) -> Web:
     """Opens the archive in `folder` and the way to the network. Nothing is fetched yet.
 
     All of this is execution: it changes how pages are fetched, not which ones. `limits` replaces `rate_per_host`. `sites` are those
-    whose sitemaps the provider `sitemap` searches.
+    whose sitemaps the provider `sitemap` searches. With `offline` the archive alone answers.
     """
     if rate_per_host <= 0:
         raise ConfigError(f"rate_per_host is {rate_per_host!r}; it counts requests per second and must be above 0")
     archive = Archive(folder)
-    fetcher = Fetcher(archive, user_agent, connect_to or {}, allow_private, limits or FetchLimits(rate_per_host=rate_per_host))
+    fetcher = Fetcher(archive, user_agent, connect_to or {}, allow_private, limits or FetchLimits(rate_per_host=rate_per_host), offline=offline)
     return Web(fetcher, archive, providers or {}, sites)

@@ -1,0 +1,69 @@
+"""What a release says of its own spread: counts, coverage of the taxonomy, and what length and style give away."""
+
+import json
+
+import pytest
+
+from castalia.harmony import gpt_oss_vocabulary
+from castalia.records import Candidate, Rubric, ScoredAnswer, TaxonomyNode
+from castalia.release.balance import balance_lines, measure_balance, pair_bias, reward_bias
+from castalia.workspace import make_release
+from small_world import pair, reward, sft, trace_example, world
+
+VOCABULARY = gpt_oss_vocabulary()
+LONG = "Two minutes, and not a moment more than that, as everybody who ever brewed it will gladly tell you."
+
+
+def node(key: str) -> TaxonomyNode:
+    return TaxonomyNode(key=key, category=key.partition("/")[0], title=key, description="Does it.", abilities=("does it",))  # type: ignore[arg-type]
+
+
+def test_records_are_counted_by_category_and_kind_and_empty_nodes_are_named():
+    nodes = [node("knowledge/tea"), node("skills/pour")]
+    measured = measure_balance({"sft": [sft(1), sft(3, "And black tea?"), trace_example()], "preferences": [pair()]}, nodes, VOCABULARY)
+    assert measured["sft"]["by_category"] == {"knowledge": {"grounded-answer": 2}, "procedural": {"agent-trace": 1}}
+    assert (measured["sft"]["coverage"], measured["sft"]["empty"]) == (0.5, ["skills/pour"])
+    assert measured["replay"] | {"by_node": {}} == {
+        "records": 0, "by_category": {}, "by_difficulty": {}, "by_node": {}, "coverage": 0.0, "empty": ["knowledge/tea", "skills/pour"],
+    }  # fmt: skip
+    assert "* sft: nothing about `skills/pour`" in balance_lines(measured)
+
+
+def test_pairs_of_equal_length_are_balanced_and_pairs_whose_better_answer_is_longer_are_not():
+    even = pair_bias([pair(1, "Two minutes.", "Six minutes.")], VOCABULARY)
+    assert (even["length"], even["balanced"], even["longer_chosen"]) == (0.0, True, None)
+    longer = pair_bias([pair(n, LONG, "An hour.") for n in range(3)], VOCABULARY)
+    assert longer["length"] > 0.5
+    assert (longer["balanced"], longer["longer_chosen"]) == (False, 1.0)
+    turned = pair_bias([pair(n, "An hour.", LONG) for n in range(3)], VOCABULARY)
+    assert turned["length"] == pytest.approx(-longer["length"])
+    assert pair_bias([], VOCABULARY)["length"] is None
+
+
+def test_a_trait_that_only_better_answers_have_is_named():
+    measured = measure_balance({"preferences": [pair(n, "- two\n- minutes", "two minutes") for n in range(2)]}, [], VOCABULARY)
+    assert measured["preferences"]["bias"]["style"]["list"] == {"chosen": 1.0, "rejected": 0.0}
+    assert any("list in 100% of chosen and 0% of rejected" in line for line in balance_lines(measured))
+
+
+def answers(*scored: tuple[str, float | None]) -> tuple[ScoredAnswer, ...]:
+    return tuple(ScoredAnswer(text=text, parsed=True, rubric=Rubric(), checked=True, reward=reward) for text, reward in scored)
+
+
+def test_rewards_that_follow_length_are_found_and_missing_rewards_are_counted_not_compared():
+    assert reward_bias([reward(answers=answers((LONG, 1.0), ("Two.", 0.5), ("Six minutes.", None)))], VOCABULARY) == {
+        "length": 1.0, "compared": 1, "mean_reward": 0.75, "without_reward": 1, "disagreements": 0,
+    }  # fmt: skip
+    mixed = [reward(answers=answers((LONG, 0.0), ("Two.", 1.0))), reward(2, answers=answers((LONG, 1.0), ("Two.", 0.0)))]
+    assert reward_bias(mixed, VOCABULARY)["length"] == 0.0
+
+
+def test_a_release_carries_its_figures_and_its_card_says_when_pairs_are_unbalanced(tmp_path):
+    unsafe = Candidate(level="unsafe", text="Eat the leaves.", score=0.0, failure_modes=("safety_violation",))
+    changes = {"preferences": [pair(1, LONG, rejected=unsafe.text).model_copy(update={"rejected": unsafe})]}
+    release = make_release(world(tmp_path, changes=changes))
+    figures = json.loads((release.folder / "balance.json").read_text())
+    assert figures["preferences"]["bias"]["failure_modes"] == {"safety_violation": 1}
+    card = (release.folder / "README.md").read_text()
+    assert "Length of pairs: NOT balanced" in card
+    assert "1 safety_violation" in card
