@@ -143,6 +143,17 @@ def test_a_table_inside_a_text_is_kept_with_its_short_cells():
     assert [block.rows for block in blocks] == [(("Quality", "Price", "Uses"), ("Poor", "$5", "10"), ("Best", "$20", "200"))]
 
 
+def test_tables_that_lead_to_other_pages_and_headings_of_nothing_are_no_content():
+    steps = '<table width="100%"><tr><td><a href=a>Prev</a></td><td><a href=b>Up</a></td><td><a href=c>Next</a></td></tr></table>'
+    head = f'<div class="navheader"><table summary="Navigation header"><tr><th>Foxes</th><td>{PROSE}</td></tr></table></div>'
+    found = extract(article(steps, around=head))
+    assert not [block for block in found.blocks if block.rows] and "Next" not in plain_text(found.blocks)
+    links = "".join(f"<li><a href=/{name}>{name}</a></li>" for name in ("News about cats", "News about dogs", "News about cows"))
+    related = f"<div class=related-posts><h2>Latest news</h2><ul>{links}</ul></div>"
+    found = extract(article("").replace("</article>", f"</article>{related}"))
+    assert "Latest news" not in plain_text(found.blocks)
+
+
 def test_a_table_whose_cells_are_headings_is_data_and_one_that_arranges_texts_is_none():
     data = "<table><tr><td><h3>Food</h3></td><td><h3>Amount</h3></td></tr><tr><td>Onions</td><td>3</td></tr></table>"
     assert [block.rows for block in extract(article(data)).blocks if block.rows] == [(("Food", "Amount"), ("Onions", "3"))]

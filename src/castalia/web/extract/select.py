@@ -12,7 +12,7 @@ import numpy as np
 from castalia.web.extract.code import CODE_TAGS
 from castalia.web.extract.features import read_features
 from castalia.web.extract.model import shipped_model
-from castalia.web.extract.table import is_layout
+from castalia.web.extract.table import is_layout, is_navigation
 from castalia.web.extract.tree import BLOCK_TAGS, Element, Parsed, Unit
 
 _WHOLE = ("table", "pre", "xmp", "listing", "code", "math", "figure")
@@ -33,6 +33,8 @@ _SMALL_PAGE = 500
 """Words below which a page is too short for the expected F1 to mean much, so that holes in its text are filled."""
 _LEVELS = 5
 _MOST = 0.6
+_LOST = 0.05
+"""Threshold below which the model has no idea of the page, as of one that is all formulas: all that is no link is kept."""
 _INSIDE = 0.05
 """Of the threshold, for a data table inside a text."""
 CODE_SHARE = 0.4
@@ -47,6 +49,8 @@ def select(page: Parsed, title: str) -> list[Unit]:
     judged = shipped_model().probabilities(features)
     threshold = best_threshold(judged, features.sizes)
     wanted = judged >= threshold
+    if threshold < _LOST:
+        wanted = np.array([2 * unit.linked < sum(map(len, unit.texts)) for unit in page.units])
     together: defaultdict[int, list[int]] = defaultdict(list)
     tables: dict[int, Element] = {}
     for number, unit in enumerate(page.units):
@@ -57,8 +61,12 @@ def select(page: Parsed, title: str) -> list[Unit]:
         elif unit.element.tag in CODE_TAGS:
             wanted[number] = judged[number] >= CODE_SHARE * threshold
     clear = judged >= threshold
+    navigation: list[int] = []
     for key, numbers in together.items():
-        if len(numbers) > 1 and not is_layout(tables[key]):
+        if is_navigation(tables[key]):
+            judged[numbers] = 0
+            navigation.extend(numbers)
+        elif len(numbers) > 1 and not is_layout(tables[key]):
             sizes = features.sizes[numbers]
             likely = float((judged[numbers] * sizes).sum() / max(1, sizes.sum()))
             least = _INSIDE if _is_inside(page.units, clear, tables[key], numbers) else CODE_SHARE
@@ -74,6 +82,8 @@ def select(page: Parsed, title: str) -> list[Unit]:
         ):
             wanted[number] = True
     _mend(page.units, wanted, judged, features.sizes, threshold)
+    wanted[navigation] = False
+    _drop_headings(page.units, wanted)
     if _is_only_links([unit for unit, is_wanted in zip(page.units, wanted, strict=True) if is_wanted]):
         wanted[:] = False
     for unit, is_wanted in zip(page.units, wanted, strict=True):
@@ -172,6 +182,26 @@ def _mend(units: list[Unit], wanted: np.ndarray, judged: np.ndarray, sizes: np.n
         around = _ancestors(units[before].element)
         if all(around & _ancestors(units[number].element) for number in hole):
             wanted[before + 1 : after] = True
+
+
+def _drop_headings(units: list[Unit], wanted: np.ndarray) -> None:
+    """Drops, marking them in `wanted`, headings below the first level of whose section nothing is kept though it has text."""
+    following = len(units)
+    for number in range(len(units) - 1, -1, -1):
+        if not wanted[number]:
+            continue
+        tag = units[number].element.tag
+        if tag in _HEADINGS[1:] and following > number + 1:
+            after = units[following].element.tag if following < len(units) else "h1"
+            between = [unit for unit in units[number + 1 : following] if unit.element.tag not in _HEADINGS]
+            if (
+                after in _HEADINGS
+                and after <= tag
+                and any(_ancestors(tag_unit.element, 3) & _ancestors(units[number].element, 3) for tag_unit in between[:3])
+            ):
+                wanted[number] = False
+                continue
+        following = number
 
 
 def _ancestors(element: Element, levels: int = _LEVELS) -> set[int]:

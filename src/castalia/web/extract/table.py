@@ -1,15 +1,22 @@
 """Tables as cells: spans are filled in, header rows counted, layout tables told apart."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from castalia.web.extract.code import CODE_TAGS, is_gutter
 from castalia.web.extract.inline import inline_text
 from castalia.web.extract.tree import Element
+from castalia.web.prescan import word_set
 
 _MAX_SPAN = 100
 _MAX_COLUMNS = 200
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_NAVIGATION = word_set("nav navigation navbar navheader navfooter nav-table")
+_STEPS = word_set("prev previous next up home top contents index")
+_LETTERS = re.compile(r"[^A-Za-z]+")
+_LONGEST_PAGER = 400
+"""Characters."""
 _COMPOSED = 0.2
 """Share of filled cells."""
 _PARAGRAPHS = 2
@@ -40,6 +47,16 @@ def is_layout(table: Element) -> bool:
     filled = [cell for cell in flat if cell.text_length]
     composed = sum(_is_composed(cell) for cell in filled)
     return composed > _COMPOSED * len(filled) or (composed > 0 and len(cells) == 1)
+
+
+def is_navigation(table: Element) -> bool:
+    """Whether the table says that it is for navigation, or is a short row of links to what comes before, after and above."""
+    if "navigation" in table.get("summary").lower() or table.get("role") == "navigation" or table.classes & _NAVIGATION:
+        return True
+    if table.text_length > _LONGEST_PAGER:
+        return False
+    links = {_LETTERS.sub("", inline_text(element)).lower() for element in table.walk() if element.tag == "a"}
+    return len(links & _STEPS) > 1
 
 
 def _is_composed(cell: Element) -> bool:
