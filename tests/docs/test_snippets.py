@@ -16,6 +16,7 @@ from castalia.cli.parser import build_parser
 from castalia.config import load_config
 from castalia.oracle.scripted import __main__ as scripted
 from castalia.pipeline import stage_params
+from castalia.quality.policy_file import load_policy
 from castalia.training.recipe import STAGES, load_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +90,8 @@ def test_yaml_is_a_configuration_or_a_recipe_that_parses(block, tmp_path):
             assert role.price() is not None or config.execution.budget_usd is None, (
                 "a budget with an unknown price stops before the first call"
             )
+    elif "own" in content:
+        assert load_policy(file).rules
     else:
         assert set(STAGES) & content.keys(), "neither a configuration (no `domain`) nor a recipe (no stage)"
         assert load_recipe(file).stages()

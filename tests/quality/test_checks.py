@@ -19,7 +19,7 @@ from castalia.quality.checks.consistency import CONSISTENCY
 from castalia.quality.checks.execution import EXECUTION
 from castalia.quality.checks.facts import FACTS
 from castalia.quality.checks.judge import labeled_blocks
-from castalia.quality.checks.policy import LICENCE, POLICY, rule_numbers
+from castalia.quality.checks.policy import LICENCE, POLICY
 from castalia.quality.layers import LAYERS
 from castalia.quality.verify import VerifyParams
 from castalia.quality.view import View, view_record
@@ -271,12 +271,6 @@ def test_policy_needs_no_block_but_believes_none_either():
 def test_a_policy_verdict_counts_only_by_a_rule_that_the_policy_has(outcome: str, reason: str, founded: bool):
     verdict = says(outcome, blocks=()) | {"reason": reason}
     assert judged(POLICY, [VIEW], Judge({"verdicts": [verdict]}))[VIEW.label].outcome == (outcome if founded else "abstain")
-
-
-@pytest.mark.parametrize("policy", ["Be nice.", "P1. Be nice.\nP1. Be kind.", "P1. Be nice.\nQ2. Be kind."])
-def test_a_policy_whose_rules_no_verdict_could_name_is_refused(policy: str):
-    with pytest.raises(ConfigError, match=r"`P1\.`, `P2\.`"):
-        rule_numbers(policy)
 
 
 @pytest.mark.parametrize("check", [CONSISTENCY, POLICY, FACTS])

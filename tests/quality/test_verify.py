@@ -13,8 +13,8 @@ from castalia.errors import BudgetReached, ConfigError, MissingRecording
 from castalia.oracle import Reply
 from castalia.quality import verify
 from castalia.quality.check import Finding, GroupCheck, PluginCheck, RecordCheck
-from castalia.quality.checks import policy
 from castalia.quality.checks.judge import ask_judge
+from castalia.quality.checks.policy import POLICY
 from castalia.quality.layers import LAYERS, layers_with
 from castalia.quality.review import FLOOR, UNIFORM_SHARE, review_queue, stratum
 from castalia.quality.verify import VerifyParams
@@ -164,6 +164,9 @@ def test_a_plug_in_may_bring_a_judge_with_a_prompt_of_its_own(store, tmp_path, m
     assert {v.check: (v.layer, v.outcome) for v in verdicts[sft().id]}["tone"] == (5, "pass")
 
 
+PROMPT = POLICY.prompt
+
+
 def broken_check(*arguments: Any) -> Any:
     raise KeyError("colour")
 
@@ -189,10 +192,10 @@ def always(view: Any) -> bool:
     [
         (RecordCheck("own", broken_check), "waiting", "KeyError: 'colour'"),
         (RecordCheck("own", lambda view, ctx: Finding("fine", "so it is")), "waiting", "no Finding"),  # type: ignore[arg-type]
-        (GroupCheck("own", broken_judge, always, policy.RULES), "waiting", "no such record"),
-        (GroupCheck("own", judge_of_nonsense, broken_check, policy.RULES), "waiting", "KeyError"),
-        (GroupCheck("own", judge_of_nonsense, always, policy.RULES), "waiting", "no Finding"),
-        (GroupCheck("own", judge_of_none, always, policy.RULES), "abstain", "no finding"),
+        (GroupCheck("own", broken_judge, always, PROMPT), "waiting", "no such record"),
+        (GroupCheck("own", judge_of_nonsense, broken_check, PROMPT), "waiting", "KeyError"),
+        (GroupCheck("own", judge_of_nonsense, always, PROMPT), "waiting", "no Finding"),
+        (GroupCheck("own", judge_of_none, always, PROMPT), "abstain", "no finding"),
     ],
 )
 def test_a_plug_in_that_breaks_lets_nothing_through_and_stops_nothing(store, monkeypatch, made: Any, outcome: str, words: str):

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import cast, get_args
 
 from pydantic import Field, computed_field, field_validator
@@ -12,8 +13,9 @@ from castalia.engine import ExecutingParams, Stage, plugin_identity
 from castalia.engine.context import Context
 from castalia.errors import CastaliaError, ConfigError, MissingRecording, OracleRefused, SandboxUnavailable
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
-from castalia.quality.checks import policy, schema
+from castalia.quality.checks import schema
 from castalia.quality.layers import LAYERS, layers_with
+from castalia.quality.policy_file import Policy, load_policy, shipped_policy
 from castalia.quality.review import review_queue
 from castalia.quality.view import View, by_group, view_record
 from castalia.records import (
@@ -36,6 +38,9 @@ class VerifyParams(ExecutingParams):
     max_characters: int = Field(8000, description="Longest question or answer.")
     passages_per_record: int = Field(2, description="Passages from other pages shown per record in layer 3.")
     plugin_checks: tuple[str, ...] = Field((), description="Names of installed plug-in checks to run as well.")
+    policy: Policy = Field(
+        default_factory=shipped_policy, description="Path of a file that changes the shipped rules of layer 5, beside the configuration."
+    )
     review_size: int = Field(40, description="About how many records people are asked to review.")
 
     @computed_field(description="What each of them is made of: another version or an edited prompt is another check.")
@@ -43,6 +48,12 @@ class VerifyParams(ExecutingParams):
     def plugins(self) -> tuple[str, ...]:
         """Identities of the plug-in checks, in their order."""
         return tuple(plugin_identity("castalia.checks", name) for name in self.plugin_checks)
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _read_policy(cls, given: object) -> object:
+        """What a path leads to: the rules decide verdicts, wherever their file lies."""
+        return load_policy(Path(given)) if isinstance(given, str) else given
 
     @field_validator("plugin_checks")
     @classmethod
@@ -163,7 +174,7 @@ STAGE = Stage(
     version=4,
     run=verify_records,
     params=VerifyParams,
-    prompts=(*_PROMPTS, policy.RULES),
+    prompts=_PROMPTS,
     oracle=("judge",),
     reads={**DATASETS, "documents": Document, "leaks": Leak},
     writes={"verdicts": Verdict, "review_queue": ReviewItem},

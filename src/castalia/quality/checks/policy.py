@@ -5,28 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from castalia.errors import ConfigError
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
 from castalia.quality.checks.judge import ask_judge
+from castalia.quality.policy_file import Policy
 from castalia.quality.view import View
 
-_RULES = Path(__file__).with_name("policy_rules.md")
-_NUMBERED = re.compile(r"^([A-Za-z]+\d+)[.:)]", re.MULTILINE)
 _RULE = re.compile(r"P\d+")
-
-
-def rule_numbers(policy: str) -> frozenset[str]:
-    """The numbers of a policy's rules: lines that begin with `P1.`, `P2.` and so on.
-
-    Raises ConfigError for a policy without rules, for two rules of one number, and for a number of another form, which no verdict could
-    name.
-    """
-    numbers = _NUMBERED.findall(policy)
-    unknown = sorted({number for number in numbers if not _RULE.fullmatch(number) or numbers.count(number) > 1})
-    if unknown or not numbers:
-        what = f"the rules {unknown}" if unknown else "no rule at all"
-        raise ConfigError(f"the policy has {what}; give every rule a number of its own at the beginning of a line: `P1.`, `P2.` ...")
-    return frozenset(numbers)
 
 
 def _licence(view: View, ctx: CheckContext) -> Finding | None:
@@ -42,20 +26,21 @@ def _licence(view: View, ctx: CheckContext) -> Finding | None:
 
 
 async def _policy(views: Sequence[View], ctx: CheckContext) -> Mapping[str, Finding]:
-    rules = _RULES.read_text(encoding="utf-8")
-    numbers = rule_numbers(rules)
-    found = await ask_judge("policy", views, ctx, sources={}, needs_block=False, extra={"rules": rules})
-    return {label: _founded(finding, numbers) for label, finding in found.items()}
+    policy: Policy = ctx.params.policy
+    found = await ask_judge("policy", views, ctx, sources={}, needs_block=False, extra={"rules": policy.text})
+    return {label: _founded(finding, policy) for label, finding in found.items()}
 
 
-def _founded(finding: Finding, numbers: frozenset[str]) -> Finding:
-    """The finding, if what it objects to is against a rule that the policy has."""
+def _founded(finding: Finding, policy: Policy) -> Finding:
+    """The finding, if what it objects to is against a rule that the policy has, and no stricter than the rule."""
     named = _RULE.match(finding.reason.lstrip("[(`* "))
-    if finding.outcome not in ("flag", "fail") or (named and named.group() in numbers):
+    rule = policy.by_number.get(named.group()) if named else None
+    if finding.outcome not in ("flag", "fail"):
         return finding
+    if rule is not None:
+        return replace(finding, outcome="flag") if rule.at_most == "flag" else finding
     return replace(finding, outcome="abstain", reason=f"the judge gave {finding.outcome!r} by no rule of the policy: {finding.reason}")
 
 
 LICENCE = RecordCheck("licence", _licence)
 POLICY = GroupCheck("policy", _policy, applies=lambda _: True, prompt=Path(__file__).with_name("policy.md"))
-RULES = _RULES

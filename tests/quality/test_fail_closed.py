@@ -1,0 +1,83 @@
+"""Whatever a judge answers or however it breaks, a record passes only on one sound verdict of its own."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_checks import OTHER, Judge, judged
+
+from castalia.errors import AnswerUnusable, OracleRefused
+from castalia.quality.check import GroupCheck
+from castalia.quality.checks.consistency import CONSISTENCY
+from castalia.quality.checks.facts import FACTS
+from castalia.quality.checks.policy import POLICY
+from castalia.quality.view import view_record
+from castalia.records import RELEASING
+from small_world import document, sft
+
+VIEW = view_record(sft(), "sft")
+JUDGES = (CONSISTENCY, FACTS, POLICY)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.sampled_from(["pass", "fail", VIEW.label, "other.html:1"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["verdicts", "records", "record", "outcome", "reason", "blocks", "claims"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+LABELS = st.sampled_from([VIEW.label, VIEW.label, "sft:sft/9", ""])
+VERDICTS = st.builds(
+    lambda record, outcome, reason, blocks: {"record": record, "outcome": outcome, "reason": reason, "blocks": blocks},
+    LABELS,
+    st.sampled_from(["pass", "flag", "fail"]),
+    st.sampled_from(["fine", "P2: unescaped", "P99: made up"]),
+    st.lists(st.sampled_from(["brew.html:1", "brew.html:2"]), max_size=1),
+)
+CLAIMS = st.builds(
+    lambda verdict, passages, quotes: {"claim": "It takes two.", "verdict": verdict, "passages": passages, "quotes": quotes},
+    st.sampled_from(["supported", "supported", "not_enough", "refuted"]),
+    st.lists(st.sampled_from(["other.html:1", "brew.html:1"]), max_size=2),
+    st.lists(st.sampled_from(["two minutes", "an hour", ""]), max_size=2),
+)
+TAKEN_APART = st.builds(lambda record, claims: {"record": record, "claims": claims}, LABELS, st.lists(CLAIMS, max_size=3))
+
+
+def outcome(check: GroupCheck, judge: Judge) -> str:
+    return judged(check, [VIEW], judge, documents=(document(), OTHER))[VIEW.label].outcome
+
+
+@pytest.mark.parametrize("check", JUDGES, ids=lambda check: check.name)
+@settings(max_examples=60, deadline=None)
+@given(answer=JSON)
+def test_no_answer_of_another_shape_lets_a_record_through(check: GroupCheck, answer: Any):
+    assert outcome(check, Judge(answer)) not in RELEASING
+
+
+@pytest.mark.parametrize("check", JUDGES, ids=lambda check: check.name)
+@pytest.mark.parametrize("error", [AnswerUnusable("nonsense"), OracleRefused("401")], ids=type)
+def test_no_error_of_the_oracle_lets_a_record_through(check: GroupCheck, error: Exception):
+    assert outcome(check, Judge(error=error)) not in RELEASING
+
+
+@settings(max_examples=150, deadline=None)
+@given(verdicts=st.lists(VERDICTS, max_size=3))
+def test_policy_lets_through_only_on_one_verdict_without_blocks_and_by_a_known_rule(verdicts: list[Any]):
+    mine = [verdict for verdict in verdicts if verdict["record"] == VIEW.label]
+    sound = len(mine) == 1 and not mine[0]["blocks"]
+    passes = sound and (mine[0]["outcome"] == "pass" or (mine[0]["outcome"] == "flag" and mine[0]["reason"].startswith("P2")))
+    assert (outcome(POLICY, Judge({"verdicts": verdicts})) in RELEASING) == passes
+
+
+@settings(max_examples=200, deadline=None)
+@given(records=st.lists(TAKEN_APART, max_size=3))
+def test_facts_pass_only_where_every_claim_rests_on_words_of_another_page(records: list[Any]):
+    mine = [record for record in records if record["record"] == VIEW.label]
+    claims = mine[0]["claims"] if len(mine) == 1 else []
+    earned = bool(claims) and all(
+        claim["verdict"] == "supported" and set(claim["passages"]) == {"other.html:1"} and set(claim["quotes"]) == {"two minutes"}
+        for claim in claims
+    )
+    found = outcome(FACTS, Judge({"records": records}))
+    assert (found == "pass") == earned
+    assert found not in RELEASING or (claims and all(claim["verdict"] != "refuted" for claim in claims))
