@@ -173,7 +173,7 @@ def _tool_commands(command: Callable[..., _Parser]) -> None:
     doctor.add_argument("action", choices=("doctor",))
     harmony = command("harmony", "castalia.cli.tools:harmony", "check a file of conversations for Harmony faults", configured=False)
     harmony.add_argument("action", choices=("lint",))
-    harmony.add_argument("file", type=Path, help="JSONL with `messages`")
+    harmony.add_argument("file", type=Path, help="JSONL: OpenAI or TRL messages, ShareGPT, or token ids with labels")
     harmony.add_argument("--max-tokens", type=int, default=None, help="longer samples are findings")
 
 
