@@ -6,6 +6,7 @@ Every call starts a jail of its own and leaves nothing behind, so calls are inde
 import contextlib
 import marshal
 import os
+import secrets
 import shutil
 import threading
 import weakref
@@ -18,11 +19,12 @@ from typing import Any, Self, TypeVar, cast
 from castalia.errors import ConfigError, SandboxUnavailable, ToolchainMissing
 from castalia.records import Execution
 from castalia.sandbox.calls import START
+from castalia.sandbox.fresh import fresh_cases
 from castalia.sandbox.grading import grade_answers, inputs_of
 from castalia.sandbox.jail import Builder, Kind
 from castalia.sandbox.packages import copy_packages, package_set
 from castalia.sandbox.pool import Jails, Started
-from castalia.sandbox.python_grading import grade_python
+from castalia.sandbox.python_grading import answers_of, grade_python
 from castalia.sandbox.reports import is_below, missing_result, outcome_of, result_of
 from castalia.sandbox.runtime import BUILT_IN
 from castalia.sandbox.rust_grading import RustSupport, grade_rust
@@ -163,6 +165,15 @@ class Sandbox:
         `packages` are installed distributions the candidate may import.
         """
         return grade_python(self, candidate, tests, entry_point=entry_point, setup=setup, limits=limits or Limits(), packages=packages)
+
+    def fresh_cases(
+        self, reference: str, known: Sequence[Case], *, count: int = 20, seed: int | None = None, limits: Limits | None = None
+    ) -> list[Case]:
+        """At most `count` cases nobody has seen: inputs near the known ones, expected values from the reference, a right Python
+        program, run in jails of its own. With `seed` None they differ each time."""
+        limits = limits or Limits()
+        drawn = secrets.randbits(32) if seed is None else seed
+        return fresh_cases(lambda cases: answers_of(self, reference, cases, limits), known, count, seed=drawn)
 
     def grade_rust(self, candidate: str, tests: str | Sequence[Case], *, signature: str = "", limits: Limits | None = None) -> Grade:
         """Whether a Rust library gives the values that cases or tests in Rust ask for.

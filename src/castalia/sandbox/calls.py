@@ -140,17 +140,16 @@ def _not_loaded(jail: Conversation, frame: Mapping[str, Any] | None) -> Answer |
         return _answer(jail, frame)
     if frame.get("loaded") is True:
         return None
-    return (
-        _answer(jail, frame)
-        if "raised" in frame
-        else Answer("crash", None, str(frame.get("problem", frame.get("broken", "it did not load")))[:1000])
-    )
+    said = _answer(jail, frame)
+    return said if said.kind != "ok" else Answer("crash", None, "it did not load")
 
 
 def _answer(jail: Conversation, frame: Mapping[str, Any] | None) -> Answer:
     """What a frame says, none of it trusted."""
     if frame is None:
         return Answer(_limit(jail.limit), None, _WHY.get(jail.limit or "", "it ended before it gave a value"))
+    if "ended" in frame:
+        return Answer("crash", None, f"it ended with status {frame['ended']!r} before it gave a value"[:200])
     if "value" in frame:
         try:
             return Answer("ok", decode(frame["value"]), "")
@@ -161,7 +160,7 @@ def _answer(jail: Conversation, frame: Mapping[str, Any] | None) -> Answer:
     if "raised" in frame:
         kind: Kind = "memory" if frame.get("memory") is True else "crash"
         return Answer(kind, None, f"{frame['raised']}: {frame.get('text', '')}{frame.get('place', '')}"[:1000])
-    return Answer("crash", None, f"it ended with status {frame.get('ended')!r} before it gave a value")
+    return Answer("crash", None, str(frame.get("problem", frame.get("broken", "it said nothing that can be read")))[:1500])
 
 
 _WHY = {

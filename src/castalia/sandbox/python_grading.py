@@ -5,7 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from castalia.sandbox.calls import Open, Talk, Verdict, ask_all, encode_call, grade_cases, relay_tests
+from castalia.sandbox.calls import Answer, Open, Talk, Verdict, ask_all, encode_call, grade_cases, relay_tests
 from castalia.sandbox.python_tests import MODULES, TestCode, read_tests
 from castalia.sandbox.supervise import Conversation
 from castalia.sandbox.values import Case, Grade, Limits
@@ -54,6 +54,11 @@ def grade_python(
         return refused(f"an argument can't be handed over: {error}", len(cases))
     answers, used = ask_all(opener(sandbox, limits, packages), candidate_talk(candidate, limits), cases, limits.seconds)
     return grade_cases(cases, answers, used)
+
+
+def answers_of(sandbox: "Sandbox", program: str, cases: Sequence[Case], limits: Limits) -> list[Answer]:
+    """What a program gives for the calls of cases; what is expected of it is not looked at."""
+    return ask_all(opener(sandbox, limits, ()), candidate_talk(program, limits), cases, limits.seconds)[0]
 
 
 def candidate_talk(candidate: str, limits: Limits) -> Talk:

@@ -56,6 +56,12 @@ def read_tests(source: str, *, entry_point: str = "", setup: str = "") -> TestCo
     return TestCode(tuple(names), asserts, "pytest" in imports, _free_names(tree, ast.parse(setup)), _cases(tree.body, entry_point))
 
 
+def cases_of(source: str, *, entry_point: str = "") -> tuple[Case, ...] | None:
+    """Test code as cases the host compares itself; None where it is more than a list of assertions on literal values. Raises
+    SyntaxError."""
+    return read_tests(source, entry_point=entry_point).cases
+
+
 def _free_names(tests: ast.Module, setup: ast.Module) -> tuple[str, ...]:
     bound = set(_BUILTIN)
     used: dict[str, None] = {}

@@ -1,0 +1,167 @@
+"""Whether a reward can be had without the work: cheats, references and mutants, beside the usual harnesses.
+
+Cheats face the tests and inputs made for the grading. A mutant counts as equivalent only where a further search of many inputs finds no
+difference either; both shares are told, with and without those. The usual harnesses run in the same jails: plain pytest (its exit code
+is the verdict) and a script of candidate and tests (its exit code is the verdict), as many reward functions do.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from benchmarks import rewards_cheats_python as python_cheats
+from benchmarks import rewards_cheats_rust as rust_cheats
+from benchmarks.rewards_gold import PythonTask, python_tasks, rust_tasks
+from castalia.sandbox import Case, Limits, Sandbox, cases_of, doctor, open_sandbox
+from castalia.sandbox.calls import holds
+from castalia.sandbox.mutants import Mutant, mutants_of
+from castalia.sandbox.python_grading import answers_of
+
+_One = TypeVar("_One")
+_FRESH, _MUTANTS, _SEARCHED = 40, 3, 400  # inputs per task, mutants per reference, inputs of the further search
+_QUICK = Limits(seconds=2)
+_PATIENT = Limits(seconds=30)  # a right program on a busy machine
+_PYTEST = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
+
+
+class _Mutated(NamedTuple):
+    task: str
+    mutant: Mutant
+    given_passed: bool
+    fresh_passed: bool
+    equivalent: bool
+
+
+def run(gold: Path | None, quick: bool) -> Mapping[str, Any]:
+    """The figures. References and mutants need `gold`."""
+    report = doctor()
+    if report.tier is None:
+        return {"figures": {}, "nulls": {"cheats": report.why}}
+    rust = report.runners["rust"].startswith("works")
+    nulls: dict[str, str] = {} if rust else {"rust": report.runners["rust"]}
+    with open_sandbox() as sandbox:
+        figures, peers = _cheats(sandbox, rust)
+        if gold is None or not (gold / "code").is_dir():
+            nulls |= dict.fromkeys(("references_accepted", "mutants_rejected"), "needs --gold with the folder `code`")
+        else:
+            figures |= _references(sandbox, gold, rust, quick)
+            figures |= _mutants(sandbox, gold, quick)
+    return {"figures": figures, "peers": peers, "nulls": nulls}
+
+
+def _cheats(sandbox: Sandbox, rust: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    shown = cases_of(python_cheats.TESTS, entry_point="even_sum") or ()
+    fresh = sandbox.fresh_cases(python_cheats.REFERENCE, shown, count=_FRESH)
+    cases = [*shown, *fresh]
+    assert len(fresh) >= _FRESH // 2
+    assert sandbox.grade_python(python_cheats.REFERENCE, cases).passed
+    ours = [
+        name
+        for name, grade in zip(
+            python_cheats.CHEATS,
+            sandbox.each([lambda c=c: sandbox.grade_python(c, cases, limits=_QUICK) for c in python_cheats.CHEATS.values()]),
+            strict=True,
+        )
+        if grade.passed
+    ]
+    count = len(python_cheats.CHEATS)
+    if rust:
+        rust_cases = [Case("even_sum", case.args, expected=case.expected) for case in cases]
+        assert sandbox.grade_rust(rust_cheats.REFERENCE, rust_cases).passed
+        grades = sandbox.each([lambda c=c: sandbox.grade_rust(c, rust_cases, limits=_QUICK) for c in rust_cheats.CHEATS.values()])
+        ours += [f"rust: {name}" for name, grade in zip(rust_cheats.CHEATS, grades, strict=True) if grade.passed]
+        count += len(rust_cheats.CHEATS)
+    print(f"accepted cheats: {', '.join(ours) or 'none'}")
+    peers = {
+        "castalia": {"python_cheats_accepted": sum(not name.startswith("rust: ") for name in ours)},
+        "pytest": _peer(sandbox, _by_pytest),
+        "exit code": _peer(sandbox, _by_exit_code),
+    }
+    return {"cheats": count, "cheats_accepted": len(ours)}, peers
+
+
+def _peer(sandbox: Sandbox, accepts: Callable[[Sandbox, str], bool]) -> dict[str, Any]:
+    """How many Python cheats another harness accepts; it must accept the reference."""
+    assert accepts(sandbox, python_cheats.REFERENCE)
+    accepted = sandbox.each([lambda c=c: accepts(sandbox, c) for c in python_cheats.CHEATS.values()])
+    return {"python_cheats_accepted": sum(accepted)}
+
+
+def _by_pytest(sandbox: Sandbox, candidate: str) -> bool:
+    files = {"solution.py": candidate.encode(), "test_solution.py": python_cheats.PYTEST.encode()}
+    program = "import sys; sys.path.insert(0, ''); import pytest; sys.exit(pytest.main(['-q', 'test_solution.py']))"
+    outcome = sandbox.run(["python", "-c", program], files=files, limits=Limits(seconds=10), packages=_PYTEST)
+    return outcome.kind == "ok"
+
+
+def _by_exit_code(sandbox: Sandbox, candidate: str) -> bool:
+    program = f"{candidate}\n{python_cheats.TESTS}\ncheck(even_sum)\n"
+    return sandbox.run(["python", "program.py"], files={"program.py": program.encode()}, limits=Limits(seconds=5)).kind == "ok"
+
+
+def _references(sandbox: Sandbox, gold: Path, rust: bool, quick: bool) -> dict[str, Any]:
+    tasks = _some(python_tasks(gold), 40 if quick else None)
+    grades = sandbox.each(
+        [lambda t=t: sandbox.grade_python(t.reference, t.tests, entry_point=t.entry_point, setup=t.setup, limits=_PATIENT) for t in tasks]
+    )
+    refused = [f"{task.name}: {grade.details[0]}" for task, grade in zip(tasks, grades, strict=True) if not grade.passed]
+    figures: dict[str, Any] = {"python_references": len(tasks), "python_references_accepted": sum(grade.passed for grade in grades)}
+    total, accepted = len(tasks), figures["python_references_accepted"]
+    if rust:
+        wanted = _some(rust_tasks(gold), 6 if quick else None)
+        found = sandbox.each([lambda t=t: sandbox.grade_rust(t.reference, t.tests, signature=t.signature, limits=_PATIENT) for t in wanted])
+        refused += [f"{task.name}: {grade.details[0]}" for task, grade in zip(wanted, found, strict=True) if not grade.passed]
+        figures |= {"rust_references": len(wanted), "rust_references_accepted": sum(grade.passed for grade in found)}
+        total, accepted = total + len(wanted), accepted + figures["rust_references_accepted"]
+    print("\n".join(f"not accepted: {line[:200]}" for line in refused))
+    return figures | {"references_accepted": round(accepted / total, 4)}
+
+
+def _mutants(sandbox: Sandbox, gold: Path, quick: bool) -> dict[str, Any]:
+    tasks = _some([task for task in python_tasks(gold) if _given(task)], 12 if quick else None)
+    found = [one for many in sandbox.each([lambda t=t: _mutated(sandbox, t, 100 if quick else _SEARCHED) for t in tasks]) for one in many]
+    if not found:
+        return {"mutants_rejected": None}
+    alive = [one for one in found if one.fresh_passed]
+    told_apart = [one for one in alive if not one.equivalent]
+    print("\n".join(f"accepted mutant that differs: {one.task}: {one.mutant.change}" for one in told_apart))
+    wrong = len(found) - (len(alive) - len(told_apart))
+    return {
+        "mutants": len(found),
+        "mutants_rejected": round(1 - len(told_apart) / wrong, 4) if wrong else None,
+        "mutants_rejected_of_all": round(1 - len(alive) / len(found), 4),
+        "mutants_rejected_by_given_tests": round(1 - sum(one.given_passed for one in found) / len(found), 4),
+        "mutants_equivalent": len(alive) - len(told_apart),
+    }
+
+
+def _given(task: PythonTask) -> tuple[Case, ...] | None:
+    try:
+        return cases_of(task.tests, entry_point=task.entry_point)
+    except SyntaxError:
+        return None
+
+
+def _mutated(sandbox: Sandbox, task: PythonTask, searched: int) -> list[_Mutated]:
+    """The mutants of one reference: graded by the given cases, then by fresh ones; those that pass both are searched further."""
+    given = _given(task) or ()
+    if not sandbox.grade_python(task.reference, given, limits=_QUICK).passed:
+        return []  # too slow for this: every grading would wait
+    fresh = sandbox.fresh_cases(task.reference, given, count=_FRESH, seed=1, limits=_QUICK)
+    found: list[_Mutated] = []
+    wide: list[Case] = []
+    for mutant in mutants_of(task.reference, most=_MUTANTS, seed=2):
+        passed = sandbox.grade_python(mutant.source, given, limits=_QUICK).passed
+        alive = passed and (not fresh or sandbox.grade_python(mutant.source, fresh, limits=_QUICK).passed)
+        same = False
+        if alive:
+            wide = wide or sandbox.fresh_cases(task.reference, [*given, *fresh], count=searched, seed=3, limits=_QUICK)
+            answers = answers_of(sandbox, mutant.source, wide, _QUICK)
+            same = all(answer.kind == "ok" and holds(case, answer.value) for case, answer in zip(wide, answers, strict=True))
+        found.append(_Mutated(task.name, mutant, passed, alive, same))
+    return found
+
+
+def _some(tasks: Sequence[_One], most: int | None) -> list[_One]:
+    return list(tasks) if most is None or most >= len(tasks) else random.Random(0).sample(list(tasks), most)
