@@ -330,15 +330,14 @@ def _build(parts: list[str], hidden: frozenset[str], *, waiting: bool) -> Parsed
         if skipping:
             if is_transparent:
                 transparent += len(text)
-        elif text.isspace():
-            children.append(text)
         else:
             if "&" in text:
                 text = text.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-                if text.isspace():
-                    children.append(text)
-                    continue
-            length = len(" ".join(text.split()))
+            words = text.split()
+            if not words:
+                children.append(text)
+                continue
+            length = len(" ".join(words))
             current.text_length += length
             if unit is None:
                 unit = Unit(block)
