@@ -3,6 +3,7 @@
 
 Word F1 is that of bags of lower-case words (`\\w+`), averaged over pages, as the public benchmark of these pages defines it. The
 shipped model names the pages that it was fitted on; they are never in a figure. Peers get the same pages in a process of their own.
+Documents per second and core are pages by CPU time of the whole process, every thread counted: a second busy core makes them fewer.
 """
 
 import time
