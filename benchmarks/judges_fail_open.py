@@ -1,3 +1,4 @@
+# pyright: basic
 """Judges that err, refuse, stay silent, contradict themselves or answer nonsense: does a record ever pass that no sound verdict let through?
 
 A small set of records goes through all layers with an oracle that misbehaves in one way, and through the release's door. Then sound answers are
@@ -98,7 +99,7 @@ async def _verify(records: Sequence[SFTExample], documents: Sequence[Document], 
     inputs: Mapping[str, Sequence[Record]] = {
         "sft": records, "preferences": (), "rewards": (), "replay": (), "documents": documents, "leaks": (),
     }  # fmt: skip
-    return [record async for record in verify_records(inputs, VerifyParams(), ctx) if isinstance(record, Verdict)]
+    return [record async for record in verify_records(inputs, VerifyParams.model_validate({}), ctx) if isinstance(record, Verdict)]
 
 
 class _Oracle:

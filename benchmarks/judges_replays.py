@@ -1,3 +1,4 @@
+# pyright: basic
 """How often intervals hold the truth: samples drawn again and again from sets whose truth is known, by the product's functions and the usual ones.
 
 Kappa and alpha: records drawn from pairs that several people judged; the truth is the coefficient over all of them. The corrected share:

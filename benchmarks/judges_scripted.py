@@ -1,3 +1,4 @@
+# pyright: basic
 """Scripted judges of known bias, on pairs that people judged.
 
 Each pair has one driver, drawn by seed in exact shares: position (always says A), length (the longer answer as shown), injection (whatever

@@ -127,6 +127,10 @@ def _data_commands(command: Callable[..., _Parser]) -> None:
     review = command("review", "castalia.cli.data:review", "review the records that wait for a person")
     review.add_argument("--reviewer", default="reviewer", help="whose labels these are")
     review.add_argument("--list", action="store_true", help="only list what waits")
+    judge = command("judge", "castalia.cli.judge:judge", "measure what sways the judge, on pairs of answers; eight questions a pair")
+    judge.add_argument("pairs", type=Path, help="JSONL: prompt, two answers, and where people said so which is better")
+    judge.add_argument("--limit", type=int, default=100, help="at most so many pairs (default: 100)")
+    judge.add_argument("--offline", action="store_true", help=_OFFLINE)
 
 
 def _model_commands(command: Callable[..., _Parser]) -> None:
