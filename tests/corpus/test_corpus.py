@@ -90,6 +90,19 @@ def test_the_report_says_what_was_rejected_by_host_and_reason_and_which_wishes_w
         assert step["records"] == step["kept"] + step["rejected"]
 
 
+def test_pages_that_name_their_licence_themselves_share_a_notice_which_lists_them_by_title(site: Site, tmp_path: Path):
+    del site.pages["/LICENSE"]
+    footer = '<footer>This page is under <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>.</footer>'
+    for name in ("cups", "water"):
+        site.pages[f"/doc/{name}.html"] = page(name.title(), prose(name), footer)
+    assert main(site.options(tmp_path / "out")) == 0
+    text = (tmp_path / "out" / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    assert text.count("## ") == 1
+    assert "## CC-BY-4.0: 2 documents" in text
+    assert "Licensed under CC-BY-4.0, see https://creativecommons.org/licenses/by/4.0/, named by the page." in text
+    assert f"* http://{HOST}/doc/cups.html: Cups\n* http://{HOST}/doc/water.html: Water\n" in text
+
+
 def test_the_page_of_the_report_asks_nobody_and_shows_the_same(made: Path):
     page = (made / "report.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page
@@ -101,6 +114,7 @@ def test_the_page_of_the_report_asks_nobody_and_shows_the_same(made: Path):
 
 def test_a_second_run_does_nothing_and_says_so(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(site.options(tmp_path / "out")) == 0
+    assert "/doc/noai.html: " in capsys.readouterr().out  # an example of each kind of reject
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")}
     site.answered.clear()
     capsys.readouterr()
@@ -244,8 +258,10 @@ def test_prose_and_code_of_a_site_may_have_a_licence_each(site: Site, tmp_path: 
     ("options", "code", "words"),
     [
         (["collect"], 2, ["no site is named", "castalia collect https://"]),
-        (["collect", "docs.example.org"], 2, ["'docs.example.org'", "https://docs.example.org/"]),
-        (["collect", "http://127.0.0.1:8080/"], 3, ["private", "execution.allow_private"]),
+        (["collect", "docs.example.org"], 2, ["'docs.example.org'", "https://docs.example.org/", "URL (sources.sites)"]),
+        (["collect", "http://127.0.0.1:8080/"], 3, ["private", "execution.allow_private", "--allow-private 10.0.0.0/8"]),
+        (["collect", "http://127.0.0.1:8080/", "--rate", "0"], 2, ["--rate (execution.pages_per_second)", "0.0"]),
+        (["collect", "http://127.0.0.1:8080/", "--max-pages", "0"], 2, ["--max-pages (sources.max_pages)"]),
         (["collect", "http://nowhere.invalid/"], 3, ["nowhere.invalid", "Check the address"]),
         (["collect", "http://127.0.0.1:8080/", "--licences", "Foo"], 2, ["'Foo'", "SPDX"]),
         (["collect", "http://127.0.0.1:8080/", "--licences", ","], 2, ["--licences", "permissive"]),

@@ -150,7 +150,7 @@ def test_excluded_pages_are_not_asked_for(port: int, tmp_path: Path):
 
 
 def test_a_site_that_cannot_be_reached_is_an_error_that_says_why(tmp_path: Path):
-    with pytest.raises(UnreachableSite, match=r"docs\.localhost.*robots"):
+    with pytest.raises(UnreachableSite, match=r"docs\.localhost.*unreachable.*Check the address and the network"):
         collect(tmp_path, 1)
 
 

@@ -10,6 +10,9 @@ from castalia.cli.common import print_facts, print_table
 from castalia.cli.progress import show_progress
 from castalia.errors import ConfigError
 
+_EXAMPLE = 100
+"""Characters of an example."""
+
 
 def collect(options: argparse.Namespace) -> int:
     """Collects, cleans and reports; the same command continues after whatever stopped it."""
@@ -17,7 +20,10 @@ def collect(options: argparse.Namespace) -> int:
     from castalia.ui.corpus import write_corpus_report
 
     out: Path = options.out
-    workspace = open_corpus(out, options.config, options.set, _settings(options))
+    try:
+        workspace = open_corpus(out, options.config, options.set, _settings(options))
+    except ConfigError as error:
+        raise ConfigError(_by_flag(str(error), options)) from error
 
     async def work() -> Any:
         with show_progress(as_json=options.json) as listener:
@@ -46,6 +52,22 @@ def _settings(options: argparse.Namespace) -> Mapping[str, Any]:
     return {name: {key: value for key, value in section.items() if value not in (None, [])} for name, section in sections.items()}
 
 
+def _by_flag(message: str, options: argparse.Namespace) -> str:
+    """The message, with a setting that was given by a flag called by the flag too."""
+    for setting, flag, value in (
+        ("sources.sites", "URL", options.urls),
+        ("sources.licences", "--licences", options.licences),
+        ("sources.max_pages", "--max-pages", options.max_pages),
+        ("sources.include", "--include", options.include),
+        ("sources.exclude", "--exclude", options.exclude),
+        ("execution.pages_per_second", "--rate", options.rate),
+        ("execution.allow_private", "--allow-private", options.allow_private),
+    ):
+        if value not in (None, []):
+            message = message.replace(f"'{setting}'", f"{flag} ({setting})")
+    return message
+
+
 def _licences(given: str | None) -> str | list[str] | None:
     if given is None or given == "permissive":
         return given
@@ -65,10 +87,19 @@ def _print(facts: Mapping[str, Any], out: Path) -> None:
     if facts["rejected"]:
         print("\nrejected")
         print_table(
-            ("host", "stage", "reason", "records"),
-            ((item["host"], item["stage"], item["reason"], item["count"]) for item in facts["rejected"]),
+            ("host", "stage", "reason", "records", "for example"),
+            ((*(item[key] for key in ("host", "stage", "reason", "count")), _example(item)) for item in facts["rejected"]),
         )
     print(f"\n{_documents(facts)} in {out / 'data'}")
+
+
+def _example(item: Mapping[str, Any]) -> str:
+    """The first of a kind of rejects: its path, and what was wrong with it."""
+    first = next(iter(item["examples"]), None)
+    if first is None:
+        return ""
+    text = f"{first['url'].partition(item['host'])[2] or first['url']}: {first['detail']}".rstrip(": ")
+    return text if len(text) <= _EXAMPLE else f"{text[: _EXAMPLE - 3]}..."
 
 
 def _documents(facts: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ DATA = "data"
 REPORT = "report.json"
 _BATCH = 100
 _CHARACTERS_PER_FILE = 512 * 1024 * 1024
-_LAYOUT = 3
+_LAYOUT = 4
 """Raised when the columns or the report change, so that an older folder is written again."""
 
 
@@ -158,11 +158,22 @@ class _Attribution:
 
     def add(self, row: CorpusDocument) -> None:
         parts = "".join(f", {part.scope} {part.spdx}{'' if part.allowed else ' (left out)'}" for part in row.licence_parts)
-        self._pages.setdefault((row.licence + parts, row.attribution), []).append(row.url)
+        self._pages.setdefault((row.licence + parts, row.attribution), []).append(_work(row))
 
     def text(self) -> str:
         lines = ["# Sources and licences", ""]
         for (licence, notice), urls in sorted(self._pages.items()):
-            lines += [f"## {licence}: {len(urls)} documents", "", *(f"> {line}".rstrip() for line in notice.splitlines()), ""]
+            lines += [
+                f"## {licence}: {len(urls)} document{'s' if len(urls) > 1 else ''}",
+                "",
+                *(f"> {line}".rstrip() for line in notice.splitlines()),
+                "",
+            ]
             lines += [*(f"* {url}" for url in sorted(urls)), ""]
         return "\n".join(lines)
+
+
+def _work(row: CorpusDocument) -> str:
+    """The work as a notice names it: address, title, author where the page states one."""
+    named = ", by ".join(part for part in (row.title, row.author) if part)
+    return f"{row.url}: {' '.join(named.split())}" if named else row.url

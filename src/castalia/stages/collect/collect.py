@@ -33,6 +33,17 @@ from castalia.web.urls import canonical_url, same_site
 _HITS_PER_QUERY = 10
 _REASONS_TOLD = 3
 _PLACES_TOLD = 5
+_NEXT_STEP = {
+    "private-address": "If the address is meant, name its range: --allow-private 10.0.0.0/8, or execution.allow_private in a configuration",
+    "unreachable": "Check the address and the network, then run the same command again",
+    "timeout": "Check the address and the network, then run the same command again",
+    "bad-certificate": "Check the address: the host can't show that it is the one that was asked for",
+    "paused": "The host asked to be left alone for that long: run the same command again later",
+    "robots": "The site's robots.txt must allow the crawler (execution.user_agent names it); a site that doesn't is left alone",
+    "opt-out": "The site asks not to be used for this, and is left alone: ask its owner, or name another site",
+    "forbidden-port": "Sites are asked on the ports of the web only: serve it on another port",
+}
+"""By problem of a site's first page."""
 
 
 class CollectParams(Params):
@@ -69,15 +80,15 @@ class _Seen:
         self.asked = 0
         self.answered: Counter[str] = Counter()
         """Usable answers by site."""
-        self.first: dict[str, str] = {}
-        """What the first answer of a site was, by site."""
+        self.first: dict[str, tuple[str, str]] = {}
+        """Problem and detail of the first answer of a site, by site."""
         self.reasons: dict[str, None] = {}
         self.places: set[str] = set()
 
     def note(self, site: str, item: Discovered) -> None:
         self.asked += 1
         self.answered[site] += item.fetched.status == 200 and not item.fetched.problem
-        self.first.setdefault(site, f"{item.fetched.problem}: {item.fetched.detail}")
+        self.first.setdefault(site, (item.fetched.problem, item.fetched.detail))
 
     def refuse(self, decision: LicenceDecision) -> None:
         self.reasons.setdefault(decision.reason)
@@ -144,10 +155,7 @@ async def _discover(web: Web, params: CollectParams, queries: Sequence[Query], s
                 seen.note(site, item)
                 yield site, item
             if not seen.answered[site]:
-                raise UnreachableSite(
-                    f"site {site!r} gave no page ({seen.first.get(site, 'nothing was asked')}). Check the address and the network; the range "
-                    f"of a private address must be named in execution.allow_private, and robots.txt must allow the crawler"
-                )
+                raise UnreachableSite(_no_page(site, *seen.first.get(site, ("nothing-asked", "nothing was asked"))))
     urls: dict[str, None] = {}
     for name in params.search:
         if name != "site":
@@ -218,6 +226,12 @@ def _canonical(url: str, facts: Mapping[str, Any]) -> str:
 
 def _reject(url: str, reason: str, detail: str) -> Reject:
     return Reject(stage="collect", subject=url, reason=reason, detail=detail)
+
+
+def _no_page(site: str, problem: str, detail: str) -> str:
+    """Why a site gave nothing, and what to do about this very problem."""
+    said = detail.removeprefix("robots.txt could not be read: ").removeprefix(f"{problem}: ")
+    return f"site {site!r} gave no page ({problem}: {said}). {_NEXT_STEP.get(problem, 'Check the address: open it in a browser')}"
 
 
 def _explain(seen: _Seen, params: CollectParams) -> str:

@@ -189,7 +189,9 @@ def _decision(evidence: Sequence[LicenceEvidence], policy: Policy, spdx: str | N
 
 
 def _where(item: LicenceEvidence) -> str:
-    return f"{item.link}, named at {item.url}" if item.link.startswith("http") else item.url
+    """Where the licence can be read. A page is not named by its address, which differs from page to page where the notice doesn't."""
+    place = item.url if item.scope in ("site", "code") else "the page"
+    return f"{item.link}, named by {place}" if item.link.startswith("http") else place
 
 
 def _notices(items: Sequence[LicenceEvidence]) -> list[str]:
