@@ -96,7 +96,11 @@ def _cases(body: Sequence[ast.stmt], entry_point: str) -> tuple[Case, ...] | Non
             inner = _statements(node.body, {})
         elif isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id.isupper() for target in node.targets):
             continue  # METADATA = {...}
-        elif isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and node.module in MODULES):
+        elif isinstance(node, ast.ImportFrom):
+            if node.module not in (*MODULES, "typing"):
+                return None  # its names might be called in an assertion, and are not the candidate's
+            continue
+        elif isinstance(node, ast.Import):
             continue
         else:
             inner = _statements([node], {})

@@ -21,10 +21,19 @@ def run(candidate: str, value: Any) -> Any:
             raise ValueError(f"the file name {name!r} is not a path below the working folder")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        ["sh", "-c", candidate, "script", *map(str, value.get("args", []))],
-        input=str(value.get("stdin", "")).encode(), capture_output=True, check=False, cwd=folder,
-    )  # fmt: skip
+    # files, not pipes: a program left in the background holds a pipe open, and nobody waits for it
+    with tempfile.TemporaryFile() as given_input, tempfile.TemporaryFile() as said:
+        given_input.write(str(value.get("stdin", "")).encode())
+        given_input.seek(0)
+        status = subprocess.call(
+            ["sh", "-c", candidate, "script", *map(str, value.get("args", []))],
+            stdin=given_input,
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+        )
+        said.seek(0)
+        stdout = said.read().decode("utf-8", "replace")
     left: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -32,4 +41,4 @@ def run(candidate: str, value: Any) -> Any:
             text = path.read_bytes().decode("utf-8", "replace")
             if given.get(name) != text:
                 left[name] = text
-    return {"stdout": done.stdout.decode("utf-8", "replace"), "exit_code": done.returncode, "files": left}
+    return {"stdout": stdout, "exit_code": status, "files": left}
