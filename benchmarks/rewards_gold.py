@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 _NEEDS_CRATES = {38, 50, 53, 91, 162}  # the set's own README: they need crates or fail
 _CRATES = re.compile(r"(?m)^use (rand::Rng|regex::Regex|md5);\n")
+_DOCSTRING = re.compile(r'"""(?s:.*?)"""')
 _DECLARED = re.compile(r"(?m)^\s*(?:pub\s+)?(fn\s+(\w+)\s*(?:<[^()]*>)?\s*\([^{;]*)\{")
 
 
@@ -36,9 +37,20 @@ def python_tasks(gold: Path) -> list[PythonTask]:
     for name in ("HumanEval.jsonl.gz", "mbpp_first500.jsonl"):
         for item in _lines(gold / "code" / name):
             setup = item["prompt"] if name.startswith("HumanEval") else ""
-            reference = item["prompt"] + item["canonical_solution"]
-            found.append(PythonTask(item["task_id"], reference, item["test"], item["entry_point"], setup))
+            found.append(
+                PythonTask(item["task_id"], _program(item["prompt"], item["canonical_solution"]), item["test"], item["entry_point"], setup)
+            )
     return found
+
+
+def _program(prompt: str, solution: str) -> str:
+    """Prompt and solution; where they don't compile together, the prompt without its docstring (one of MBPP's stands outside its
+    function)."""
+    try:
+        compile(prompt + solution, "reference.py", "exec")
+    except SyntaxError:
+        return _DOCSTRING.sub("", prompt) + solution
+    return prompt + solution
 
 
 def rust_tasks(gold: Path) -> list[RustTask]:
@@ -54,8 +66,7 @@ def rust_tasks(gold: Path) -> list[RustTask]:
         more = [
             f"{match[1].strip()};\n" for match in _DECLARED.finditer(item["canonical_solution"]) if match[2] in called - declared
         ]  # tests of some tasks call a helper of the reference
-        uses, _, function = declaration.rpartition("\nfn ")
-        found.append(RustTask(item["task_id"], reference, item["test"], f"{uses}\n{''.join(more)}fn {function}"))
+        found.append(RustTask(item["task_id"], reference, item["test"], "".join(more) + declaration))
     return found
 
 
