@@ -95,6 +95,14 @@ AIMS: Mapping[str, Mapping[str, Aim]] = {
         "vectors_wrong": Aim("==", 0),
         "fuzz_crashes": Aim("==", 0),
     },
+    "datasets": {
+        "evidence_valid": Aim(">=", 1.0),
+        "grounded": Aim(">=", 0.98),
+        "rebuild_identical": Aim("==", True),
+        "faults_used": Aim("==", 0),
+        "leaked_records": Aim("==", 0),
+        "not_refused": Aim("==", 0),
+    },
     "pii": {
         "recall_structured": Aim(">=", 0.95),
         "precision_structured": Aim(">=", 0.95),

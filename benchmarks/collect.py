@@ -48,7 +48,7 @@ class Run(NamedTuple):
 def run(gold: Path | None, quick: bool) -> dict[str, Any]:
     """The whole benchmark. `gold` isn't needed: the packages are the input."""
     del gold
-    documentation = _documentation()
+    documentation = documentation_of_packages()
     if documentation is None:
         reason = f"apt-get could not bring {', '.join(PACKAGES)}, or dpkg-deb is missing"
         return {"figures": dict.fromkeys(FIGURES), "nulls": dict.fromkeys(FIGURES, reason)}
@@ -59,7 +59,7 @@ def run(gold: Path | None, quick: bool) -> dict[str, Any]:
 def _measure(documentation: Path, root: Path, quick: bool) -> dict[str, Any]:
     limit = QUICK_PAGES if quick else 5000
     kill_at = QUICK_PAGES if quick else 700
-    with _served(documentation, root / "killed.log") as port:
+    with served(documentation, root / "killed.log") as port:
         log = root / "killed.log"
         killed = _castalia(root, "killed", port, limit, kill_when=lambda: _lines(log) >= kill_at)
         before = _answers(log)
@@ -69,7 +69,7 @@ def _measure(documentation: Path, root: Path, quick: bool) -> dict[str, Any]:
     asked_again = Counter({*before}) & Counter({*after})
     # One request at a time goes to a host: its last answer before the kill may not have arrived.
     in_flight = {line for host in SITES for line in [line for line in before if line.startswith(f"{host} ")][-1:]}
-    with _served(documentation, root / "whole.log") as port:
+    with served(documentation, root / "whole.log") as port:
         whole = _castalia(root, "whole", port, limit)
     for what, one in (("continued", resumed), ("uninterrupted", whole)):
         if one.watched.code != 0:
@@ -133,7 +133,7 @@ def _lines(log: Path) -> int:
 
 
 @contextmanager
-def _served(documentation: Path, log: Path) -> Generator[str]:
+def served(documentation: Path, log: Path) -> Generator[str]:
     """The port of a server for the sites; it ends when its standard input closes."""
     folders = [f"{host}={documentation / 'usr/share/doc' / folder}" for host, (folder, _) in SITES.items()]
     command = [sys.executable, "-m", "benchmarks.collect_site", str(log), *folders]
@@ -145,7 +145,7 @@ def _served(documentation: Path, log: Path) -> Generator[str]:
             server.kill()
 
 
-def _documentation() -> Path | None:
+def documentation_of_packages() -> Path | None:
     """The unpacked packages in the user's cache, fetched once; None where apt can't bring them."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "castalia" / "collect"
     done = folder / "unpacked"
