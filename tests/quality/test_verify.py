@@ -179,6 +179,10 @@ async def judge_of_none(*arguments: Any) -> Any:
     return {}
 
 
+async def judge_of_a_list(views: Any, ctx: Any) -> Any:
+    return [Finding("pass", "all of them")]
+
+
 async def judge_of_nonsense(views: Any, ctx: Any) -> Any:
     return {view.label: "fine" for view in views}
 
@@ -195,6 +199,7 @@ def always(view: Any) -> bool:
         (GroupCheck("own", broken_judge, always, PROMPT), "waiting", "no such record"),
         (GroupCheck("own", judge_of_nonsense, broken_check, PROMPT), "waiting", "KeyError"),
         (GroupCheck("own", judge_of_nonsense, always, PROMPT), "waiting", "no Finding"),
+        (GroupCheck("own", judge_of_a_list, always, PROMPT), "waiting", "no Finding"),
         (GroupCheck("own", judge_of_none, always, PROMPT), "abstain", "no finding"),
     ],
 )

@@ -124,9 +124,16 @@ async def _run(check: RecordCheck | GroupCheck, views: Sequence[View], checks: C
             elif shown[view.label] > 1:
                 found = Finding("abstain", f"{shown[view.label]} records of {view.group!r} were shown as {view.label!r}")
             else:
-                found = answer.get(view.label, Finding("abstain", "the check gave no finding"))
+                found = _said_of(view, answer)
             findings[view.record.id] = _sound(check.name, found)
     return findings
+
+
+def _said_of(view: View, answer: object) -> object:
+    """What a check's answer holds for a record; the answer itself where it is no mapping, as plug-ins may give anything."""
+    if not isinstance(answer, Mapping):
+        return answer
+    return cast("Mapping[str, object]", answer).get(view.label, Finding("abstain", "the check gave no finding"))
 
 
 def _look(check: RecordCheck, view: View, checks: CheckContext) -> Finding | None:
