@@ -30,6 +30,7 @@ def serve(task: dict[str, Any]) -> None:
             problem = f"it does not compile: {said}" if status > 0 else f"the compiler was ended by signal {-status}"
             talk.send({"verdict": {"broken": problem}} if task["tests"] else {"loaded": False, "problem": problem})
             return
+    _make_runnable(task["program"][0])
     memory = int(task["memory_mb"]) << 20
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     if task["tests"]:
@@ -37,6 +38,18 @@ def serve(task: dict[str, Any]) -> None:
         talk.send({"verdict": _verdict(said, status)})
     else:
         os.execv(task["program"][0], task["program"])
+
+
+def _make_runnable(program: str) -> None:
+    """GNU ld makes its output executable with chmod(2), which tier B denies; a copy can be made so from the beginning."""
+    if os.access(program, os.X_OK):
+        return
+    os.rename(program, f"{program}.built")  # noqa: PTH104
+    source, target = os.open(f"{program}.built", os.O_RDONLY), os.open(program, os.O_WRONLY | os.O_CREAT, 0o700)
+    while os.sendfile(target, source, None, 1 << 24):
+        pass
+    os.close(source)
+    os.close(target)
 
 
 def _run(argv: list[str], log: str) -> tuple[int, str]:
