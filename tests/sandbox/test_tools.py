@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from castalia.sandbox import TOOLS, Limits, Sandbox, ToolSession
+from castalia.sandbox import TOOLS, Limits, Sandbox, ToolResult, ToolSession
 
 
 def run(session: ToolSession, code: str) -> tuple[str, bool]:
@@ -70,7 +70,7 @@ def test_a_file_can_not_become_a_folder(sandbox: Sandbox) -> None:
 
 def test_every_tool_declares_its_arguments() -> None:
     assert {name: sorted(json.loads(tool.parameters)["required"]) for name, tool in TOOLS.items()} == {
-        "run_python": ["code"], "write_file": ["content", "path"], "read_file": ["path"],
+        "run_python": ["code"], "run_shell": ["command"], "write_file": ["content", "path"], "read_file": ["path"],
     }  # fmt: skip
 
 
@@ -81,3 +81,14 @@ def test_no_file_call_raises(name: str, path: str, content: str) -> None:
     session.call(name, json.dumps({"path": path, "content": content}))
     session.call(name, path)
     assert all(not key.startswith("/") and ".." not in key.split("/") for key in session.files())
+
+
+def test_a_shell_command_sees_the_files_leaves_its_own_and_says_how_it_failed(sandbox: Sandbox) -> None:
+    session = ToolSession(sandbox, files={"names.txt": "bo\nann\n"})
+    sorted_names = session.call("run_shell", json.dumps({"command": "sort names.txt | tee sorted.txt; python -c 'print(6 * 7)'"}))
+    assert sorted_names == ToolResult("ann\nbo\n42", True)
+    assert session.files()["sorted.txt"] == "ann\nbo\n"
+    failed = session.call("run_shell", '{"command": "cat nowhere.txt"}')
+    assert not failed.ok
+    assert "No such file" in failed.text
+    assert session.call("run_shell", '{"command": "exit 3"}') == ToolResult("(no output, exit code 3)", False)

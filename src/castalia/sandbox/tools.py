@@ -1,4 +1,4 @@
-"""The tools that agent traces and tool-using evaluation items may call: Python in the jail, and a working folder between calls.
+"""The tools that agent traces and tool-using evaluation items may call: Python and a shell in the jail, and a working folder between calls.
 
 The working folder lives as bytes on the host and visits each jail: nothing of a jail outlives its call. What a call says is the
 same on every machine: no host paths, no addresses, no timings.
@@ -18,7 +18,7 @@ MOST_TEXT = 4000  # characters of a result
 MOST_BYTES = 4 << 20  # bytes in the working folder
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
-_STAGED = re.compile(r"/[^\s\"']*/castalia-sandbox-[^/\s\"']+/(python|work)(-[^/\s\"']+)?")
+_STAGED = re.compile(r"/[^\s\"']*/castalia-sandbox-[^/\s\"']+/(python|work|shell)(-[^/\s\"']+)?")
 
 
 def text_parameters(**properties: str) -> str:
@@ -37,6 +37,11 @@ TOOLS: Mapping[str, Tool] = {
             name="run_python",
             description="Runs Python code in the working folder and returns what it prints.",
             parameters=text_parameters(code="The program. Print what you want to see."),
+        ),
+        Tool(
+            name="run_shell",
+            description="Runs a POSIX shell command in the working folder and returns what it prints; the usual text tools and `python` are there.",
+            parameters=text_parameters(command="The command line; several may be joined."),
         ),
         Tool(
             name="write_file",
@@ -89,17 +94,18 @@ class ToolSession:
         try:
             arguments = arguments_of(tool, arguments_json)
             if tool.name == "run_python":
-                return self._run_python(arguments["code"])
+                return self._run(["python", "-"], stdin=arguments["code"])
+            if tool.name == "run_shell":
+                return self._run(["sh", "-c", arguments["command"]], toolchain="shell")
             if tool.name == "write_file":
                 return self._write(_path(arguments["path"]), arguments["content"])
             return self._read(_path(arguments["path"]))
         except WrongArguments as error:
             return ToolResult(f"error: {error}", False)
 
-    def _run_python(self, code: str) -> ToolResult:
-        outcome = self._sandbox.run(
-            ["python", "-"], files=self._files, stdin=code.encode("utf-8", "replace"), limits=self._limits, packages=self._packages
-        )
+    def _run(self, argv: Sequence[str], *, stdin: str = "", toolchain: str = "") -> ToolResult:
+        given = stdin.encode("utf-8", "replace")
+        outcome = self._sandbox.run(argv, files=self._files, stdin=given, limits=self._limits, packages=self._packages, toolchain=toolchain)
         if outcome.kind in ("ok", "wrong") and sum(map(len, outcome.files.values())) <= MOST_BYTES:
             self._files = dict(outcome.files)
         return ToolResult(_say(outcome), outcome.kind == "ok")
