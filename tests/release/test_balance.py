@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from castalia.cli import main
 from castalia.harmony import gpt_oss_vocabulary
 from castalia.records import Candidate, Rubric, ScoredAnswer, TaxonomyNode
 from castalia.release.balance import balance_lines, measure_balance, pair_bias, reward_bias
@@ -67,3 +68,12 @@ def test_a_release_carries_its_figures_and_its_card_says_when_pairs_are_unbalanc
     card = (release.folder / "README.md").read_text()
     assert "Length of pairs: NOT balanced" in card
     assert "1 safety_violation" in card
+
+
+def test_what_passed_is_shown_before_it_is_released(tmp_path, capsys, monkeypatch):
+    world(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["show", "balance"]) == 0
+    assert "| preferences |" in capsys.readouterr().out
+    assert main(["show", "balance", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sft"]["records"] == 2

@@ -108,6 +108,8 @@ def show(options: argparse.Namespace) -> int:
     if options.html is not None:
         raise ConfigError(f"--html shows a page beside its extraction, not {options.dataset!r}: castalia show page ID --html")
     wanted = options.id or options.page
+    if options.dataset == _BALANCE:
+        return _show_balance(workspace, as_json=options.json)
     if options.dataset == _ACQUISITION:
         return _show_acquisition(workspace, as_json=options.json)
     record_type = dataset_types(workspace).get(options.dataset)
@@ -139,6 +141,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 _ACQUISITION = "acquisition"
+_BALANCE = "balance"
 _PAGE = "page"
 
 
@@ -158,6 +161,24 @@ def _show_acquisition(workspace: Workspace, *, as_json: bool) -> int:
         collected=None if topics is None else Counter(topics),
     )
     print_facts([made]) if as_json else print(specification_page(made))
+    return 0
+
+
+def _show_balance(workspace: Workspace, *, as_json: bool) -> int:
+    """How what a release would take is spread over the taxonomy, and what its length and style give away."""
+    from castalia.harmony import gpt_oss_vocabulary
+    from castalia.quality.labels import read_labels
+    from castalia.records import DATASETS, TaxonomyNode, Verdict
+    from castalia.release import accept
+    from castalia.release.balance import balance_lines, measure_balance
+
+    store = workspace.store
+    if not store.has("verdicts"):
+        raise InputError("nothing passed quality control yet; `castalia run` makes the datasets and checks them")
+    datasets = {dataset: list(store.read_dataset(dataset, kind)) for dataset, kind in DATASETS.items()}
+    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), read_labels(workspace.labels))
+    measured = measure_balance(accepted.records, list(store.read_dataset("taxonomy", TaxonomyNode)), gpt_oss_vocabulary())
+    print_facts([measured]) if as_json else print("\n".join(balance_lines(measured)))
     return 0
 
 

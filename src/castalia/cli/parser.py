@@ -103,7 +103,9 @@ def _data_commands(command: Callable[..., _Parser]) -> None:
     command("status", "castalia.cli.data:status", "datasets, the quality funnel, money, what waits for people")
     show = command("show", "castalia.cli.data:show", "print records of a dataset")
     show.add_argument(
-        "dataset", help="its name, e.g. atoms; `acquisition`: what is searched for, and what is not covered; `page`: one page, see --html"
+        "dataset",
+        help="its name, e.g. atoms; `acquisition`: what is searched for, and what is not covered; "
+        "`balance`: spread, length and style of what passed; `page`: one page, see --html",
     )
     show.add_argument("page", nargs="?", metavar="ID", help="only this record; of `page`, the id of a page or document, or a URL")
     show.add_argument("--html", type=Path, nargs="?", const=Path(), metavar="FILE", help="write the page beside what was extracted from it")
