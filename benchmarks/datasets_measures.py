@@ -115,10 +115,17 @@ def _exists(evidence: Evidence, documents: Mapping[str, Document]) -> bool:
 
 
 def _ground(record: Any, documents: Mapping[str, Document]) -> str:
-    texts = [documents[e.document].blocks[n].text for e in record.evidence if e.document in documents for n in e.blocks]
+    cited = [(documents[e.document], n) for e in record.evidence if e.document in documents for n in e.blocks]
+    texts = [text for document, number in cited for text in (_heading(document, number), document.blocks[number].text)]
     conversation = record.conversation if isinstance(record, SFTExample) else record.prompt
     texts += [message.content for message in conversation.messages if message.role in ("user", "tool")]
     return "\n".join(texts)
+
+
+def _heading(document: Document, number: int) -> str:
+    """The heading a block is read under, else the title of its page."""
+    above = (block.text for block in reversed(document.blocks[: number + 1]) if block.kind == "heading")
+    return next(above, document.title)
 
 
 def _answer(record: Any) -> str:
@@ -137,7 +144,7 @@ def _unsupported(answer: str, ground: str) -> str:
     known = re.sub(r"\s+", "", ground.casefold())
     names = [*_SPAN.findall(answer), *_NAME.findall(_SPAN.sub(" ", answer))]
     for name in names:
-        if not all(part in known for part in re.findall(r"[\w.]+", name.casefold())):
+        if not all(part in known for part in re.findall(r"\w+", name.casefold())):
             return name
     words = [word for word in _WORD.findall(answer.casefold()) if not _STOP.fullmatch(word)]
     there = sum(word[:5] in known for word in words)
