@@ -35,7 +35,7 @@ class _Mutated(NamedTuple):
 
 def run(gold: Path | None, quick: bool) -> Mapping[str, Any]:
     """The figures. References and mutants need `gold`."""
-    report = doctor()
+    report = doctor(runners=True)
     if report.tier is None:
         return {"figures": {}, "nulls": {"cheats": report.why}}
     rust = report.runners["rust"].startswith("works")

@@ -39,7 +39,7 @@ def sandbox(options: argparse.Namespace) -> int:
     """Which isolation this machine gives. Exit code 7 when none."""
     from castalia.sandbox import doctor
 
-    report = doctor()
+    report = doctor(runners=True)
     print_facts([report._asdict()]) if options.json else print(report)
     return 0 if report.tier else SandboxUnavailable.exit_code
 

@@ -41,20 +41,21 @@ def open_sandbox(runners: Mapping[str, RunnerConfig] | None = None, tier: Litera
     raise SandboxUnavailable(f"foreign code is not run on this machine, no isolation works: {why}. {_fix()}")
 
 
-def doctor() -> DoctorReport:
-    """Tries both tiers and says which one `open_sandbox` takes, why, and what would help."""
+def doctor(*, runners: bool = False) -> DoctorReport:
+    """Tries both tiers and says which one `open_sandbox` takes, why, and what would help; with `runners`, tries each built-in one,
+    too, which compiles a line of Rust."""
     tiers: dict[str, str] = {}
-    runners: dict[str, str] = {}
+    tried: dict[str, str] = {}
     for tier in _TIERS:
         try:
             with _open(tier, {}) as sandbox:
                 tiers[tier] = f"works: {_WHAT[tier]}"
-                runners = runners or _runners(sandbox)
+                tried = tried or (_runners(sandbox) if runners else {})
         except (SandboxUnavailable, OSError) as error:
             tiers[tier] = f"does not work: {error}"
     best: Tier | None = next((tier for tier in _TIERS if tiers[tier].startswith("works")), None)
     why = f"tier {best} {tiers[best]}" if best else "no tier works: " + "; ".join(f"tier {tier} {text}" for tier, text in tiers.items())
-    return DoctorReport(best, why, "" if best == "A" else _fix(), tiers, runners)
+    return DoctorReport(best, why, "" if best == "A" else _fix(), tiers, tried)
 
 
 def _runners(sandbox: Sandbox) -> dict[str, str]:

@@ -110,7 +110,7 @@ class Case:
 
 class DoctorReport(NamedTuple):
     """What isolation this machine offers. `tier` is None when foreign code will not be run; `fix` then says what helps. `runners`
-    says of each built-in runner whether it can run here."""
+    says of each built-in runner whether it can run here, where that was asked."""
 
     tier: Tier | None
     why: str
