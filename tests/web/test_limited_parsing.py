@@ -15,6 +15,7 @@ from castalia.web.worker import call_limited
         ("<b><i>" * 60_000, "too-deep"),
         ("<p " + " ".join(f"a{number}=1" for number in range(200_000)) + ">x</p>", "attribute-flood"),
         ("<br>" * 500_000, "too-many-tags"),
+        ("<" * 8_000_000, "too-many-tags"),
         ("x" * 9_000_000, "too-large"),
     ],
 )

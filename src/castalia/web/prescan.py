@@ -14,6 +14,8 @@ from castalia.web.tags import Tags, find_tags, short_names
 
 MAX_CHARACTERS = 8_000_000
 MAX_TAGS = 400_000
+MAX_OPENINGS = 4 * MAX_TAGS
+"""Of `<`, whatever follows: with an end tag for each tag half of them would be tags."""
 MAX_DEPTH = 512  # the depth at which browsers start to flatten
 MAX_ATTRIBUTES = 1_000
 
@@ -65,6 +67,8 @@ def prescan(html: str) -> Scan:
     """Why `html` must not reach a parser: `too-large`, `too-many-tags`, `attribute-flood` or `too-deep`; empty when it may."""
     if len(html) > MAX_CHARACTERS:
         return Scan("too-large", f"{len(html)} characters, at most {MAX_CHARACTERS} are parsed")
+    if html.count("<") > MAX_OPENINGS:
+        return Scan("too-many-tags", f"more than {MAX_OPENINGS} times `<`")
     tags = find_tags(html, MAX_TAGS)
     if tags is None or _may_flood(html, tags) or _rough_depth(tags) > MAX_DEPTH:
         return _read(html, None)._replace(tags=tags)
