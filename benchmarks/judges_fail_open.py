@@ -152,9 +152,10 @@ def _is_sound(prompt: str, text: str, label: str, shown: Mapping[str, str]) -> b
             quoted = all(any(quote and quote in shown[name] for name in claim["passages"]) for claim in claims for quote in claim["quotes"])
             known = {"supported", "not_enough"}  # a claim that nobody settles is flagged, which lets through
             return bool(claims) and all(name in shown for name in cited) and quoted and all(claim["verdict"] in known for claim in claims)
-        if row["outcome"] not in ("pass", "flag") or any(name not in shown for name in row["blocks"]):
+        blocks = row.get("blocks", [])  # may be left out: a verdict on policy rests on none
+        if row["outcome"] not in ("pass", "flag") or any(name not in shown for name in blocks):
             return False
-        return bool(row["blocks"]) if prompt == "consistency" else True
+        return bool(blocks) if prompt == "consistency" else True
     except (KeyError, TypeError, ValueError):
         return False
 
