@@ -34,6 +34,7 @@ KINDS = ("article", "service", "product", "collection", "forum", "listing", "doc
 HIDDEN, NAME_SIZE, WORD_SIZE, DILATIONS = 32, 8, 6, (1, 2, 4, 8, 1)
 DROPOUT, NAME_DROPOUT, WORD_DROPOUT = 0.3, 0.2, 0.5
 RATE, DECAY, BATCH = 3e-3, 1e-2, 8
+NETWORKS = 2
 KIND_LOSS = 0.05
 """Weight of guessing the page's type beside: it teaches the page's mean to know types."""
 _WIDE_SUFFIX = re.compile(r"\.(?:co|com|org|net|ac|gov)\.[a-z]{2}$")
@@ -94,14 +95,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gold", type=Path, default=GOLD, help="folder with the public reference data")
     parser.add_argument("--pages", type=int, default=None, help="only so many pages, to try it out")
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0, help="of the first network")
+    parser.add_argument("--networks", type=int, default=NETWORKS, help="whose scores are averaged")
     options = parser.parse_args(arguments)
     pages = [page for page in read_pages(options.gold / "html" / "wcxb-dev") if part(page) in FITTED][: options.pages]
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    random.seed(0)
     examples = [example for page in pages if (example := _example(page)) is not None]
     print(f"{len(examples)} pages", file=sys.stderr)
-    _write(options.out, _fit(examples, options.epochs), sorted({fingerprint(page.html) for page in pages}))
+    networks = [_fit(examples, options.epochs, seed) for seed in range(options.seed, options.seed + options.networks)]
+    _write(options.out, networks, sorted({fingerprint(page.html) for page in pages}))
     return 0
 
 
@@ -128,7 +130,9 @@ def _chain(element: int, parents: np.ndarray) -> list[int]:
     return chain
 
 
-def _fit(examples: list[dict[str, Any]], epochs: int) -> dict[str, torch.Tensor]:
+def _fit(examples: list[dict[str, Any]], epochs: int, seed: int) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed)
+    random.seed(seed)
     network = Network()
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     steps = epochs * math.ceil(len(examples) / BATCH)
@@ -211,8 +215,17 @@ def _batch(examples: list[dict[str, Any]]) -> dict[str, Any]:
     return batch | {"element_count": elements, "pages": len(examples), "length": length, "kinds": kinds}
 
 
-def _write(path: Path, state: dict[str, torch.Tensor], fitted: list[str]) -> None:
+def _write(path: Path, networks: list[dict[str, torch.Tensor]], fitted: list[str]) -> None:
+    """Every array has the networks as its first axis."""
     arrays: dict[str, np.ndarray] = {"dilations": np.array(DILATIONS, np.int32), "fitted": np.array(fitted)}
+    each = [_arrays(state) for state in networks]
+    arrays |= {name: np.stack([found[name] for found in each]) for name in each[0]}
+    with path.open("wb") as sink:
+        np.savez_compressed(sink, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def _arrays(state: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
     for name in ("names", "words"):
         weights = state[f"{name}.weight"].numpy()
         scale = np.abs(weights).max() / 127
@@ -225,8 +238,7 @@ def _write(path: Path, state: dict[str, torch.Tensor], fitted: list[str]) -> Non
         weights = state[f"conv.{number}.weight"].numpy()
         arrays[f"conv{number}"] = np.concatenate([weights[:, :, place].T for place in range(3)]).astype(np.float16)
         arrays[f"conv{number}_bias"] = state[f"conv.{number}.bias"].numpy()
-    with path.open("wb") as sink:
-        np.savez_compressed(sink, **arrays)  # pyright: ignore[reportArgumentType]
+    return arrays
 
 
 if __name__ == "__main__":

@@ -154,6 +154,15 @@ def test_tables_that_lead_to_other_pages_and_headings_of_nothing_are_no_content(
     assert "Latest news" not in plain_text(found.blocks)
 
 
+def test_short_descriptions_of_functions_are_kept():
+    names = ("get", "put", "pop", "push", "clear", "close")
+    entries = "".join(
+        f'<dl class="py method"><dt class="sig"><span>{name}</span>()</dt><dd><p>The {name} of it.</p></dd></dl>' for name in names
+    )
+    found = extract(article(f'<dl class="py class"><dt class="sig">Cache</dt><dd>{entries}</dd></dl>')).blocks
+    assert [block.text for block in found if block.kind == "heading"][2:] == [f"{name}()" for name in names]
+
+
 def test_a_table_whose_cells_are_headings_is_data_and_one_that_arranges_texts_is_none():
     data = "<table><tr><td><h3>Food</h3></td><td><h3>Amount</h3></td></tr><tr><td>Onions</td><td>3</td></tr></table>"
     assert [block.rows for block in extract(article(data)).blocks if block.rows] == [(("Food", "Amount"), ("Onions", "3"))]

@@ -27,17 +27,22 @@ class Model:
             arrays = {name: stored[name] for name in stored.files}
         self.fitted = frozenset(str(name) for name in np.atleast_1d(arrays.pop("fitted")))
         """Fingerprints of the pages that it was fitted on."""
-        scales = {name: arrays.pop(f"{name}_scale").astype(np.float32) for name in ("names", "words")}
-        self.weights = {name: array.astype(np.float32) for name, array in arrays.items() if name != "dilations"}
-        self.dilations = [int(value) for value in arrays["dilations"]]
-        for name, scale in scales.items():
-            self.weights[name] *= scale
+        self.dilations = [int(value) for value in arrays.pop("dilations")]
+        for name in ("names", "words"):
+            arrays[name] = arrays[name].astype(np.float32) * arrays.pop(f"{name}_scale").astype(np.float32)[:, None, None]
+        stacked = {name: array.astype(np.float32) for name, array in arrays.items()}
         # One product gives what each unit says to the unit before, to itself and to the unit after.
-        self.taps = [np.concatenate(np.split(self.weights.pop(f"conv{number}"), 3), 1) for number in range(len(self.dilations))]
+        for number in range(len(self.dilations)):
+            stacked[f"taps{number}"] = np.concatenate(np.split(stacked.pop(f"conv{number}"), 3, 1), 2)
+        self.networks = [
+            {name: np.ascontiguousarray(array[number]) for name, array in stacked.items()} for number in range(len(stacked["out"]))
+        ]
 
     def probabilities(self, features: Features) -> np.ndarray:
-        """[N] float32 between 0 and 1."""
-        weights = self.weights
+        """[N] float32 between 0 and 1: the mean over networks that were fitted from different beginnings."""
+        return np.mean([self._judge(weights, features) for weights in self.networks], 0)
+
+    def _judge(self, weights: dict[str, np.ndarray], features: Features) -> np.ndarray:
         own = _sums(weights["names"][features.names], features.name_starts)
         parents = features.parents
         elements = features.elements
@@ -52,7 +57,7 @@ class Model:
         pooled = [hidden, _means(hidden, size, features.shapes), _means(hidden, size, features.siblings), page]
         hidden = _layer(np.concatenate(pooled, 1), weights["mix"], weights["mix_bias"])
         for number, dilation in enumerate(self.dilations):
-            hidden += _convolve(hidden, dilation, self.taps[number], weights[f"conv{number}_bias"])
+            hidden += _convolve(hidden, dilation, weights[f"taps{number}"], weights[f"conv{number}_bias"])
         hidden += _product(_mean(hidden, size), weights["page"]) + weights["page_bias"]
         score = _product(_relu(hidden), weights["out"])[:, 0] + weights["out_bias"][0]
         return 1 / (1 + np.exp(-score))

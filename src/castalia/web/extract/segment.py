@@ -22,7 +22,7 @@ _SIGNATURE_LEVEL = 4
 _ADMONITIONS = word_set(
     "admonition note warning tip caution important danger hint attention error seealso versionadded versionchanged deprecated callout alert"
 )
-_API_CLASSES = word_set("function class method attribute property exception data module staticmethod classmethod struct macro type")
+API_CLASSES = word_set("function class method attribute property exception data module staticmethod classmethod struct macro type")
 _TITLES = word_set("admonition-title title callout-title alert-title markdown-alert-title")
 _DISPLAY_MATH = re.compile(r"\s*(?:\\\[(.*)\\\]|\$\$(.*)\$\$)\s*", re.DOTALL)
 
@@ -238,7 +238,7 @@ def _definitions(writer: _Writer, element: Element, text_kind: str) -> None:
     """API entries: the signature is a heading, its description blocks. Other definitions: a list, `- term: meaning`."""
     entries = list(_definition_children(element))
     if any("sig" in child.classes or child.get("id") for child in entries if child.tag == "dt") and (
-        element.classes & _API_CLASSES or any("sig" in child.classes for child in entries)
+        element.classes & API_CLASSES or any("sig" in child.classes for child in entries)
     ):
         _signatures(writer, entries, text_kind)
         return

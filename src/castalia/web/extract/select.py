@@ -12,6 +12,7 @@ import numpy as np
 from castalia.web.extract.code import CODE_TAGS
 from castalia.web.extract.features import read_features
 from castalia.web.extract.model import shipped_model
+from castalia.web.extract.segment import API_CLASSES
 from castalia.web.extract.table import is_layout, is_navigation
 from castalia.web.extract.tree import BLOCK_TAGS, Element, Parsed, Unit
 
@@ -35,6 +36,8 @@ _LEVELS = 5
 _MOST = 0.6
 _LOST = 0.05
 """Threshold below which the model has no idea of the page, as of one that is all formulas: all that is no link is kept."""
+_DESCRIBED = 0.1
+"""Of the threshold, for descriptions of functions and classes, which are short pieces that no navigation has."""
 _INSIDE = 0.05
 """Of the threshold, for a data table inside a text."""
 CODE_SHARE = 0.4
@@ -60,6 +63,8 @@ def select(page: Parsed, title: str) -> list[Unit]:
             together[id(table)].append(number)
         elif unit.element.tag in CODE_TAGS:
             wanted[number] = judged[number] >= CODE_SHARE * threshold
+        elif judged[number] >= _DESCRIBED * threshold and _describes(unit.element):
+            wanted[number] = True
     clear = judged >= threshold
     navigation: list[int] = []
     for key, numbers in together.items():
@@ -97,6 +102,16 @@ def select(page: Parsed, title: str) -> list[Unit]:
     _prune(page, wanted)
     places = np.flatnonzero(wanted)
     return page.units[int(places[0]) : int(places[-1]) + 1] if len(places) else []
+
+
+def _describes(element: Element) -> bool:
+    """Whether the element belongs to the description of a function, class or the like: `<dl class="py method">` around a signature."""
+    above: Element | None = element
+    while above is not None:
+        if above.tag == "dl" and not above.classes.isdisjoint(API_CLASSES):
+            return True
+        above = above.parent
+    return False
 
 
 def _is_inside(units: list[Unit], clear: np.ndarray, table: Element, numbers: list[int]) -> bool:
