@@ -1,7 +1,8 @@
 # pyright: basic
 """Pages and HTML-Markdown pairs with what should come out of them.
 
-Gold code is what stands verbatim in the page's source once tags are taken out: an annotator's slip can't be found by anyone.
+Gold code is what stands verbatim in the page's source once tags are taken out, in an element that shows its spaces or with `<br>` at the
+ends of its lines: an annotator's slip can't be found by anyone, and lines that only the source of a sentence or a price has are no code.
 """
 
 import gzip
@@ -20,6 +21,7 @@ _INDENTED = re.compile(r"^(?: {2,}|\t)\S", re.MULTILINE)
 _LISTED = re.compile(r"\s*(?:[-*+•]|\d+[.)])\s")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG = re.compile(r"<(?:!--.*?--|/?[A-Za-z](?:[^>\"']|\"[^\"]*\"|'[^']*')*)>", re.DOTALL)
+_SPACED = re.compile(r"<(pre|xmp|listing|textarea|code|samp)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _ROW = re.compile(r"^\|(.*)\|[ \t]*$", re.MULTILINE)
 _RULE = re.compile(r"[\s|:-]+")
 _CELL = re.compile(r"(?<!\\)\|")
@@ -125,7 +127,10 @@ def _code(text: str, markdown: str, html: str) -> tuple[str, ...]:
     candidates = [code for code in wanted if "\n" in code.strip("\n") and _INDENTED.search(code)]
     if not candidates:
         return ()
-    source = entities.unescape(_TAG.sub("", _BREAK.sub("\n", html)).replace("\r\n", "\n")).replace("\xa0", " ")
+    lines = _BREAK.sub("\n", html.replace("\r\n", "\n"))
+    kept = "\n".join(match[0] for match in _SPACED.finditer(lines))
+    shown = _BREAK.sub("\n", " ".join(html.split()))
+    source = entities.unescape(_TAG.sub("", f"{kept}\n{shown}")).replace("\xa0", " ")
     return tuple(code for code in candidates if code.replace("\xa0", " ") in source)
 
 

@@ -47,15 +47,31 @@ def code_found(wanted: Sequence[str], blocks: Sequence[str]) -> Structure:
 
 
 def rows_found(wanted: Sequence[tuple[str, ...]], rows: Sequence[Sequence[str]]) -> Structure:
-    """Gold rows whose cells all stand in one row, in order; cells are compared as words."""
-    left = Counter(tuple(cell for cell in (" ".join(words(unmarked(cell))) for cell in row) if cell) for row in rows)
+    """Gold rows whose cells all stand in one row, in order; cells are compared as words.
+
+    The gold writes a cell that spans columns once and leaves the other columns empty; where it does, a repetition of the cell to the left
+    is no difference.
+    """
+    cells = [tuple(" ".join(words(unmarked(cell))) for cell in row) for row in rows]
+    left = Counter(map(_filled, cells))
+    merged = Counter((len(row), _filled(_once(row)), _filled(row)) for row in cells if _filled(_once(row)) != _filled(row))
     found = 0
     for row in wanted:
-        key = tuple(cell for cell in row if cell)
+        key = _filled(row)
+        same = next((known for known in merged if known[:2] == (len(row), key) and left[known[2]]), None) if not left[key] else None
+        key = same[2] if same else key
         if left[key]:
             left[key] -= 1
             found += 1
     return Structure(len(wanted), found)
+
+
+def _filled(row: Sequence[str]) -> tuple[str, ...]:
+    return tuple(cell for cell in row if cell)
+
+
+def _once(row: Sequence[str]) -> tuple[str, ...]:
+    return tuple("" if place and cell == row[place - 1] else cell for place, cell in enumerate(row))
 
 
 def headings_kept(pair: Pair, headings: Sequence[tuple[int, str]]) -> Structure:
