@@ -4,10 +4,10 @@
 `REFERENCE` is right. `SHOWN` are the inputs a candidate has seen. `TESTS` is the test code in the form that coding sets use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 REFERENCE = "def even_sum(numbers):\n    return sum(n for n in numbers if n % 2 == 0)\n"
-SHOWN = ([1, 2, 3, 4], [], [5, 7], [2, 2, -4, 9])
+SHOWN: Sequence[Sequence[int]] = ([1, 2, 3, 4], [], [5, 7], [2, 2, -4, 9])
 TESTS = "def check(candidate):\n" + "".join(f"    assert candidate({one!r}) == {sum(n for n in one if n % 2 == 0)}\n" for one in SHOWN)
 PYTEST = "from solution import even_sum\n\n\ndef test_even_sum():\n" + "".join(
     f"    assert even_sum({one!r}) == {sum(n for n in one if n % 2 == 0)}\n" for one in SHOWN

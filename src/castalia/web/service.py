@@ -125,5 +125,7 @@ def open_web(
     if rate_per_host <= 0:
         raise ConfigError(f"rate_per_host is {rate_per_host!r}; it counts requests per second and must be above 0")
     archive = Archive(folder)
-    fetcher = Fetcher(archive, user_agent, connect_to or {}, allow_private, limits or FetchLimits(rate_per_host=rate_per_host), offline=offline)
+    fetcher = Fetcher(
+        archive, user_agent, connect_to or {}, allow_private, limits or FetchLimits(rate_per_host=rate_per_host), offline=offline
+    )
     return Web(fetcher, archive, providers or {}, sites)
