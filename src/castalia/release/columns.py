@@ -23,7 +23,7 @@ _ANSWERS = pa.list_(
     )
 )
 _IDS = pa.list_(pa.int32())
-_GIVEN = {"instructions": _TEXT, "tools": _TEXT, "effort": _TEXT}
+_GIVEN = {"instructions": _TEXT, "tools": _TEXT, "response_formats": _TEXT, "effort": _TEXT, "date": _TEXT}
 _ABOUT = {"id": _TEXT, "subject": _TEXT, "category": _TEXT, "node": _TEXT}
 _TURNS = {"id": _TEXT, "turn": pa.int32(), "input_ids": _IDS, "loss_mask": pa.list_(pa.int8())}
 

@@ -23,8 +23,8 @@ def trl_files(source: Path) -> dict[str, bytes]:
     sft, replay, pairs, rewards = (_rows(source, name) for name in ("sft", "replay", "preferences", "rewards"))
     return {
         "tokens/sft.parquet": _labelled(source / "tokens" / "sft.parquet"),
-        "sft.jsonl": _lines([_conversation(row) for row in sft]),
-        "replay.jsonl": _lines([_conversation(row) for row in replay]),
+        "sft.jsonl": _lines([trl_row(row) for row in sft]),
+        "replay.jsonl": _lines([trl_row(row) for row in replay]),
         "preferences.jsonl": _lines(
             [{"prompt": _prompt(row), "chosen": chat(row["chosen"]), "rejected": chat(row["rejected"]), **_given(row)} for row in pairs]
         ),
@@ -69,7 +69,8 @@ def chat(messages: Sequence[Row]) -> list[Row]:
     return turned
 
 
-def _conversation(row: Row) -> Row:
+def trl_row(row: Row) -> Row:
+    """A released conversation as `castalia.harmony.from_trl` reads it."""
     return {"messages": [*_instructions(row), *chat(row["messages"])], **_given(row)}
 
 
@@ -92,12 +93,12 @@ def _instructions(row: Row) -> list[Row]:
 
 
 def _given(row: Row) -> Row:
-    """Tools as JSON text, because their schemas differ from row to row, and the reasoning effort for the chat template."""
+    """Tools and formats as JSON text, because their schemas differ from row to row, and the reasoning effort for the chat template."""
     given: Row = {"chat_template_kwargs": {"reasoning_effort": row["effort"]}}
     if row["tools"]:
         functions = [{**tool, "parameters": json.loads(tool["parameters"])} for tool in json.loads(row["tools"])]
         given["tools"] = json.dumps([{"type": "function", "function": function} for function in functions], ensure_ascii=False)
-    return given
+    return given | {name: row[name] for name in ("response_formats", "date") if row[name]}
 
 
 def _labelled(path: Path) -> bytes:

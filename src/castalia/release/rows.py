@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from castalia.harmony import Style, Vocabulary, render_prompt, render_samples
+from castalia.harmony.declared import write_response_format
 from castalia.records import Check, Conversation, Message, PreferencePair, ReplayItem, RewardRecord, SFTExample
 
 Row = dict[str, Any]
@@ -79,14 +80,18 @@ def replay_row(record: ReplayItem) -> Row:
 
 
 def conversation_columns(conversation: Conversation, *, name: str = "messages") -> Row:
-    """Instructions, tools, effort and messages of a conversation."""
+    """Messages of a conversation and all that is declared beside them."""
     return {
         name: [_message_row(message) for message in conversation.messages],
         "instructions": conversation.instructions,
         "tools": json.dumps([tool.model_dump(mode="json") for tool in conversation.tools], ensure_ascii=False)
         if conversation.tools
         else "",
+        "response_formats": json.dumps([write_response_format(form) for form in conversation.response_formats], ensure_ascii=False)
+        if conversation.response_formats
+        else "",
         "effort": conversation.effort,
+        "date": conversation.date or "",
     }
 
 
