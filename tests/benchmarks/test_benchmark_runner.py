@@ -9,7 +9,15 @@ from benchmarks.aims import AIMS, Aim
 
 from benchmarks import __main__ as runner
 
-PERFECT = {"token_equal": 1.0, "emit_coverage": 1.0, "wrong_context_tokens": 0, "round_trip": 1.0, "fuzz_crashes": 0}
+PERFECT = {
+    "token_equal": 1.0,
+    "emit_coverage": 1.0,
+    "wrong_context_tokens": 0,
+    "round_trip": 1.0,
+    "formats_round_trip": 1.0,
+    "vectors_wrong": 0,
+    "fuzz_crashes": 0,
+}
 
 
 @pytest.fixture
