@@ -437,19 +437,60 @@ def test_prime_rl_gets_prompts_with_completions_and_answers_with_their_check(mad
     assert json.loads(json.loads(task["info"])["check"]) == {"kind": "contains", "expected": ["two|2"]}
 
 
-@pytest.mark.parametrize("layout", ["hub", "jsonl"])
-def test_the_library_of_dataset_hubs_reads_every_set_of_an_export(made, tmp_path, layout: str, monkeypatch):
+@pytest.mark.parametrize(
+    ("layout", "rows"),
+    [
+        ("hub", {"sft": 2, "preferences": 1, "rewards": 1, "replay": 1}),
+        ("jsonl", {"sft": 2, "preferences": 1, "rewards": 1, "replay": 1}),
+        ("trl", {"sft": 2, "preferences": 1, "rewards": 1, "replay": 1}),
+        ("prime-rl", {"sft": 3, "rl": 1}),
+    ],
+)
+def test_the_library_of_dataset_hubs_reads_every_set_of_every_layout_by_its_name(made, tmp_path, layout: Any, rows: dict, monkeypatch):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    release = make_release(made)
+    make_release(made)
     out = tmp_path / "out"
-    export_release(made.releases, "tea", layout, out)  # type: ignore[arg-type]
-    for name, count in release.records.items():
-        if layout == "hub":
-            read = datasets.load_dataset(str(out), name, cache_dir=str(tmp_path / "cache"))["train"]
-        else:
-            read = datasets.load_dataset("json", data_files=str(out / f"data/{name}.jsonl"), cache_dir=str(tmp_path / "cache"))["train"]
-        assert len(read) == count
+    export_release(made.releases, "tea", layout, out)
+    assert datasets.get_dataset_config_names(str(out)) == list(rows)
+    for name, count in rows.items():
+        assert len(datasets.load_dataset(str(out), name, cache_dir=str(tmp_path / "cache"))["train"]) == count
+
+
+@pytest.mark.parametrize("layout", ["hub", "jsonl", "trl", "prime-rl"])
+def test_the_papers_of_an_export_name_the_files_that_are_there(made, tmp_path, layout: Any):
+    release, out = make_release(made), tmp_path / "out"
+    written = set(export_release(made.releases, "tea", layout, out))
+    assert verify_release(out) == []
+    said = json.loads((out / "croissant.json").read_text())
+    assert {file["@id"] for file in said["distribution"]} == written - {"croissant.json", "lock.json"}
+    assert [part["@id"] for part in said["recordSet"]] == [
+        *(["data-sft", "data-preferences", "data-rewards", "data-replay"] if layout == "hub" else []), "provenance",
+    ]  # fmt: skip
+    lock = (release.folder / "lock.json").read_bytes()
+    assert json.loads((out / "lock.json").read_text())["release"] == {"name": "tea@v1", "lock": hashlib.sha256(lock).hexdigest()}
+
+
+def test_calls_and_tools_have_the_form_that_prime_rl_parses(made, tmp_path):
+    make_release(made)
+    export_release(made.releases, "tea", "prime-rl", tmp_path / "out")
+    rows = [json.loads(line) for line in (tmp_path / "out/sft.jsonl").read_text().splitlines()]
+    [call] = [call for row in rows for message in row["completion"] for call in message.get("tool_calls", ())]
+    assert json.loads(call["function"]["arguments"]) == {"code": "print(2)"}
+    assert sorted(len(json.loads(row["tools"])) for row in rows) == [0, 0, 1]
+    assert all(row["chat_template_kwargs"] == {"reasoning_effort": "medium"} for row in rows)
+
+
+def test_a_disk_that_fills_up_during_an_export_leaves_nothing_behind(made, tmp_path, monkeypatch):
+    make_release(made)
+
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageFull, match="nothing was left behind"):
+        export_release(made.releases, "tea", "trl", tmp_path / "out")
+    assert not list(tmp_path.glob("*out*"))
 
 
 def test_croissant_metadata_names_every_file_with_its_hash_and_every_column(made):
@@ -465,6 +506,9 @@ def test_croissant_metadata_names_every_file_with_its_hash_and_every_column(made
     [messages] = [field for part in said["recordSet"] for field in part["field"] if field["@id"] == "data-sft/messages"]
     assert messages["repeated"]
     assert {"role", "channel", "content"} <= {field["name"].rpartition("/")[2] for field in messages["subField"]}
+    [answers] = [field for part in said["recordSet"] for field in part["field"] if field["@id"] == "data-rewards/answers"]
+    accuracy = next(field for field in answers["subField"] if field["@id"] == "data-rewards/answers/rubric.accuracy")
+    assert (accuracy["dataType"], accuracy["source"]["transform"]) == ("sc:Float", {"jsonPath": "rubric.accuracy"})
 
 
 # Two versions

@@ -68,6 +68,20 @@ def croissant(
     }
 
 
+def described(release: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The metadata of a release for other `files`: their distribution, and the record sets whose file is among them unchanged."""
+    hashes = {file["@id"]: file["sha256"] for file in release["distribution"]}
+    distribution = [_file(path, data) for path, data in sorted(files.items())]
+    same = {file["@id"] for file in distribution if hashes.get(file["@id"]) == file["sha256"]}
+    return {**release, "distribution": distribution, "recordSet": [part for part in release["recordSet"] if _file_of(part) in same]}
+
+
+def _file_of(record_set: Mapping[str, Any]) -> str:
+    """The file whose columns a record set describes."""
+    field = record_set["field"][0]
+    return str((field.get("source") or field["subField"][0]["source"])["fileObject"]["@id"])
+
+
 def _licences(pages: Sequence[Page]) -> list[str]:
     known = sorted({page.licence.spdx for page in pages if page.licence.spdx})
     return [f"https://spdx.org/licenses/{spdx}" for spdx in known]
@@ -103,15 +117,24 @@ def _field(identity: str, column: str, column_type: Any, file: str) -> dict[str,
         field["subField"] = [
             {
                 "@type": "cr:Field",
-                "@id": f"{identity}/{part.name}",
-                "name": f"{identity}/{part.name}",
-                "dataType": _type(part.type),
-                "source": {**source, "transform": {"jsonPath": part.name}},
+                "@id": f"{identity}/{path}",
+                "name": f"{identity}/{path}",
+                "dataType": _type(part_type),
+                "source": {**source, "transform": {"jsonPath": path}},
             }
-            for part in inner.fields
+            for path, part_type in _parts(inner)
         ]
         return field
     return {**field, "dataType": _type(inner), "source": source}
+
+
+def _parts(structure: Any, above: str = "") -> list[tuple[str, Any]]:
+    """The path and type of every value in a structure, those of structures within it included: readers know fields of one level only."""
+    return [
+        found
+        for part in structure.fields
+        for found in (_parts(part.type, f"{above}{part.name}.") if hasattr(part.type, "fields") else [(f"{above}{part.name}", part.type)])
+    ]
 
 
 def _type(arrow_type: Any) -> str:

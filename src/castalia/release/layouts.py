@@ -1,8 +1,8 @@
 # pyright: basic
 """Rows of a release as trainers take them.
 
-TRL: https://huggingface.co/docs/trl/dataset_formats. prime-rl trains on conversations split into prompt and completion; its environments
-(verifiers) take a prompt with an answer and JSON text of whatever else scoring needs.
+TRL: https://huggingface.co/docs/trl/dataset_formats. prime-rl trains on conversations split into prompt and completion, with the arguments of
+calls as JSON text; its environments (verifiers) take a prompt with an answer and JSON text of whatever else scoring needs.
 """
 
 import io
@@ -79,13 +79,24 @@ def _prompt(row: Row) -> list[Row]:
 
 
 def _turns(row: Row) -> list[Row]:
-    messages = [*_instructions(row), *chat(row["messages"])]
+    messages = [_with_text_arguments(message) for message in (*_instructions(row), *chat(row["messages"]))]
     starts = [number for number, message in enumerate(messages) if message["role"] == "user"]
     ends = [*starts[1:], len(messages)]
-    given = {name: value for name, value in _given(row).items() if name == "tools"}
+    given = {"tools": "[]"} | {name: value for name, value in _given(row).items() if name in ("tools", "chat_template_kwargs")}
     return [
         {"prompt": messages[: start + 1], "completion": messages[start + 1 : end], **given} for start, end in zip(starts, ends, strict=True)
     ]
+
+
+def _with_text_arguments(message: Row) -> Row:
+    """prime-rl parses the arguments of calls as the OpenAI API writes them, and fails on anything but text."""
+    if "tool_calls" not in message:
+        return message
+    calls = [
+        {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"], ensure_ascii=False)}}
+        for call in message["tool_calls"]
+    ]
+    return {**message, "tool_calls": calls}
 
 
 def _instructions(row: Row) -> list[Row]:
