@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from castalia.quality.alike import alike_pairs, asked
 from castalia.records import DATASETS, Atom, Document, Evidence, PreferencePair, Record, RewardRecord, SFTExample
 from castalia.release import all_releases
 from castalia.workspace import Workspace
 
-NEAR = 0.9
-"""Two prompts are near duplicates from this Jaccard similarity of their word trigrams on."""
 SUPPORTED = 0.5
 """Share of an answer's words that stand in what it rests on, at least, in some form."""
 _SPAN = re.compile(r"`([^`\n]+)`")
@@ -79,16 +78,8 @@ def ungrounded(released: Released) -> tuple[list[tuple[Record, str]], int]:
 
 
 def near_duplicates(records: Sequence[Record]) -> int:
-    """Pairs of records whose prompts are almost the same. Exact, by the trigrams they share."""
-    prompts = [_trigrams(_question(record)) for record in records]
-    by_gram: dict[tuple[str, ...], list[int]] = {}
-    shared: Counter[tuple[int, int]] = Counter()
-    for number, grams in enumerate(prompts):
-        for gram in grams:
-            holders = by_gram.setdefault(gram, [])
-            shared.update((other, number) for other in holders)
-            holders.append(number)
-    return sum(both / (len(prompts[a]) + len(prompts[b]) - both) >= NEAR for (a, b), both in shared.items())
+    """Pairs of records whose prompts are almost the same."""
+    return sum(1 for _ in alike_pairs([asked(record) for record in records]))
 
 
 def traces(released: Released) -> dict[str, int]:
@@ -134,11 +125,6 @@ def _answer(record: Any) -> str:
     return record.chosen.text if isinstance(record, PreferencePair) else record.reference
 
 
-def _question(record: Any) -> str:
-    conversation = record.prompt if isinstance(record, (PreferencePair, RewardRecord)) else record.conversation
-    return "\n".join(message.content for message in conversation.messages if message.role == "user")
-
-
 def _unsupported(answer: str, ground: str) -> str:
     """What the ground doesn't know; empty when it knows everything."""
     known = re.sub(r"\s+", "", ground.casefold())
@@ -149,8 +135,3 @@ def _unsupported(answer: str, ground: str) -> str:
     words = [word for word in _WORD.findall(answer.casefold()) if not _STOP.fullmatch(word)]
     there = sum(word[:5] in known for word in words)
     return "" if len(words) < 3 or there / len(words) >= SUPPORTED else f"{there} of {len(words)} words"
-
-
-def _trigrams(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"\w+|[^\w\s]", text.casefold())
-    return {tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2))}

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from castalia.errors import ConfigError, InputError
 from castalia.oracle import RoleConfig
-from castalia.records import StatedLicence
+from castalia.records import Mix, StatedLicence
 from castalia.sandbox import RunnerConfig
 from castalia.web.search.provider import TermsUse
 from castalia.web.search.settings import SearchSettings
@@ -146,6 +146,7 @@ class Config(_Section):
     )
     stages: dict[str, dict[str, Any]] = Field(default={}, description="Params of stages, by stage name.")
     sandbox: SandboxConfig = SandboxConfig()
+    mix: Mix = Mix()
     training: str | None = Field(default=None, description="Path of the recipe, beside the configuration; needed to train.")
     evaluation: EvaluationConfig = EvaluationConfig()
     execution: ExecutionConfig = ExecutionConfig()

@@ -221,4 +221,5 @@ def make_release(workspace: Workspace, name: str | None = None) -> Release:
             params=workspace.params,
             role_identity=role_identity(workspace),
             known_calls=lambda keys: {key for key in keys if ledger.lookup(key) is not None},
+            settings=workspace.config.mix,
         )

@@ -176,8 +176,9 @@ def _show_balance(workspace: Workspace, *, as_json: bool) -> int:
     if not store.has("verdicts"):
         raise InputError("nothing passed quality control yet; `castalia run` makes the datasets and checks them")
     datasets = {dataset: list(store.read_dataset(dataset, kind)) for dataset, kind in DATASETS.items()}
-    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), read_labels(workspace.labels))
-    measured = measure_balance(accepted.records, list(store.read_dataset("taxonomy", TaxonomyNode)), gpt_oss_vocabulary())
+    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), read_labels(workspace.labels), workspace.config.mix)
+    nodes = list(store.read_dataset("taxonomy", TaxonomyNode))
+    measured = measure_balance(accepted.records, nodes, gpt_oss_vocabulary(), settings=workspace.config.mix, left_out=accepted.left_out)
     print_facts([measured]) if as_json else print("\n".join(balance_lines(measured)))
     return 0
 

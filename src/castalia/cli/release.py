@@ -23,7 +23,7 @@ def release(options: argparse.Namespace) -> int:
         return 0
     counts = ", ".join(f"{count} {dataset}" for dataset, count in made.records.items())
     print(
-        f"{made.name}: {counts}; {made.kept_out} kept out by quality control"
+        f"{made.name}: {counts}; {made.kept_out} kept out by quality control and the mix"
         if made.new
         else f"{made.name} already holds exactly this: {counts}"
     )

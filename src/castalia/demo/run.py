@@ -54,7 +54,7 @@ def run_data_half(
         ran = asyncio.run(_run_pipeline(served, rebuild, keep, listener, offline))
     released = make_release(workspace)
     counts = ", ".join(f"{count} {dataset}" for dataset, count in released.records.items())
-    say(f"{released.name}: {counts}; {released.kept_out} kept out by quality control")
+    say(f"{released.name}: {counts}; {released.kept_out} kept out by quality control and the mix")
     return bool(ran) or released.new
 
 

@@ -23,7 +23,7 @@ class Stop(NamedTuple):
 
 
 class FunnelRow(NamedTuple):
-    """One dataset through the layers. The last of `standing` are the accepted records, of which `flagged` should be looked at."""
+    """One dataset through the layers. Of the accepted records `flagged` should be looked at."""
 
     dataset: str
     records: int
@@ -34,11 +34,13 @@ class FunnelRow(NamedTuple):
     flagged: int
     waiting: tuple[tuple[str, int], ...]
     """`layer check: reason` of layers that could not run, and how many records wait for them."""
+    left_out: int = 0
+    """What passed every layer and the mix doesn't use."""
 
     @property
     def accepted(self) -> int:
         """What a release takes."""
-        return self.standing[-1]
+        return self.standing[-1] - self.left_out
 
 
 def first_stops(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> dict[str, Stop]:
@@ -59,9 +61,11 @@ def first_stops(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> dict[st
     return found
 
 
-def funnel(totals: Mapping[str, int], verdicts: Sequence[Verdict], labels: Iterable[Label] = ()) -> tuple[FunnelRow, ...]:
-    """One row per dataset of `totals` (name -> records)."""
-    out = first_stops(verdicts, labels)
+def funnel(
+    totals: Mapping[str, int], verdicts: Sequence[Verdict], labels: Iterable[Label] = (), mixed: Mapping[str, Stop] | None = None
+) -> tuple[FunnelRow, ...]:
+    """One row per dataset of `totals` (name -> records); `mixed` is what the mix left out, by record id."""
+    out = {**(mixed or {}), **first_stops(verdicts, labels)}
     dataset_of = {verdict.record: verdict.dataset for verdict in verdicts}
     flagged = Counter(dataset_of[record] for record in {verdict.record for verdict in verdicts if verdict.outcome == "flag"} - out.keys())
     rows: list[FunnelRow] = []
@@ -70,7 +74,17 @@ def funnel(totals: Mapping[str, int], verdicts: Sequence[Verdict], labels: Itera
         lost = Counter(stop.layer for stop in stopped)
         standing = tuple(total - sum(count for layer, count in lost.items() if layer <= last.number) for last in LAYERS)
         waiting = _counted(f"{stop.layer} {stop.check}: {stop.reason}" for stop in stopped if stop.outcome == "waiting")
-        rows.append(FunnelRow(dataset, total, standing, _counted(map(str, stopped)), flagged[dataset], waiting))
+        rows.append(
+            FunnelRow(
+                dataset,
+                total,
+                standing,
+                _counted(map(str, stopped)),
+                flagged[dataset],
+                waiting,
+                sum(stop.layer > LAYERS[-1].number for stop in stopped),
+            )
+        )
     return tuple(rows)
 
 

@@ -12,6 +12,7 @@ from castalia.records.document import Block, Document
 from castalia.records.leak import Leak
 from castalia.records.licence import LicenceDecision, LicenceEvidence, ScopedLicence, StatedLicence
 from castalia.records.likeness import Likeness
+from castalia.records.mix import Mix, Quota
 from castalia.records.preference import Candidate, FailureMode, PreferencePair
 from castalia.records.redaction import Redaction
 from castalia.records.replay import ReplayItem
@@ -54,12 +55,14 @@ __all__ = [
     "LicenceEvidence",
     "Likeness",
     "Message",
+    "Mix",
     "Outcome",
     "Page",
     "PreferencePair",
     "ProceduralBody",
     "Provenance",
     "Query",
+    "Quota",
     "Record",
     "Redaction",
     "Reject",

@@ -10,7 +10,8 @@ from statistics import fmean, median
 from typing import Any, TypeVar
 
 from castalia.harmony import Vocabulary
-from castalia.records import CATEGORIES, DATASETS, PreferencePair, Record, ReplayItem, RewardRecord, SFTExample, TaxonomyNode
+from castalia.quality.mix import kind_of, shortages
+from castalia.records import CATEGORIES, DATASETS, Mix, PreferencePair, Record, Reject, RewardRecord, SFTExample, TaxonomyNode
 from castalia.release.style import STYLES, styles_of
 
 R = TypeVar("R", bound=Record)
@@ -18,12 +19,21 @@ BALANCED = 0.1
 """A set is called balanced in length up to this bias: at 0.1 one answer is on average 22 % longer than the other."""
 
 
-def measure_balance(datasets: Mapping[str, Sequence[Record]], nodes: Sequence[TaxonomyNode], vocabulary: Vocabulary) -> dict[str, Any]:
+def measure_balance(
+    datasets: Mapping[str, Sequence[Record]],
+    nodes: Sequence[TaxonomyNode],
+    vocabulary: Vocabulary,
+    *,
+    settings: Mix = Mix(),  # noqa: B008 - frozen
+    left_out: Mapping[str, Sequence[Reject]] | None = None,
+) -> dict[str, Any]:
     """Counts, coverage, length and style of every set, as plain values; lengths are in GPT-OSS tokens.
 
-    `coverage` is the share of taxonomy nodes that have a record; `empty` names the others.
+    `coverage` is the share of taxonomy nodes that have a record; `empty` names the others. `left_out` counts
+    what the mix left out by its reason, `short` names the parts with fewer records than the quotas of `settings` ask for.
     """
     keys = sorted(node.key for node in nodes)
+    short = shortages(datasets, settings, nodes)
     measured: dict[str, Any] = {}
     for name in DATASETS:
         records = datasets.get(name, ())
@@ -38,6 +48,8 @@ def measure_balance(datasets: Mapping[str, Sequence[Record]], nodes: Sequence[Ta
             "by_node": {key: by_node[key] for key in keys},
             "coverage": len(filled) / len(keys) if keys else None,
             "empty": [key for key in keys if not by_node[key]],
+            "left_out": dict(sorted(Counter(reject.reason for reject in (left_out or {}).get(name, ())).items())),
+            "short": [str(one) for one in short if one.dataset == name],
         }
     measured["sft"]["length"] = _by_kind(_of(datasets, "sft", SFTExample), vocabulary)
     measured["preferences"]["bias"] = pair_bias(_of(datasets, "preferences", PreferencePair), vocabulary)
@@ -106,6 +118,10 @@ def balance_lines(measured: Mapping[str, Any]) -> list[str]:
         for name, figures in measured.items()
         if figures["empty"] and figures["records"]
     ]
+    for name, figures in measured.items():
+        out = ", ".join(f"{count} {reason}" for reason, count in figures["left_out"].items())
+        lines += [f"* {name}: left out by the mix: {out}"] if out else []
+        lines += [f"* {name}: fewer than its quota, {short}" for short in figures["short"]]
     return lines
 
 
@@ -135,22 +151,12 @@ def _reward_lines(bias: Mapping[str, Any]) -> list[str]:
 
 def _crossed(records: Sequence[Record]) -> dict[str, dict[str, int]]:
     """Category -> kind -> count."""
-    counts = Counter((_field(record, "category"), _kind(record)) for record in records)
+    counts = Counter((_field(record, "category"), kind_of(record)) for record in records)
     return {
         category: {kind: count for (of, kind), count in sorted(counts.items()) if of == category}
         for category in CATEGORIES
         if any(of == category for of, _ in counts)
     }
-
-
-def _kind(record: Record) -> str:
-    if isinstance(record, SFTExample):
-        return record.kind
-    if isinstance(record, PreferencePair):
-        return record.decided_by
-    if isinstance(record, ReplayItem):
-        return record.failure_type
-    return record.check.kind if isinstance(record, RewardRecord) else ""
 
 
 def _by_kind(examples: Sequence[SFTExample], vocabulary: Vocabulary) -> dict[str, dict[str, float]]:

@@ -42,7 +42,7 @@ def dataset_card(
         counts = " | ".join(str(by_category[category]) for category in CATEGORIES)
         lines.append(f"| {dataset} | {len(records)} | {counts} | {_FORMS[dataset]} |")
     lines += ["", "## Balance", "", *balance_lines(balance), "", "All figures are in `balance.json`."]
-    lines += ["", "## Kept out by quality control", ""]
+    lines += ["", "## Kept out", ""]
     if accepted.kept_out:
         lines += ["| dataset | layer | check | outcome | records |", "|---|---|---|---|---|"]
         lines += [

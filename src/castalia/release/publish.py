@@ -6,6 +6,7 @@ README.md                       the dataset card                   ATTRIBUTION.m
 ACQUISITION.md, acquisition.json  what was searched for, and what is not covered
 provenance.parquet              record -> pages and oracle calls   config.json        the settings it was made with, stage by stage
 croissant.json                  the same for machines: files and columns
+left_out.jsonl                  records that passed and that the mix left out, each with its reason
 balance.json                    counts, coverage, and what length and style give away
 lock.json                       hash of every file above and of every dataset behind them
 
@@ -31,7 +32,7 @@ from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull
 from castalia.harmony import Style, gpt_oss_vocabulary
 from castalia.quality.audit import returned
 from castalia.quality.labels import undecided
-from castalia.records import DATASETS, Label, Leak, Page, Query, Record, ReviewItem, TaxonomyNode, Verdict, canonical_json
+from castalia.records import DATASETS, Label, Leak, Mix, Page, Query, Record, ReviewItem, TaxonomyNode, Verdict, canonical_json
 from castalia.release.accept import accept
 from castalia.release.balance import measure_balance
 from castalia.release.card import attribution, dataset_card
@@ -80,10 +81,11 @@ def publish(
     params: Mapping[str, Params],
     role_identity: RoleIdentity | None,
     known_calls: Callable[[Iterable[str]], set[str]],
+    settings: Mix = Mix(),  # noqa: B008 - frozen
 ) -> Release:
     """Freezes the accepted records of `store` under `folder` as the next version of `name`.
 
-    `stages`, `params` and `role_identity` are those a run would have now. Raises ReleaseRefused when a stage is not what such a
+    `stages`, `params` and `role_identity` are those a run would have now, `settings` those of the mix. Raises ReleaseRefused when a stage is not what such a
     run would leave as it is, a layer has not run, a licence is outside the policy, a contaminated record was accepted, or
     provenance does not close; StorageFull when there is no room; ConfigError for a name that can't be a folder's.
     """
@@ -95,7 +97,7 @@ def publish(
     datasets = {dataset: list(store.read_dataset(dataset, record)) for dataset, record in DATASETS.items()}
     labels = list(store.read_dataset("labels", Label)) if store.has("labels") else []
     verdicts = list(store.read_dataset("verdicts", Verdict))
-    accepted = accept(datasets, verdicts, labels)
+    accepted = accept(datasets, verdicts, labels, settings)
     records = [record for kept in accepted.records.values() for record in kept]
     if not records:
         raise ReleaseRefused("no record passed quality control; `castalia status` shows the funnel")
@@ -122,7 +124,9 @@ def publish(
     queue = list(store.read_dataset("review_queue", ReviewItem))
     waiting = len(undecided([*queue, *returned(verdicts, labels, queue)], labels))
     nodes = list(store.read_dataset("taxonomy", TaxonomyNode))
-    balance = measure_balance(accepted.records, nodes, gpt_oss_vocabulary())
+    balance = measure_balance(accepted.records, nodes, gpt_oss_vocabulary(), settings=settings, left_out=accepted.left_out)
+    rejects = sorted((reject for found in accepted.left_out.values() for reject in found), key=lambda reject: reject.id)
+    files["left_out.jsonl"] = "".join(canonical_json(reject.to_row()) + "\n" for reject in rejects).encode()
     files["balance.json"] = _json(balance)
     files["README.md"] = dataset_card(name, making, accepted, pages, waiting, balance).encode()
     files["ATTRIBUTION.md"] = attribution(pages).encode()
@@ -134,7 +138,7 @@ def publish(
     )
     files["ACQUISITION.md"] = specification_page(specification).encode()
     files["acquisition.json"] = _json(specification)
-    files["config.json"] = _json({"name": name, **making.to_json()})
+    files["config.json"] = _json({"name": name, **making.to_json(), "mix": settings.model_dump(mode="json")})
     held = ", ".join(f"{len(kept)} {dataset}" for dataset, kept in accepted.records.items())
     summary = f"Training data about {making.domain or 'the configured domain'}: {held}."
     files["croissant.json"] = _json(croissant(name, summary, files, COLUMNS, pages))

@@ -25,7 +25,7 @@ def training_data(workspace: Workspace) -> dict[str, Sequence[Record]]:
     if not store.has("verdicts"):
         raise InputError("there is nothing to train on yet: `castalia run` makes the datasets")
     datasets = {dataset: list(store.read_dataset(dataset, record)) for dataset, record in DATASETS.items()}
-    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), read_labels(workspace.labels))
+    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), read_labels(workspace.labels), workspace.config.mix)
     return {_TRAINING_NAMES[dataset]: records for dataset, records in accepted.records.items()}
 
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from castalia.oracle import REFERENCE_PRICE, open_ledger, price_list
 from castalia.quality import layers
-from castalia.quality.funnel import FunnelRow, first_stops
+from castalia.quality.funnel import FunnelRow, Stop, first_stops
 from castalia.quality.funnel import funnel as quality_funnel
 from castalia.quality.labels import read_labels
+from castalia.quality.mix import mix
 from castalia.records import CATEGORIES, DATASETS, Document, Page, Record, Reject, SuiteItem, TaxonomyNode, Verdict
 from castalia.summary.stored import stored
 from castalia.workspace import Workspace
@@ -93,7 +94,7 @@ def funnel(workspace: Workspace) -> tuple[FunnelRow, ...]:
     """The datasets through the layers of quality control, people included; empty before it ran."""
     verdicts = stored(workspace, "verdicts", Verdict)
     totals = {dataset: workspace.store.manifest(dataset).rows for dataset in DATASETS} if verdicts else {}
-    return quality_funnel(totals, verdicts, read_labels(workspace.labels))
+    return quality_funnel(totals, verdicts, read_labels(workspace.labels), stops(workspace) if verdicts else {})
 
 
 def licences(workspace: Workspace) -> tuple[LicenceRow, ...]:
@@ -109,9 +110,19 @@ def licences(workspace: Workspace) -> tuple[LicenceRow, ...]:
     )
 
 
+def stops(workspace: Workspace) -> dict[str, Stop]:
+    """Record id -> what keeps it out, quality control and the mix together; before quality control ran, nothing does."""
+    verdicts = stored(workspace, "verdicts", Verdict)
+    if not verdicts:
+        return {}
+    stopped = first_stops(verdicts, read_labels(workspace.labels))
+    passed = {name: [record for record in stored(workspace, name, kind) if record.id not in stopped] for name, kind in DATASETS.items()}
+    return {**mix(passed, workspace.config.mix).stops, **stopped}
+
+
 def coverage(workspace: Workspace) -> tuple[CoverageRow, ...]:
     """Accepted records by node; before quality control ran, all that were made."""
-    stopped = first_stops(stored(workspace, "verdicts", Verdict), read_labels(workspace.labels))
+    stopped = stops(workspace)
     counts = {
         name: Counter(_node(record) for record in stored(workspace, name, kind) if record.id not in stopped)
         for name, kind in DATASETS.items()

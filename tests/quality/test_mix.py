@@ -1,0 +1,152 @@
+"""The mix: one of prompts that ask the same, quotas by part of a dataset, and a reason for everything that is left out."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from castalia.cli import main
+from castalia.config import load_config
+from castalia.errors import ConfigError
+from castalia.quality.mix import mix, shortages
+from castalia.records import Mix, Quota, SFTExample, TaxonomyNode, Verdict
+from castalia.release import accept
+from castalia.summary.data import coverage, funnel
+from castalia.workspace import Workspace, make_release
+from small_world import SECTION, configuration, pair, passed, put, settle, sft, world
+
+LONG = "Tell me, please, how long the green tea of the second pot on the table by the window steeps before it is poured for guests"
+TWICE = [sft(1, LONG), sft(3, f"{LONG}?"), sft(4, "And black tea?")]
+
+
+def many(count: int, **changes: Any) -> list[SFTExample]:
+    return [sft(10 + n, f"Question number {n} about pot {n * 7}", **changes) for n in range(count)]
+
+
+def node(key: str) -> TaxonomyNode:
+    return TaxonomyNode(key=key, category="knowledge", title=key, description="d", abilities=())
+
+
+def quotas(*given: dict[str, Any]) -> Mix:
+    return Mix(quotas=tuple(Quota.model_validate(one) for one in given))
+
+
+def test_of_prompts_that_ask_almost_the_same_one_is_used_and_the_other_names_it():
+    mixed = mix({"sft": TWICE}, Mix())
+    [reject] = mixed.left_out["sft"]
+    kept = {record.id for record in mixed.records["sft"]}
+    assert len(kept) == 2
+    assert (reject.stage, reject.reason) == ("mix", "near-duplicate-prompt")
+    assert reject.provenance.parents[0] not in kept
+    assert any(record in reject.detail for record in kept)
+
+
+def test_prompts_are_compared_within_a_dataset_and_not_at_all_where_that_is_not_wanted():
+    same = pair().model_copy(update={"prompt": sft().conversation.model_copy(update={"messages": sft().conversation.messages[:1]})})
+    assert not any(mix({"sft": [sft()], "preferences": [same]}, Mix()).left_out.values())
+    assert len(mix({"sft": TWICE}, Mix(near_duplicates=None)).records["sft"]) == 3
+
+
+def test_a_quota_leaves_out_what_is_over_it_and_each_part_has_the_quota_by_itself():
+    records = [*many(3), *many(2, difficulty="hard"), *many(2, kind="worked-solution")]
+    mixed = mix({"sft": records}, Mix(near_duplicates=None, quotas=quotas({"difficulty": "*", "kind": "*", "at_most": 1}).quotas))
+    assert sorted((record.difficulty, record.kind) for record in mixed.records["sft"] if isinstance(record, SFTExample)) == [
+        ("easy", "grounded-answer"), ("easy", "worked-solution"), ("hard", "grounded-answer"),
+    ]  # fmt: skip
+    assert {(reject.reason, reject.detail) for reject in mixed.left_out["sft"]} == {
+        ("over-quota", "sft has 1 of easy, grounded-answer"), ("over-quota", "sft has 1 of easy, worked-solution"),
+        ("over-quota", "sft has 1 of hard, grounded-answer"),
+    }  # fmt: skip
+
+
+def test_a_quota_of_one_part_leaves_the_others_alone_and_every_quota_is_met():
+    records = [*many(4), *many(4, category="skills", node="skills/pour")]
+    settings = quotas({"category": "knowledge", "at_most": 2}, {"at_most": 5}, {"dataset": "preferences", "at_most": 0})
+    kept = mix({"sft": records}, settings.model_copy(update={"near_duplicates": None})).records["sft"]
+    categories = [record.category for record in kept if isinstance(record, SFTExample)]
+    assert len(categories) == 5
+    assert categories.count("knowledge") <= 2
+
+
+def test_what_a_quota_leaves_room_for_comes_from_as_many_passages_as_can_be():
+    elsewhere = [sft(50 + n, f"Another thing, {n} of them", section=f"{SECTION}{n}") for n in range(3)]
+    kept = mix({"sft": [*many(20), *elsewhere]}, quotas({"at_most": 4})).records["sft"]
+    assert {record.section for record in kept if isinstance(record, SFTExample)} == {SECTION, *(one.section for one in elsewhere)}
+
+
+def test_the_choice_does_not_depend_on_the_order_of_the_records():
+    records = [*TWICE, *many(20)]
+    shuffled = random.Random(3).sample(records, len(records))
+    assert mix({"sft": records}, quotas({"at_most": 9})) == mix({"sft": shuffled}, quotas({"at_most": 9}))
+
+
+def test_parts_with_fewer_records_than_wanted_are_named_also_those_without_any():
+    nodes = [node("knowledge/tea"), node("knowledge/cups")]
+    wanted = quotas({"node": "*", "at_least": 2}, {"kind": "agent-trace", "at_least": 1})
+    assert [str(one) for one in shortages({"sft": many(3)}, wanted, nodes)] == ["knowledge/cups: 0 of 2", "agent-trace: 0 of 1"]
+    assert shortages({"sft": many(3)}, quotas({"node": "knowledge/tea", "difficulty": "easy", "at_least": 3}), nodes) == []
+
+
+def test_a_record_that_people_rejected_takes_no_place_from_one_that_asks_the_same():
+    verdicts = [passed(record, "sft") for record in TWICE]
+    [out] = mix({"sft": TWICE}, Mix()).stops
+    used = accept({"sft": TWICE}, verdicts)
+    assert used.kept_out == {("sft", 7, "mix", "near-duplicate-prompt"): 1}
+    twin = next(record for record in TWICE[:2] if record.id != out)
+    failed = [passed(record, "sft", outcome="fail" if record.id == twin.id else "pass") for record in TWICE]
+    assert out in {record.id for record in accept({"sft": TWICE}, failed).records["sft"]}
+
+
+def doubled(folder: Path, **settings: Any) -> Workspace:
+    """The small world with two more examples, of which one asks what another one asks."""
+    records = [sft(1), *(sft(3 + n, text) for n, text in enumerate((LONG, f"{LONG}?")))]
+    others = world(folder / "a").store.read_dataset("verdicts", Verdict)
+    kept = [verdict for verdict in others if verdict.dataset != "sft"]
+    workspace = world(folder / "b", changes={"sft": records, "verdicts": [*kept, *(passed(one, "sft") for one in records)]}, **settings)
+    put(workspace.store, "taxonomy", TaxonomyNode, [node("knowledge/tea")])
+    settle(workspace)
+    return workspace
+
+
+def test_funnel_coverage_and_release_agree_on_what_is_left_out(tmp_path, capsys):
+    workspace = doubled(tmp_path)
+    row = next(row for row in funnel(workspace) if row.dataset == "sft")
+    assert (row.records, row.standing[-1], row.left_out, row.accepted) == (3, 3, 1, 2)
+    assert dict(row.stopped) == {"7 mix near-duplicate-prompt": 1}
+    assert coverage(workspace)[0].accepted["sft"] == 2
+    release = make_release(workspace)
+    assert (release.records["sft"], release.kept_out) == (2, 1)
+    [left] = [json.loads(line) for line in (release.folder / "left_out.jsonl").read_text().splitlines()]
+    assert left["reason"] == "near-duplicate-prompt"
+    assert json.loads((release.folder / "balance.json").read_bytes())["sft"]["left_out"] == {"near-duplicate-prompt": 1}
+    assert json.loads((release.folder / "config.json").read_bytes())["mix"] == {"near_duplicates": 0.9, "quotas": []}
+    assert "| sft | 7 | mix | near-duplicate-prompt | 1 |" in (release.folder / "README.md").read_text()
+
+
+def test_the_balance_page_names_what_is_short(tmp_path, monkeypatch, capsys):
+    doubled(tmp_path, mix={"quotas": [{"kind": "agent-trace", "at_least": 2}, {"at_most": 1}]})
+    monkeypatch.chdir(tmp_path / "b")
+    assert main(["show", "balance"]) == 0
+    shown = capsys.readouterr().out
+    assert "* sft: left out by the mix: 2 over-quota" in shown or "1 near-duplicate-prompt, 1 over-quota" in shown
+    assert "* sft: fewer than its quota, agent-trace: 0 of 2" in shown
+
+
+@pytest.mark.parametrize(
+    ("quota", "said"),
+    [
+        ({"category": "knowlege", "at_most": 1}, "'knowlege' is not among"),
+        ({"kind": "agent_trace", "at_most": 1}, "'agent_trace' is not among"),
+        ({"dataset": "rewards", "difficulty": "easy", "at_most": 1}, "only records of 'sft' have one"),
+        ({"category": "knowledge"}, "needs `at_most`, `at_least`, or both"),
+        ({"at_least": 3, "at_most": 2}, "can't be met"),
+        ({"catgory": "knowledge", "at_most": 1}, "did you mean 'category'"),
+    ],
+)
+def test_a_quota_that_can_not_be_meant_is_refused_by_name(tmp_path, quota, said):
+    path = configuration(tmp_path, mix={"quotas": [quota]})
+    with pytest.raises(ConfigError, match=r"mix\.quotas\.0") as refused:
+        load_config([path])
+    assert said in str(refused.value)
