@@ -1,10 +1,12 @@
 """A release made again from what was kept: the archive of pages and the ledger of answers, without network and without a model.
 
-Nothing of the store is used but what no stage wrote (failures of the target, labels of people): every dataset is made anew in a folder of
-its own, beside copies of archive and ledger, and the new release is compared with the old one byte by byte.
+Nothing of the store is used but what no stage wrote (failures of the target), and of people's labels those that had been given by then:
+every dataset is made anew in a folder of its own, beside copies of archive and ledger, and the new release is compared with the old one
+byte by byte.
 """
 
 import contextlib
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -17,7 +19,8 @@ from castalia.datasets import make_datasets
 from castalia.engine import Event
 from castalia.errors import InputError, MissingRecording, ReleaseRefused, StoreError
 from castalia.evaluation.results import ItemResult
-from castalia.records import Record
+from castalia.quality.labels import all_labels, holding
+from castalia.records import Label, Record, canonical_json
 from castalia.release import find_release, verify_release
 from castalia.store import open_store
 from castalia.workspace import Workspace, make_release, open_services
@@ -52,10 +55,11 @@ async def rebuild_release(workspace: Workspace, release: str, *, on_event: Calla
             f"release {folder.name!r} holds stages that were kept by a waiver ({', '.join(kept)}): what they were made from is gone, so it "
             f"can't be made again. Rebuild those stages and release anew: castalia run {' '.join(f'--rebuild {name}' for name in kept)}"
         )
+    labels = labels_then(workspace, folder)
     room = workspace.folder / f".rebuild-{folder.name}"
     shutil.rmtree(room, ignore_errors=True)
     try:
-        again = _furnish(workspace, room)
+        again = _furnish(workspace, room, labels)
         try:
             async with open_services(again, offline=True, archived=True) as services:
                 await make_datasets(again, services, on_event=on_event)
@@ -68,8 +72,25 @@ async def rebuild_release(workspace: Workspace, release: str, *, on_event: Calla
         shutil.rmtree(room, ignore_errors=True)
 
 
-def _furnish(workspace: Workspace, room: Path) -> Workspace:
-    """A workspace in `room` with the same configuration, archive, ledger, labels and inputs, and an empty store."""
+def labels_then(workspace: Workspace, folder: Path) -> tuple[Label, ...]:
+    """The labels that held when the release was made, found by their hash: the file of labels only grows."""
+    wanted: str | None = json.loads((folder / "lock.json").read_bytes())["datasets"].get("labels")
+    if wanted is None:
+        return ()
+    said = all_labels(workspace.labels)
+    for count in range(len(said), 0, -1):
+        held = holding(said[:count])
+        rows = "".join(canonical_json(label.to_row()) + "\n" for label in sorted(held, key=lambda label: label.id))
+        if hashlib.sha256(rows.encode()).hexdigest() == wanted:
+            return tuple(held)
+    raise InputError(
+        f"the labels that {folder.name!r} was made with are not in {str(workspace.labels)!r}: lines were removed or changed, so it can't be "
+        f"made again"
+    )
+
+
+def _furnish(workspace: Workspace, room: Path, labels: tuple[Label, ...]) -> Workspace:
+    """A workspace in `room` with the same configuration, archive, ledger and inputs, these labels, and an empty store."""
     if not workspace.ledger.is_file() or not workspace.archive.is_dir():
         raise InputError(f"{str(workspace.folder)!r} has no ledger or no archive of pages: there is nothing to make a release from")
     config = workspace.config
@@ -80,8 +101,9 @@ def _furnish(workspace: Workspace, room: Path) -> Workspace:
         source, target = sqlite3.connect(f"file:{workspace.ledger}?mode=ro", uri=True), sqlite3.connect(room / workspace.ledger.name)
         with contextlib.closing(source), contextlib.closing(target):
             source.backup(target)
-        if workspace.labels.is_file():
-            shutil.copyfile(workspace.labels, room / workspace.labels.name)
+        if labels:
+            lines = "".join(label.model_dump_json() + "\n" for label in labels)
+            (room / workspace.labels.name).write_text(lines, encoding="utf-8")
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"archive and ledger can't be copied to {str(room)!r}: {error}; a rebuild needs room for both") from error
     store = open_store(room / "store")

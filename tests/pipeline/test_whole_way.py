@@ -9,6 +9,7 @@ import pytest
 from pegboard_world import Finished
 
 from castalia.pipeline import STAGES
+from castalia.quality.labels import add_label
 
 CATEGORIES = {"behavioral", "skills", "knowledge", "procedural"}
 
@@ -109,6 +110,17 @@ def test_a_release_is_made_again_offline_with_the_same_bytes(finished: Finished,
     assert (rebuilt["release"], rebuilt["same"], rebuilt["different"]) == ("pegboard@v1", True, [])
     assert rebuilt["files"] > 10
     assert sorted(path.name for path in world.work.iterdir()) == before
+
+
+def test_labels_given_after_a_release_do_not_change_what_it_is_made_again_from(finished: Finished):
+    record = released(finished, "sft")[0]["id"]
+    labels = finished.world.work / "labels.jsonl"
+    add_label(labels, record, "ada", "reject")
+    try:
+        [rebuilt] = [fact for fact in finished.world.run("rebuild", "pegboard", "--json").facts if "same" in fact]
+    finally:
+        labels.unlink()
+    assert (rebuilt["same"], rebuilt["different"]) == (True, [])
 
 
 def test_a_rebuild_under_other_settings_says_which(finished: Finished):

@@ -15,6 +15,8 @@ from castalia.config import load_config
 from castalia.engine import stage_state
 from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull, StoreError
 from castalia.harmony import Style, gpt_oss_vocabulary, parse_completion, render_prompt, render_samples
+from castalia.quality.labels import add_label
+from castalia.rebuild import labels_then
 from castalia.records import Leak, Provenance, Query, ReplayItem, TaxonomyNode
 from castalia.release import all_releases, compare_releases, find_release, publish, released_versions, verify_release
 from castalia.release.columns import COLUMNS
@@ -524,6 +526,19 @@ def test_a_difference_names_records_sources_settings_and_figures(made, tmp_path)
     assert any(line.startswith("sft.records: 2 -> 1") for line in found.figures)
     assert (found.sources_added, found.same) == ((), False)
     assert compare_releases(before, before).same
+
+
+def test_the_labels_of_a_release_are_found_again_among_all_that_were_given(made):
+    first = make_release(made).folder
+    given = [add_label(made.labels, sft().id, who, label) for who, label in (("ada", "approve"), ("bob", "approve"), ("ada", "reject"))]
+    second = make_release(made).folder
+    add_label(made.labels, sft().id, "ada", "undone")
+    add_label(made.labels, pair().id, "ada", "reject")
+    assert labels_then(made, first) == ()
+    assert {label.id for label in labels_then(made, second)} == {given[1].id, given[2].id}
+    made.labels.write_text(made.labels.read_text().replace('"bob"', '"eve"'))
+    with pytest.raises(InputError, match="lines were removed or changed"):
+        labels_then(made, second)
 
 
 def test_a_release_that_does_not_exist_is_told_with_those_that_do(made):

@@ -24,25 +24,36 @@ Decided = Literal["approve", "reject"]
 
 
 def read_labels(path: Path) -> list[Label]:
-    """The labels that hold: a later one of a reviewer on a record replaces the earlier, and undoing takes it away.
+    """The labels that hold: see `holding`.
 
     Raises InputError for a line that is no label. A last line that a crash cut off is none yet: its record is asked for again.
     """
+    return holding(all_labels(path))
+
+
+def holding(said: Iterable[Label]) -> list[Label]:
+    """Of labels in the order they were given those that hold: a later one of a reviewer on a record replaces the earlier, and undoing
+    takes it away."""
+    latest = {(label.record, label.reviewer): label for label in said}
+    return [label for label in latest.values() if label.label != "undone"]
+
+
+def all_labels(path: Path) -> list[Label]:
+    """Every label ever given, in order. Raises InputError for a line that is none."""
     if not path.is_file():
         return []
-    latest: dict[tuple[str, str], Label] = {}
+    found: list[Label] = []
     *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
         try:
-            label = Label.model_validate_json(line)
+            found.append(Label.model_validate_json(line))
         except ValidationError as error:
             raise InputError(
                 f"{str(path)!r} line {number} is no label: {line[:60]!r}; remove the line, its record is asked for again"
             ) from error
-        latest[label.record, label.reviewer] = label
-    return [label for label in latest.values() if label.label != "undone"]
+    return found
 
 
 def add_label(path: Path, record: str, reviewer: str, label: LabelValue) -> Label:
