@@ -125,6 +125,28 @@ def test_it_shows_decision_scores_funnel_licences_and_costs(html):
     assert "build_sft" in html  # the call in the ledger
 
 
+def section(html: str, identity: str) -> str:
+    return html.partition(f'<h2 id="{identity}">')[2].partition("<h2 ")[0]
+
+
+def test_it_shows_how_records_are_spread_and_what_length_and_style_give_away(tmp_path):
+    pairs = [pair(1, "- two minutes, and not a moment more than that", rejected="An hour.")]
+    shown = section(render_report(summarize(world(tmp_path, changes={"preferences": pairs}))), "balance")
+    assert re.search(r"<td>sft</td><td>knowledge</td><td class=\"n\">1</td><td>grounded-answer: 1</td>", shown)
+    assert re.search(r"<td></td><td>procedural</td><td class=\"n\">1</td><td>agent-trace: 1</td>", shown)
+    assert re.search(r"<td>agent-trace</td><td class=\"n\">2\.0</td><td class=\"n\">2\.0</td><td class=\"n\">2</td>", shown)
+    assert "not balanced in length" in shown
+    assert re.search(
+        r"<td>list</td><td class=\"n\">100\.0 %</td><td class=\"n zero\">0\.0 %</td><td class=\"n wrong\">\+100\.0</td>", shown
+    )
+    assert "What is wrong with rejected answers: logic_error: 1." in shown
+
+
+def test_before_quality_control_there_is_nothing_to_say_of_balance(tmp_path):
+    shown = section(render_report(summarize(open_workspace(load_config([configuration(tmp_path)])))), "balance")
+    assert "Nothing passed quality control yet" in shown
+
+
 def test_gate_items_are_never_shown(html):
     assert "DEV 0" in html
     assert "SECRET GATE" not in html

@@ -1,6 +1,7 @@
 """Everything a reader of the report wants to see, gathered from store, ledger and training folder as plain values.
 
-data.py: what was collected, made, kept and paid. training.py: what was trained. comparison.py: what the decision compared.
+data.py: what was collected, made, kept and paid. balance.py: how what was kept is spread. training.py: what was trained.
+comparison.py: what the decision compared.
 """
 
 from castalia.summary.comparison import Comparison, Example, Round, ScoreRow

@@ -1,8 +1,10 @@
 """The whole report as values."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from castalia.release import released_versions
+from castalia.summary.balance import balance
 from castalia.summary.comparison import Comparison, Round, compare, rounds, stopped
 from castalia.summary.data import CoverageRow, FunnelRow, LicenceRow, StageRow, Usage, coverage, funnel, licences, stage_rows, usage, yields
 from castalia.summary.people import People, people
@@ -24,6 +26,8 @@ class Summary(NamedTuple):
     people: People
     licences: tuple[LicenceRow, ...]
     coverage: tuple[CoverageRow, ...]
+    balance: Mapping[str, Any] | None
+    """Counts, lengths and style of what passed, see `measure_balance`; None before quality control ran."""
     usage: Usage
     trained_round: int
     """The round that `training` and `curves` tell of, 0 before the first."""
@@ -52,6 +56,7 @@ def summarize(workspace: Workspace) -> Summary:
         people=people(workspace),
         licences=licences(workspace),
         coverage=coverage(workspace),
+        balance=balance(workspace),
         usage=usage(workspace),
         trained_round=number,
         training=training_rows(folder),

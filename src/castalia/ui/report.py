@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import jinja2
 
 from castalia import __version__
 from castalia.errors import StoreError
+from castalia.release.balance import BALANCED
 from castalia.summary import LAYERS, Summary
 from castalia.ui.charts import curve_chart, score_chart, yield_chart
 
@@ -40,6 +42,7 @@ def render_report(summary: Summary) -> str:
         s=summary,
         layers=LAYERS,
         version=__version__,
+        balanced=BALANCED,
         curves=[curve_chart(curve) for curve in summary.curves],
         scores=score_chart(summary.comparison.scores) if summary.comparison else "",
         yields=yield_chart(summary.yields),
@@ -70,6 +73,6 @@ def _usd(value: float) -> str:
     return f"${value:,.2f}" if value == 0 or value >= 0.01 else f"${value:.4f}"
 
 
-def _counted(pairs: tuple[tuple[str, int], ...]) -> str:
+def _counted(pairs: Iterable[tuple[str, int]]) -> str:
     """`name: count, name: count`."""
     return ", ".join(f"{name}: {count:,}" for name, count in pairs)
