@@ -27,7 +27,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class StageReport:
-    """What happened to one stage. `datasets` maps names to manifest hashes."""
+    """What happened to one stage. `datasets` maps names to manifest hashes; `kept` counts the first that it writes, the others tell of that."""
 
     name: str
     action: Literal["ran", "fresh", "kept"]
@@ -237,7 +237,7 @@ def _current(stage: Stage, store: Store) -> dict[str, Manifest]:
 def _report(
     stage: Stage, action: Literal["ran", "fresh", "kept"], found: StageState, manifests: Mapping[str, Manifest], seconds: float
 ) -> StageReport:
-    kept = sum(manifest.rows for dataset, manifest in manifests.items() if dataset in stage.writes)
+    kept = next((manifests[dataset].rows for dataset in stage.writes if dataset in manifests), 0)
     rejected = manifests[stage.rejects].rows if stage.rejects in manifests else 0
     inputs = found.inputs[stage.source].rows if stage.source in found.inputs else 0
     return StageReport(stage.name, action, inputs, kept, rejected, seconds, {name: manifest.hash for name, manifest in manifests.items()})
