@@ -6,7 +6,6 @@ offline, and releases that must be refused are asked for. Of the scripted oracle
 """
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,14 +19,13 @@ import yaml
 
 from benchmarks.collect import STATED, documentation_of_packages, served
 from benchmarks.datasets_measures import evidence_valid, near_duplicates, read_released, traces, ungrounded
+from benchmarks.datasets_refusals import FAULTS, not_refused
 from benchmarks.processes import Watched, watch
 from castalia.cli.start import examples_folder
 from castalia.config import load_config
-from castalia.errors import ReleaseRefused
-from castalia.oracle import open_ledger
-from castalia.records import Leak, Reject, SFTExample, Verdict
+from castalia.records import Leak, Reject, SFTExample
 from castalia.release import all_releases
-from castalia.workspace import Workspace, make_release, open_workspace
+from castalia.workspace import Workspace, open_workspace
 
 HOST = "sqlite.localhost"
 PAGES, QUICK_PAGES = 60, 3
@@ -131,57 +129,14 @@ def _measure(name: str, made: Made, nulls: dict[str, str]) -> dict[str, Any]:
         "leaked_records": sum(record.id in leaked for record in records),
         "faults_planted": sum(made.planted.values()),
         "faults_used": max(0, sum(made.planted.values()) - stopped),
-        "not_refused": _not_refused(name, workspace),
+        "refusals_planted": len(FAULTS),
+        "not_refused": not_refused(name, workspace),
     }
 
 
 def _rejects(workspace: Workspace, stage: str) -> list[Reject]:
     name = f"{stage}.rejects"
     return list(workspace.store.read_dataset(name, Reject)) if workspace.store.has(name) else []
-
-
-def _not_refused(name: str, workspace: Workspace) -> int:
-    """How many releases that must be refused were made: each from a copy of the store with one thing wrong."""
-    made = 0
-    for what, spoil in (("a layer that waits", _wait), ("a record without verdicts", _unchecked), ("an answer the ledger lost", _lose)):
-        copy = workspace.folder.with_name(f"{workspace.folder.name}-refused")
-        shutil.copytree(workspace.folder, copy)
-        config = workspace.config
-        execution = config.execution.model_copy(update={"store": str(copy)})
-        spoiled = open_workspace(config.model_copy(update={"execution": execution}))
-        spoil(spoiled)
-        try:
-            make_release(spoiled)
-            made += 1
-            print(f"{name}: released in spite of {what}")
-        except ReleaseRefused as refusal:
-            print(f"{name}: refused for {what}: {str(refusal)[:110]}")
-        finally:
-            shutil.rmtree(copy)
-    return made
-
-
-def _wait(workspace: Workspace) -> None:
-    verdicts = list(workspace.store.read_dataset("verdicts", Verdict))
-    changed = [verdicts[0].model_copy(update={"outcome": "waiting"}), *verdicts[1:]]
-    _put_verdicts(workspace, changed)
-
-
-def _unchecked(workspace: Workspace) -> None:
-    verdicts = list(workspace.store.read_dataset("verdicts", Verdict))
-    _put_verdicts(workspace, [verdict for verdict in verdicts if verdict.record != verdicts[0].record])
-
-
-def _put_verdicts(workspace: Workspace, verdicts: list[Verdict]) -> None:
-    manifest = workspace.store.manifest("verdicts")
-    workspace.store.write_dataset("verdicts", Verdict, verdicts, fingerprint=manifest.fingerprint)
-
-
-def _lose(workspace: Workspace) -> None:
-    for file in workspace.ledger.parent.glob(f"{workspace.ledger.name}*"):
-        if file.is_file():
-            file.unlink()
-    open_ledger(workspace.ledger).close()
 
 
 def _demo(root: Path) -> Made:
