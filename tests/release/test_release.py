@@ -345,6 +345,10 @@ def test_an_edited_release_is_found_out_and_not_exported(made, tmp_path, spoil, 
     with pytest.raises(ReleaseRefused, match="is not what was released"):
         export_release(made.releases, "tea@v1", "hub", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ReleaseRefused, match="is not what was released"):
+        compare_releases(folder, folder)
+    again = make_release(made)
+    assert (again.name, again.new, verify_release(again.folder)) == ("tea@v2", True, [])
 
 
 def test_a_configuration_that_cannot_be_kept_stops_the_run_with_the_place_and_leaves_the_last_one(made, monkeypatch):

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
+from castalia.errors import ReleaseRefused
 from castalia.records import DATASETS
+from castalia.release.publish import verify_release
 
 
 class Change(NamedTuple):
@@ -37,7 +39,10 @@ class Difference(NamedTuple):
 
 
 def compare_releases(before: Path, after: Path) -> Difference:
-    """Reads two release folders; their files are as released, see `verify_release`."""
+    """Reads two release folders. Raises ReleaseRefused for one that is not as it was released: its figures would be of something else."""
+    for folder in (before, after):
+        if wrong := verify_release(folder):
+            raise ReleaseRefused(f"release {folder.name!r} is not what was released: {wrong[0]}; make it again with `castalia release`")
     changes = []
     for dataset in DATASETS:
         old, new = (set(_column(folder / "data" / f"{dataset}.parquet", "id")) for folder in (before, after))

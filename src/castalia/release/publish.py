@@ -153,7 +153,7 @@ def publish(
     counts = {dataset: len(kept) for dataset, kept in accepted.records.items()}
     kept_out = sum(accepted.kept_out.values())
     versions = released_versions(folder, name)
-    if versions and (versions[-1] / "lock.json").read_bytes() == files["lock.json"]:
+    if versions and _is_intact(versions[-1], files["lock.json"]):
         return Release(versions[-1].name, versions[-1], counts, kept_out, new=False)
     target = folder / f"{name}@v{_number(versions[-1]) + 1 if versions else 1}"
     _write_folder(target, files)
@@ -196,6 +196,11 @@ def verify_release(folder: Path) -> list[str]:
             wrong.append(f"{path} was changed after the release")
     present = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     return wrong + [f"{path} was added after the release" for path in sorted(present - locked.keys() - {"lock.json"})]
+
+
+def _is_intact(folder: Path, lock: bytes) -> bool:
+    """Whether a release has this lock and is as released: a damaged one is made again, as the next version."""
+    return not verify_release(folder) and (folder / "lock.json").read_bytes() == lock
 
 
 def _data_files(records: Mapping[str, Sequence[Record]]) -> Iterable[tuple[str, bytes]]:
