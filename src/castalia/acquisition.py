@@ -2,28 +2,53 @@
 """Plan, collect, look at what is still missing, plan again: the coverage loop around the stages `plan_queries` and `collect`.
 
 What no kept page covers goes back to the planning as the dataset `gaps`, as failures go back to the replay set, so the loop is no back
-edge. It ends by itself (see `castalia.stages.plan_queries.gaps`). Everything is recomputed by content: plans come from the ledger,
+edge. What too few examples were accepted from goes back as `example_gaps` where the quotas of the mix ask for more, once data were made.
+The loop ends by itself (see `castalia.stages.plan_queries.gaps`). Everything is recomputed by content: plans come from the ledger,
 pages from the archive, and a loop that was killed goes on where it was. Where `sources.search` names `site` alone, the pages don't depend
 on the queries, so there is nothing to steer.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import cast
 
 from castalia.engine import Event, RunReport, StageReport, stage_state
 from castalia.engine.state import changed_inputs
-from castalia.records import CoverageGap, Query, content_hash
-from castalia.stages.plan_queries import PlanParams, next_gaps
+from castalia.quality.labels import read_labels
+from castalia.quality.mix import shortages
+from castalia.records import (
+    DATASETS,
+    Category,
+    CoverageGap,
+    Difficulty,
+    ExampleGap,
+    Mix,
+    Query,
+    Record,
+    TaxonomyNode,
+    Verdict,
+    content_hash,
+)
+from castalia.release import accept
+from castalia.stages.plan_queries import Cell, PlanParams, next_example_gaps, next_gaps
 from castalia.workspace import Services, Workspace, role_identity, run_stages
 
 PLAN, COLLECT = "plan_queries", "collect"
 _BOTH = (PLAN, COLLECT)
+_STYLE_OF_KIND: Mapping[str, str] = {"worked-solution": "lesson", "dialogue": "discussion", "agent-trace": "trace"}
+_STYLE_OF_CATEGORY: Mapping[Category, str] = {
+    "knowledge": "reference",
+    "skills": "lesson",
+    "behavioral": "rules",
+    "procedural": "procedure",
+}
 
 
 def is_steered(workspace: Workspace) -> bool:
     """Whether what is collected depends on the queries, and reviews of it are wanted."""
     params = workspace.params.get(PLAN)
     searched = set(workspace.config.sources.search) - {"site"}
-    return bool(searched) and isinstance(params, PlanParams) and params.max_collected_reviews > 0
+    return bool(searched) and isinstance(params, PlanParams) and params.max_collected_reviews + params.max_example_reviews > 0
 
 
 async def acquire(
@@ -45,6 +70,48 @@ async def acquire(
         report = await run_stages(workspace, services, rebuild=(PLAN,), only=_BOTH, on_event=on_event)
         reports, seconds = [*reports, *report.stages], seconds + report.seconds
     return RunReport(_last_of_each(reports), seconds)
+
+
+def hand_back_examples(workspace: Workspace) -> bool:
+    """Whether there was something to hand back: stores `example_gaps` for the next planning, after data were made and checked.
+
+    While records wait for a layer that could not run, nobody knows what lacks.
+    """
+    store, params = workspace.store, workspace.params[PLAN]
+    if not is_steered(workspace) or not isinstance(params, PlanParams) or not params.max_example_reviews:
+        return False
+    verdicts = list(store.read_dataset("verdicts", Verdict))
+    if any(verdict.outcome == "waiting" for verdict in verdicts):
+        return False
+    datasets = {name: list(store.read_dataset(name, kind)) for name, kind in DATASETS.items()}
+    mix = workspace.config.mix
+    accepted = accept(datasets, verdicts, read_labels(workspace.labels), mix)
+    nodes = list(store.read_dataset("taxonomy", TaxonomyNode))
+    thin = thin_cells(accepted.records, mix, nodes)
+    known = list(store.read_dataset("example_gaps", ExampleGap)) if store.has("example_gaps") else []
+    gaps = next_example_gaps(list(store.read_dataset("queries", Query)), known, thin, max_rounds=params.max_example_reviews)
+    if gaps is None:
+        return False
+    store.write_dataset("example_gaps", ExampleGap, gaps, fingerprint=content_hash(sorted(gap.id for gap in gaps)))
+    return True
+
+
+def thin_cells(records: Mapping[str, Sequence[Record]], settings: Mix, nodes: Sequence[TaxonomyNode]) -> dict[Cell, tuple[int, int]]:
+    """Cells in which pages are to be searched because a quota lacks examples: how many there are, and how many are wanted.
+
+    A quota that does not tell nodes apart is filled where there is least: from the nodes it is about that have the fewest examples.
+    """
+    counts = Counter(str(getattr(record, "node", "")) for record in records["sft"])
+    cells: dict[Cell, tuple[int, int]] = {}
+    for short in shortages(records, settings, nodes):
+        category, node, difficulty, kind = short.place
+        owners = [one for one in nodes if category in (None, one.category) and node in (None, one.key)]
+        least = min((counts[one.key] for one in owners), default=0)
+        for owner in (one for one in owners if counts[one.key] == least):
+            level = cast("Difficulty", difficulty or "medium")
+            style = _STYLE_OF_KIND.get(kind or "", _STYLE_OF_CATEGORY[owner.category])
+            cells.setdefault(Cell(owner.key, level, style), (short.records, short.wanted))
+    return cells
 
 
 def _gaps(workspace: Workspace) -> list[CoverageGap] | None:
@@ -69,10 +136,30 @@ def _left_half_way(workspace: Workspace) -> set[str]:
     changed = {
         name: changed_inputs(stages[name], stage_state(stages[name], workspace.params[name], store, identity), store) for name in _BOTH
     }
-    left = {PLAN} if changed[PLAN] == frozenset({"gaps"}) else set[str]()
+    left = {PLAN} if changed[PLAN] == frozenset({"gaps"}) or changed[PLAN] == frozenset({"example_gaps"}) else set[str]()
     if changed[COLLECT] == frozenset({"queries"}) and any(query.round for query in store.read_dataset("queries", Query)):
         left.add(COLLECT)
     return left
+
+
+def left_half_way_later(workspace: Workspace, later: Sequence[str]) -> set[str]:
+    """The stage to go on with where a round for missing examples was killed after its pages and before its data."""
+    store = workspace.store
+    known = list(store.read_dataset("example_gaps", ExampleGap)) if store.has("example_gaps") else []
+    newest = max((query.round for query in store.read_dataset("queries", Query)), default=0) if known else 0
+    return first_changed(workspace, later) if any(gap.round == newest for gap in known) else set()
+
+
+def first_changed(workspace: Workspace, later: Sequence[str]) -> set[str]:
+    """The first stale one of the stages, if nothing but what other stages wrote made it stale."""
+    identity = role_identity(workspace)
+    written = {dataset for stage in workspace.stages for dataset in stage.writes}
+    for stage in (stage for stage in workspace.stages if stage.name in later):
+        state = stage_state(stage, workspace.params[stage.name], workspace.store, identity)
+        if state.state == "stale":
+            changed = changed_inputs(stage, state, workspace.store)
+            return {stage.name} if changed and changed <= written else set()
+    return set()
 
 
 def _last_of_each(reports: Sequence[StageReport]) -> tuple[StageReport, ...]:

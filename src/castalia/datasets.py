@@ -1,12 +1,12 @@
 """From a configuration to checked datasets, in two parts: first the suite, which is frozen before anything is collected; then the rest,
-where pages are collected in rounds if searches steer what is collected.
+where pages are collected in rounds if searches steer what is collected, and data made once more where a quota lacks examples.
 
 In between, where the configuration names recorded answers of the target, they are graded: failures are input of the replay set.
 """
 
 from collections.abc import Callable, Collection
 
-from castalia.acquisition import COLLECT, PLAN, acquire, is_steered
+from castalia.acquisition import COLLECT, PLAN, acquire, first_changed, hand_back_examples, is_steered, left_half_way_later
 from castalia.engine import Event, RunReport, told
 from castalia.errors import MissingRecording
 from castalia.oracle import role_config
@@ -69,5 +69,10 @@ async def _run(
     if until != PLAN and is_steered(workspace):
         done.append(await acquire(workspace, services, rebuild=rebuild, keep=keep, on_event=on_event))
         late = late[late.index(COLLECT) + 1 :]
+        rebuild = {*rebuild, *(left_half_way_later(workspace, late) if not keep else ())}
     done.append(await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=late, until=until, on_event=on_event))
+    while until is None and not keep and hand_back_examples(workspace):
+        done.append(await acquire(workspace, services, rebuild={PLAN}, on_event=on_event))
+        again = first_changed(workspace, late)
+        done.append(await run_stages(workspace, services, rebuild=again, only=late, on_event=on_event))
     return RunReport(tuple(stage for report in done for stage in report.stages), sum(report.seconds for report in done))

@@ -1,4 +1,4 @@
-"""Collecting in rounds: what no kept page covers goes back to the planning, until that no longer pays."""
+"""Collecting in rounds: what no kept page or too few examples cover goes back to the planning, until that no longer pays."""
 
 import json
 from contextlib import chdir
@@ -10,7 +10,7 @@ from pegboard import HOST, SITE, WANTED
 from pegboard_world import Site, World, kill_when, make_world, started
 
 from castalia.cli import main
-from castalia.records import CoverageGap, Page, Query
+from castalia.records import CoverageGap, ExampleGap, Page, Query, SFTExample
 from castalia.store import Store, open_store
 
 FOUND_AT_FIRST = {"behavioral": "visitors customer name board", "skills": "program sign table"}
@@ -18,7 +18,9 @@ FOUND_AT_FIRST = {"behavioral": "visitors customer name board", "skills": "progr
 FOUND_LATER = {"knowledge/signs": "dot colon hash worth"}
 
 
-def steered(folder: Path, site: Site, *, later: dict[str, str] = FOUND_LATER, **changes: Any) -> World:
+def steered(
+    folder: Path, site: Site, *, at_first: dict[str, str] = FOUND_AT_FIRST, later: dict[str, str] = FOUND_LATER, **changes: Any
+) -> World:
     """The pegboard world, searched in an index that leads from some words to some pages, and not explored."""
     index = folder / "index.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +36,7 @@ def steered(folder: Path, site: Site, *, later: dict[str, str] = FOUND_LATER, **
         if not line["prompt"].startswith("plan_queries_"):
             return line
         node = line["answer"]["queries"][0]["node"]
-        words = FOUND_AT_FIRST.get(category, f"zither {category}")
+        words = at_first.get(category, f"zither {category}")
         return line | {"answer": {"queries": [{"node": node, "text": words, "wanted": WANTED[category]}]}}
 
     world.rewrite(change)
@@ -105,3 +107,50 @@ def test_where_no_review_is_wanted_or_searches_steer_nothing_there_are_no_gaps(t
     world = steered(tmp_path / "world", site)
     run(world, "--set", setting)
     assert not stored(world).has("gaps")
+
+
+LACKING = {"quotas": [{"node": "skills/count-rows", "at_least": 1}]}
+
+
+def lacking(folder: Path, site: Site, reviews: int = 1) -> World:
+    """At first no page on counting is found, so no example shows how to count; a search for what lacks would find one."""
+    world = steered(
+        folder, site, at_first={"behavioral": FOUND_AT_FIRST["behavioral"]}, mix=LACKING,
+        stages={"plan_queries": {"max_collected_reviews": 0, "max_example_reviews": reviews}},
+    )  # fmt: skip
+    query = {"node": "skills/count-rows", "text": FOUND_AT_FIRST["skills"], "wanted": WANTED["skills"]}
+    review = {"prompt": "review_examples", "subject": "examples/1", "answer": {"gaps": ["nothing to count with"], "queries": [query]}}
+    (world.recordings / "examples.jsonl").write_text(json.dumps(review) + "\n", encoding="utf-8")
+    return world
+
+
+def taught(world: World) -> set[str]:
+    return {example.node for example in stored(world).read_dataset("sft", SFTExample)}
+
+
+def test_what_too_few_examples_were_accepted_of_is_searched_for_and_made_in_the_same_run(tmp_path: Path, site: Site):
+    world = lacking(tmp_path / "world", site)
+    world.run("run")
+    assert set(kept(world)) == {"/guide/rules.html", "/guide/counting.html"}
+    [gap] = stored(world).read_dataset("example_gaps", ExampleGap)
+    assert (gap.round, gap.node, gap.difficulty, gap.style, gap.examples, gap.wanted) == (1, "skills/count-rows", "medium", "lesson", 0, 1)
+    assert "skills/count-rows" in taught(world)
+    again = world.run("run", "--json")
+    assert "StageFinished" not in again.out
+    world.run("release")
+
+
+def test_a_round_for_missing_examples_that_was_killed_goes_on_by_the_same_command(tmp_path: Path, site: Site):
+    world = lacking(tmp_path / "world", site)
+    times = iter((False, True))
+    kill_when(world.start("run", "--json"), lambda fact: started("extract")(fact) and next(times))
+    assert "skills/count-rows" not in taught(world)
+    world.run("run")
+    assert "skills/count-rows" in taught(world)
+
+
+def test_missing_examples_are_not_searched_for_unless_that_is_wanted(tmp_path: Path, site: Site):
+    world = lacking(tmp_path / "world", site, reviews=0)
+    world.run("run")
+    assert not stored(world).has("example_gaps")
+    assert set(kept(world)) == {"/guide/rules.html"}

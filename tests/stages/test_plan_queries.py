@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from castalia.errors import BudgetReached
-from castalia.stages.plan_queries import STAGE, acquisition_specification, next_gaps, specification_page
+from castalia.stages.plan_queries import STAGE, Cell, acquisition_specification, next_example_gaps, next_gaps, specification_page
 from castalia.web.licences import Policy
 from castalia.web.search.openly_licensed import open_first
 
@@ -18,15 +18,16 @@ def query(key: str, text: str, wanted: str = "tutorial", **changes):
     return {"node": key, "text": text, "wanted": wanted} | changes
 
 
-def plan(skills=(), knowledge=(), reviews=(NO_GAPS,), collected=(), gaps=(), **params):
+def plan(skills=(), knowledge=(), reviews=(NO_GAPS,), collected=(), gaps=(), examples=(), example_gaps=(), **params):
     answers = {
         ("plan_queries_skills", "skills"): {"queries": list(skills)},
         ("plan_queries_knowledge", "knowledge"): {"queries": list(knowledge)},
     }
     answers |= {("review_coverage", f"review/{n}"): review for n, review in enumerate(reviews, 1)}
     answers |= {("review_collected", f"collected/{n}"): review for n, review in enumerate(collected, 1)}
+    answers |= {("review_examples", f"examples/{n}"): review for n, review in enumerate(examples, 1)}
     oracle = DictOracle(answers)
-    queries, rejects = run(STAGE, {"taxonomy": NODES, "gaps": gaps}, oracle, params=PARAMS | params)
+    queries, rejects = run(STAGE, {"taxonomy": NODES, "gaps": gaps, "example_gaps": example_gaps}, oracle, params=PARAMS | params)
     return oracle, queries, rejects
 
 
@@ -125,7 +126,7 @@ class Broke(DictOracle):
 def test_a_budget_that_is_reached_stops_the_planning_and_is_not_taken_for_an_answer():
     answers = {("plan_queries_skills", "skills"): {"queries": []}, ("plan_queries_knowledge", "knowledge"): {"queries": []}}
     with pytest.raises(BudgetReached):
-        run(STAGE, {"taxonomy": NODES, "gaps": ()}, Broke(answers), params=PARAMS)
+        run(STAGE, {"taxonomy": NODES, "gaps": (), "example_gaps": ()}, Broke(answers), params=PARAMS)
 
 
 ASKED = ([query("skills/write", "write a template")], [query("knowledge/filters", "filter reference", "reference")])
@@ -219,3 +220,52 @@ def test_hits_on_openly_licensed_hosts_come_first_and_the_rest_keep_their_order(
     urls = ["https://b.example/", "https://en.wikipedia.org/wiki/X", "https://a.example/", "https://docs.python.org/3/"]
     assert open_first(urls, Policy.named("permissive")) == [urls[3], urls[0], urls[1], urls[2]]
     assert open_first(urls, Policy.named(["CC-BY-SA-4.0"]))[0] == urls[1]
+
+
+THIN = {Cell("knowledge/filters", "hard", "reference"): (1, 5)}
+
+
+def test_cells_with_too_few_examples_are_handed_back_and_a_review_searches_for_pages_to_make_more_from():
+    _, first, _ = plan(*ASKED)
+    gaps = next_example_gaps(first, [], THIN, max_rounds=1) or []
+    assert [(gap.round, gap.node, gap.difficulty, gap.examples, gap.wanted) for gap in gaps] == [(1, "knowledge/filters", "hard", 1, 5)]
+    other_node = query("skills/write", "templates once more")
+    review = {"gaps": [], "queries": [*OTHERWISE["queries"], other_node]}
+    oracle, second, rejects = plan(*ASKED, examples=(review,), example_gaps=gaps, max_example_reviews=1)
+    assert [(q.text, q.round) for q in second if q.round] == [("escape functions list", 1)]
+    assert [(reject.reason, reject.subject) for reject in rejects] == [("node-without-gap", "templates once more")]
+    told = oracle.texts["review_examples", "examples/1"]
+    assert "knowledge/filters, reference (reference, definition, specification), hard: 1 of 5 examples." in told
+
+
+def test_searches_for_missing_pages_and_for_missing_examples_take_turns_in_rounds_of_their_own():
+    _, first, _ = plan(*ASKED)
+    pages = next_gaps(first, [], led_by(first[0]), max_rounds=1)
+    _, second, _ = plan(*ASKED, collected=(OTHERWISE,), gaps=pages)
+    gaps = next_example_gaps(second, [], THIN, max_rounds=1) or []
+    assert [gap.round for gap in gaps] == [2]
+    more = {"gaps": [], "queries": [query("knowledge/filters", "filter internals", "reference")]}
+    _, third, _ = plan(
+        *ASKED,
+        collected=(OTHERWISE,),
+        gaps=pages,
+        examples=(NO_GAPS, more),
+        example_gaps=gaps,
+        max_collected_reviews=1,
+        max_example_reviews=1,
+    )
+    assert [(q.text, q.round) for q in third if q.round] == [("escape functions list", 1), ("filter internals", 2)]
+
+
+def test_reviews_of_examples_end_when_none_is_missing_a_round_brought_none_or_at_the_cap():
+    _, first, _ = plan(*ASKED)
+    gaps = next_example_gaps(first, [], THIN, max_rounds=2) or []
+    assert next_example_gaps(first, [], {}, max_rounds=2) is None
+    assert next_example_gaps(first, [], THIN, max_rounds=0) is None
+    assert next_example_gaps(first, gaps, THIN, max_rounds=2) is None  # the review had nothing new to search for
+    _, second, _ = plan(*ASKED, examples=(OTHERWISE,), example_gaps=gaps, max_example_reviews=2)
+    assert next_example_gaps(second, gaps, THIN, max_rounds=2) is None  # the round brought none
+    gained = {Cell("knowledge/filters", "hard", "reference"): (3, 5)}
+    again = next_example_gaps(second, gaps, gained, max_rounds=2) or []
+    assert [(gap.round, gap.examples) for gap in again] == [(1, 1), (2, 3)]
+    assert next_example_gaps(second, gaps, gained, max_rounds=1) is None

@@ -104,10 +104,12 @@ def _queries(_: Sizes, params: Mapping[str, Any], seen: Seen) -> Asked:
     reviews = _param(params, "plan_queries", "max_reviews", 2)
     searched = set(getattr(params.get("collect"), "search", ())) - {"site"}
     collected = _param(params, "plan_queries", "max_collected_reviews", 0) if searched else 0
+    examples = _param(params, "plan_queries", "max_example_reviews", 0) if searched else 0
     return {
         **{f"plan_queries_{category}": Count(1) for category in CATEGORIES},
         "review_coverage": Count(reviews, 0.25 if reviews else 0),
         **({"review_collected": Count(collected, 0.5)} if collected else {}),
+        **({"review_examples": Count(examples, 0.5)} if examples else {}),
     }
 
 

@@ -1,6 +1,6 @@
 """One call of each shipped prompt, where the ledger knows nothing: means over the example in `examples/mako`.
 
-`review_collected`, which the example does not ask, is counted from its prompt file with eight gaps and four queries.
+`review_collected` and `review_examples`, which the example does not ask, are counted from their prompt files with eight gaps and four queries.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ TYPICAL: Mapping[str, Typical] = {
     "plan_queries_procedural": Typical("writer", 1070, 360),
     "review_coverage": Typical("writer", 2850, 70),
     "review_collected": Typical("writer", 1500, 300),
+    "review_examples": Typical("writer", 1500, 300),
     "extract": Typical("extractor", 3100, 860, shows_passage=True),
     "build_sft": Typical("writer", 3600, 990, shows_passage=True),
     "trace_turn": Typical("writer", 2930, 52),

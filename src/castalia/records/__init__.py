@@ -21,7 +21,7 @@ from castalia.records.sft import SFTExample, SftKind
 from castalia.records.suite import Bank, Failure, FailureType, SuiteItem
 from castalia.records.taxonomy import TaxonomyNode
 from castalia.records.verdict import RELEASING, Label, LabelValue, Outcome, ReviewItem, Verdict
-from castalia.records.web import CoverageGap, Page, Query
+from castalia.records.web import CoverageGap, ExampleGap, Page, Query
 
 __all__ = [
     "CATEGORIES",
@@ -41,6 +41,7 @@ __all__ = [
     "Document",
     "Effort",
     "Evidence",
+    "ExampleGap",
     "Execution",
     "ExecutionTest",
     "Failure",

@@ -42,6 +42,20 @@ class CoverageGap(Record):
     style: str = Field(description="The style of the missing pages, a column of the coverage table.")
 
 
+class ExampleGap(Record):
+    """A cell of the coverage from which too few examples were accepted: handed back to the planning."""
+
+    PREFIX: ClassVar[str] = "exgap"
+
+    round: int = Field(ge=1, description="The round of searches that it is handed to; rounds count those for missing pages, too.")
+    after: str = Field(description="Hash of the queries that were collected for before; a gap of another plan counts for nothing.")
+    node: str = Field(description="Key of the taxonomy node.")
+    difficulty: Difficulty = Field(description="Of the missing examples.")
+    style: str = Field(description="The style of pages such examples come from, a column of the coverage table.")
+    examples: int = Field(ge=0, description="How many were accepted of what the quota is about.")
+    wanted: int = Field(ge=1, description="How many the quota asks for.")
+
+
 class Page(Record):
     """One fetched page whose licence was decided. The bytes as received lie in the archive under `body_sha256`;
     the time of the fetch stands there too, so that it is no part of any dataset's bytes."""

@@ -1,12 +1,12 @@
-"""What the kept pages leave uncovered, handed back to the planning round by round.
+"""What the kept pages leave uncovered, and the accepted examples, handed back to the planning round by round.
 
 A gap names the queries that were collected for, so one of another plan is not taken for one of this. Rounds end by themselves: when
 nothing is missing, when a round filled no cell, when a review had nothing new to search for, or at the cap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from castalia.records import CoverageGap, Query, content_hash
+from castalia.records import CoverageGap, ExampleGap, Query, content_hash
 from castalia.stages.plan_queries.coverage import Cell, cell
 
 
@@ -33,4 +33,26 @@ def next_gaps(
         return None
     after = asked_before(queries, done + 1)
     new = [CoverageGap(round=done + 1, after=after, node=one.node, difficulty=one.difficulty, style=one.style) for one in missing]
+    return [*past, *new]
+
+
+def next_example_gaps(
+    queries: Sequence[Query], known: Sequence[ExampleGap], thin: Mapping[Cell, tuple[int, int]], *, max_rounds: int
+) -> list[ExampleGap] | None:
+    """All gaps of examples to hand to the planning now, those of earlier rounds included; None when no further round is worth it.
+
+    `thin` holds for each cell without enough accepted examples how many there are and how many are wanted.
+    """
+    done = max((query.round for query in queries), default=0)
+    past = [gap for gap in known if gap.after == asked_before(queries, gap.round)]
+    rounds = {gap.round for gap in past}
+    before = {Cell(gap.node, gap.difficulty, gap.style): gap.examples for gap in past if gap.round == max(rounds)}
+    gained = any(count > before[one] for one, (count, _) in thin.items() if one in before) or not before.keys() <= thin.keys()
+    if not thin or len(rounds) >= max_rounds or max(rounds, default=0) > done or (before and not gained):
+        return None
+    after = asked_before(queries, done + 1)
+    new = [
+        ExampleGap(round=done + 1, after=after, node=one.node, difficulty=one.difficulty, style=one.style, examples=count, wanted=wanted)
+        for one, (count, wanted) in sorted(thin.items())
+    ]
     return [*past, *new]

@@ -1,7 +1,8 @@
 """Plans searches category by category, then lets the oracle review the coverage until a review fills no new cell.
 
 The reviews end by themselves or at `max_reviews`; a node that is still without any query gets those of the templates. What was collected
-and left uncovered comes back as the dataset `gaps` (see `castalia.acquisition`): a review for each round of it plans further searches.
+and left uncovered comes back as the dataset `gaps`, and cells from which too few examples were accepted as `example_gaps` (see
+`castalia.acquisition`): a review for each round of them plans further searches.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Answer, Context
 from castalia.engine.stage import Params, Stage
 from castalia.errors import AnswerUnusable
-from castalia.records import CATEGORIES, Category, CoverageGap, Provenance, Query, Record, Reject, TaxonomyNode
+from castalia.records import CATEGORIES, Category, CoverageGap, ExampleGap, Provenance, Query, Record, Reject, TaxonomyNode
 from castalia.records.sections import Flaw
 from castalia.stages.plan_queries.answers import CoverageReview, WrittenQueries, WrittenQuery
 from castalia.stages.plan_queries.coverage import STYLES, Cell, by_category, cell, coverage_table
@@ -27,6 +28,10 @@ HERE = Path(__file__).parent
 CATEGORY_PROMPTS: dict[Category, Path] = {category: HERE / f"plan_queries_{category}.md" for category in CATEGORIES}
 REVIEW_PROMPT = HERE / "review_coverage.md"
 COLLECTED_PROMPT = HERE / "review_collected.md"
+EXAMPLES_PROMPT = HERE / "review_examples.md"
+
+
+Gap = CoverageGap | ExampleGap
 
 
 class PlanParams(Params):
@@ -43,11 +48,17 @@ class PlanParams(Params):
     max_collected_reviews: int = Field(
         default=2, ge=0, description="At most so many reviews of what was collected, where `sources.search` names more than `site`."
     )
+    max_example_reviews: int = Field(
+        default=0,
+        ge=0,
+        description="At most so many reviews of cells with fewer examples than a quota of the mix asks for; each is followed by making data "
+        "from what it finds.",
+    )
 
 
 async def plan_queries(inputs: Mapping[str, Sequence[Record]], params: PlanParams, ctx: Context) -> AsyncIterator[Query | Reject]:
     """One ask per category with nodes, then `review/1`, `review/2`, ... until one fills no new cell; then templates; then `collected/1`,
-    ... for the gaps that collecting left."""
+    ... for the gaps that collecting left and `examples/1`, ... for those that making examples left."""
     nodes = sorted(cast(Sequence[TaxonomyNode], inputs["taxonomy"]), key=lambda node: (CATEGORIES.index(node.category), node.key))
     plan = _Plan(ctx.stage, nodes, params.sites)
     by_category = {category: [node for node in nodes if node.category == category] for category in CATEGORIES}
@@ -71,17 +82,25 @@ async def plan_queries(inputs: Mapping[str, Sequence[Record]], params: PlanParam
     for query in plan.fill(params.domain):
         yield query
     gaps = cast(Sequence[CoverageGap], inputs["gaps"])
-    for number in range(1, params.max_collected_reviews + 1):
+    example_gaps = cast(Sequence[ExampleGap], inputs["example_gaps"])
+    for number in range(1, params.max_collected_reviews + params.max_example_reviews + 1):
         after = asked_before(plan.queries, number)
-        left = [gap for gap in gaps if gap.round == number and gap.after == after and gap.node in plan.nodes]
-        if not left:
+        of_pages, of_examples = ([gap for gap in found if _is_for(gap, number, after, plan)] for found in (gaps, example_gaps))
+        for prompt, subject, left in ((COLLECTED_PROMPT, "collected", of_pages), (EXAMPLES_PROMPT, "examples", of_examples)):
+            if not left:
+                continue
+            review = await _ask_gaps(prompt, f"{subject}/{number}", left, plan, params, ctx)
+            if isinstance(review, Reject):
+                yield review
+                continue
+            for outcome in plan.add(review.value.queries, review.call, limit=params.per_review, gaps=left):
+                yield outcome
+        if not of_pages and not of_examples:
             break
-        review = await _ask_collected(number, left, plan, params, ctx)
-        if isinstance(review, Reject):
-            yield review
-            break
-        for outcome in plan.add(review.value.queries, review.call, limit=params.per_review, gaps=left):
-            yield outcome
+
+
+def _is_for(gap: Gap, number: int, after: str, plan: "_Plan") -> bool:
+    return gap.round == number and gap.after == after and gap.node in plan.nodes
 
 
 class _Plan:
@@ -122,7 +141,7 @@ class _Plan:
         only: Category | None = None,
         per_node: int | None = None,
         limit: int | None = None,
-        gaps: Sequence[CoverageGap] = (),
+        gaps: Sequence[Gap] = (),
     ) -> Iterator[Query | Reject]:
         """Accepts or rejects each written query, in order; with `gaps` those for their nodes only."""
         accepted: list[Query] = []
@@ -190,8 +209,8 @@ async def _ask_review(number: int, plan: _Plan, params: PlanParams, ctx: Context
         return Reject(stage=ctx.stage, subject=f"review/{number}", reason="answer-unusable", detail=str(error))
 
 
-async def _ask_collected(
-    number: int, gaps: Sequence[CoverageGap], plan: _Plan, params: PlanParams, ctx: Context
+async def _ask_gaps(
+    prompt: Path, subject: str, gaps: Sequence[Gap], plan: _Plan, params: PlanParams, ctx: Context
 ) -> Answer[CoverageReview] | Reject:
     searched: dict[Cell, list[str]] = {}
     for query in plan.queries:
@@ -201,19 +220,21 @@ async def _ask_collected(
         "domain": params.domain, "sites": params.sites, "hosts": open_hosts(Policy.named(params.licences)), "limit": params.per_review,
         "gaps": [
             {"node": plan.nodes[gap.node], "style": gap.style, "wanted": STYLES[gap.style], "difficulty": gap.difficulty,
-             "searched": sorted(searched.get(Cell(gap.node, gap.difficulty, gap.style), []))}
+             "searched": sorted(searched.get(Cell(gap.node, gap.difficulty, gap.style), [])),
+             **({"examples": gap.examples, "least": gap.wanted} if isinstance(gap, ExampleGap) else {})}
             for gap in ordered
         ],
     }  # fmt: skip
     try:
-        return await ctx.ask(COLLECTED_PROMPT.stem, f"collected/{number}", values, CoverageReview)
+        return await ctx.ask(prompt.stem, subject, values, CoverageReview)
     except AnswerUnusable as error:
-        return Reject(stage=ctx.stage, subject=f"collected/{number}", reason="answer-unusable", detail=str(error))
+        return Reject(stage=ctx.stage, subject=subject, reason="answer-unusable", detail=str(error))
 
 
 STAGE = Stage(
-    name="plan_queries", version=3, run=plan_queries, params=PlanParams, shape="whole",
-    reads={"taxonomy": TaxonomyNode, "gaps": CoverageGap}, writes={"queries": Query}, optional=frozenset({"gaps"}),
-    prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT, COLLECTED_PROMPT, *FILES.values()), oracle=("writer",),
+    name="plan_queries", version=4, run=plan_queries, params=PlanParams, shape="whole",
+    reads={"taxonomy": TaxonomyNode, "gaps": CoverageGap, "example_gaps": ExampleGap}, writes={"queries": Query},
+    optional=frozenset({"gaps", "example_gaps"}),
+    prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT, COLLECTED_PROMPT, EXAMPLES_PROMPT, *FILES.values()), oracle=("writer",),
     estimate=lambda records, params: min(records, len(CATEGORIES)) + params.max_reviews,
 )  # fmt: skip
