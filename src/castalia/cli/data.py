@@ -116,7 +116,8 @@ def show(options: argparse.Namespace) -> int:
     if record_type is None or not workspace.store.has(options.dataset):
         names = ", ".join(workspace.store.names()) or "none yet: castalia run"
         raise InputError(
-            f"there is no dataset {options.dataset!r} in the store; datasets: {names}; or {_ACQUISITION!r}, what is searched for"
+            f"there is no dataset {options.dataset!r} in the store; datasets: {names}; or {_ACQUISITION!r}, what is searched for, "
+            f"{_BALANCE!r}, how what passed is spread, {_PAGE!r}, one page"
         )
     shown = hidden = 0
     for record in workspace.store.read_dataset(options.dataset, record_type):

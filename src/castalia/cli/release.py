@@ -22,8 +22,9 @@ def release(options: argparse.Namespace) -> int:
         )
         return 0
     counts = ", ".join(f"{count} {dataset}" for dataset, count in made.records.items())
+    why = " (castalia status says why)" if made.kept_out else ""
     print(
-        f"{made.name}: {counts}; {made.kept_out} kept out by quality control and the mix"
+        f"{made.name}: {counts}; {made.kept_out} kept out by quality control and the mix{why}"
         if made.new
         else f"{made.name} already holds exactly this: {counts}"
     )
