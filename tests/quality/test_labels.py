@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from castalia.errors import InputError, ReleaseRefused
-from castalia.quality.audit import ENOUGH_LABELS, accepted_quality, agreement, judge_errors, returned, reviewers
+from castalia.quality.audit import ENOUGH_LABELS, LEAST_LABELS, accepted_quality, agreement, judge_errors, returned, reviewers
 from castalia.quality.funnel import first_stops, funnel
 from castalia.quality.labels import add_label, decisions, read_labels, second_looks, shown_to, undecided
 from castalia.quality.review import proved
@@ -194,6 +194,13 @@ def test_a_few_labels_suspend_nobody_by_chance():
     records = names(30)
     verdicts = judged_by("consistency", dict.fromkeys(records, "pass"))
     assert not any(error.suspended for error in judge_errors(verdicts, [label("reject", records[0]), label("approve", records[1])]))
+
+
+def test_two_slips_that_one_reviewer_found_take_no_category_out():
+    records = names(30)
+    verdicts = judged_by("judge", dict.fromkeys(records, "pass"))
+    assert not any(error.suspended for error in judge_errors(verdicts, [label("reject", record) for record in records[:2]]))
+    assert any(error.suspended for error in judge_errors(verdicts, [label("reject", record) for record in records[:LEAST_LABELS]]))
 
 
 def test_what_a_suspended_judge_stopped_stays_stopped():

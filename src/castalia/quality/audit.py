@@ -21,7 +21,9 @@ from castalia.statistics import CorrectedShare, Estimate, JudgedStratum, Stratum
 MOST_ERROR = 0.2
 """A judge that is wrong on a larger share of a category's records is no judge of them."""
 SURE = 0.9
-"""Probability that its error exceeds MOST_ERROR from which on a judge is suspended: a few labels suspend nobody by chance."""
+"""Probability that its error exceeds MOST_ERROR from which on a judge is suspended."""
+LEAST_LABELS = 10
+"""Labels of a category's records before its judge can be suspended: one reviewer's two slips must not take a category out of a release."""
 ENOUGH_LABELS = 20
 """Records that people decided and a judge, too, before their agreement says anything."""
 _NO_RATING = float("nan")
@@ -101,7 +103,8 @@ def judge_errors(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> list[J
         if any(stratum.labelled for stratum in counted):
             error = corrected_share(counted, threshold=MOST_ERROR)
             records = sum(stratum.size for stratum in counted)
-            found.append(JudgeError(check, category, records, error, error.certainty_above >= SURE))
+            is_suspended = error.labelled >= LEAST_LABELS and error.certainty_above >= SURE
+            found.append(JudgeError(check, category, records, error, is_suspended))
     return found
 
 
