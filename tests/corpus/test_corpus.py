@@ -15,9 +15,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_site import HOST, ISC, TOPICS, Site, page, prose, served
+from small_site import HOST, TOPICS, Site, page, prose, served
 
 from castalia.cli import main
+from licence_notices import ISC
 
 
 @pytest.fixture

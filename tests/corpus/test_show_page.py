@@ -5,10 +5,11 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from small_site import HOST, LICENCE, page, prose, served
+from small_site import HOST, page, prose, served
 
 from castalia.cli import main
 from castalia.ui.page import inert
+from licence_notices import MIT
 
 HOSTILE = (
     "<script src='https://evil.example/x.js'>steal()</script><link rel='dns-prefetch' href='//evil.example'>"
@@ -23,7 +24,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with served() as site:
         site.pages = {
             "/doc/index.html": page("Handbook", prose("kettles"), f"<pre>boil(water)</pre><nav>Home page of all</nav>{HOSTILE}"),
-            "/LICENSE": (200, "text/plain", LICENCE),
+            "/LICENSE": (200, "text/plain", MIT),
         }
         assert main(site.options(out)) == 0
     return out

@@ -81,7 +81,7 @@ def test_a_skipped_test_is_not_a_passed_one(sandbox: Sandbox) -> None:
 
 def test_the_expected_values_are_in_no_place_a_candidate_can_look_at(sandbox: Sandbox) -> None:
     spy = (
-        "import gc, glob\ndef double(x):\n    seen = repr(gc.get_objects())\n    for p in glob.glob('/proc/*/cmdline') + glob.glob('/work/*'):\n"
+        "import gc, glob\ndef double(x):\n    seen = repr(gc.get_objects())\n    for p in glob.glob('/proc/*/cmdline') + glob.glob('/proc/self/cwd/*'):\n"
         "        try: seen += open(p, errors='replace').read(1 << 20)\n        except OSError: pass\n    return 'secret-canary' in seen.replace(repr(x), '')\n"
     )
     tests = "from candidate import double\nwanted = ''.join(['secret', '-', 'canary'])\ndef test_a():\n    assert double(1) == wanted\n"
