@@ -14,7 +14,7 @@ from castalia.workspace import Workspace
 SUPPORTED = 0.5
 """Share of an answer's words that stand in what it rests on, at least, in some form."""
 _SPAN = re.compile(r"`([^`\n]+)`")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[._][A-Za-z0-9_]+)+|[a-z]+[A-Z]\w+|\b[A-Z][A-Z_]{2,}\b")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[._][A-Za-z0-9_]+)+|\b[A-Za-z]*[a-z][A-Z]\w+|\b[A-Z][A-Z_]{2,}\b")
 _WORD = re.compile(r"[a-z]{4,}")
 _STOP = re.compile(
     r"that|this|with|from|they|them|their|then|than|have|will|would|should|must|only|also|when|where|which|what|your|into|does|been|were|"
@@ -127,10 +127,10 @@ def _answer(record: Any) -> str:
 
 def _unsupported(answer: str, ground: str) -> str:
     """What the ground doesn't know; empty when it knows everything."""
-    known = re.sub(r"\s+", "", ground.casefold())
+    known, whole = re.sub(r"\s+", "", ground.casefold()), set(re.findall(r"\w+", ground.casefold()))
     names = [*_SPAN.findall(answer), *_NAME.findall(_SPAN.sub(" ", answer))]
     for name in names:
-        if not all(part in known for part in re.findall(r"\w+", name.casefold())):
+        if not whole.issuperset(re.findall(r"\w+", name.casefold())):
             return name
     words = [word for word in _WORD.findall(answer.casefold()) if not _STOP.fullmatch(word)]
     there = sum(word[:5] in known for word in words)
