@@ -73,7 +73,8 @@ def table(result: Mapping[str, Any]) -> list[str]:
     rows = [("figure", "value", "aim", "met")]
     for figure, value in result["figures"].items():
         aim = aims.get(figure)
-        rows.append((figure, _text(value), aim["aim"] if aim else "", "" if aim is None else "yes" if aim["met"] else "no"))
+        met = "" if aim is None else "not measured" if value is None else "yes" if aim["met"] else "no"
+        rows.append((figure, _text(value), aim["aim"] if aim else "", met))
     lines = _columns(rows)
     peers: Mapping[str, Mapping[str, Any]] = result["peers"]
     if peers:

@@ -31,6 +31,14 @@ def test_built_in_tools_come_back_from_a_released_row_beside_functions():
     assert row["chat_template_kwargs"]["builtin_tools"] == ["browser", "python"]
 
 
+def test_code_for_the_built_in_python_tool_is_released_as_it_stands():
+    code = Message(role="assistant", channel="analysis", recipient="python", content="print(2 * 60)", content_type="code")
+    told = Message(role="tool", channel="analysis", name="python", content="120")
+    row = conversation_columns(Conversation(messages=(ASK, code, told, SAY), builtin_tools=("python",)))
+    assert trl_row(row)["messages"][1]["tool_calls"][0]["function"] == {"name": "python", "arguments": "print(2 * 60)"}
+    assert turns_of(row)[0]["completion"][0]["tool_calls"][0]["function"]["arguments"] == "print(2 * 60)"
+
+
 ASK = Message(role="user", content="How long?")
 SAY = Message(role="assistant", channel="final", content="Two minutes.")
 CALL = Message(role="assistant", channel="commentary", recipient="functions.look", content="{}", content_type="json")

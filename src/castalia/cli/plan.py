@@ -56,7 +56,7 @@ def _decision(step: PlannedStage, found: StageEstimate | None) -> str:
     if not round(found.calls):
         return step.decide("asks nothing new, where its questions are those that the ledger has answers to")
     money = "of unknown price" if found.usd is None else f"for {usd(found.usd)}"
-    return step.decide(f"asks about {_around(found.calls, found.calls_error)} calls {money}, beside answers in the ledger")
+    return step.decide(f"asks about {_calls(found.calls, found.calls_error)} {money}, beside answers in the ledger")
 
 
 def _facts(step: PlannedStage, found: StageEstimate | None) -> dict[str, Any]:
@@ -82,6 +82,11 @@ def _around(value: float, error: float) -> str:
     return f"{round(value):,}" + (f" ± {math.ceil(error):,}" if error >= 0.5 else "")
 
 
+def _calls(value: float, error: float) -> str:
+    around = _around(value, error)
+    return f"{around} call{'' if around == '1' else 's'}"
+
+
 def _total(found: Sequence[StageEstimate]) -> dict[str, Any]:
     known = [one.usd for one in found if one.usd is not None]
     return {
@@ -99,14 +104,14 @@ def _print_total(workspace: Workspace, steps: Sequence[PlannedStage], found: Seq
     elif not total["calls"]:
         print("\nno call is expected: the ledger has as many answers as these stages ask for")
     else:
-        calls = _around(total["calls"], total["calls_error"])
+        calls = _calls(total["calls"], total["calls_error"])
         if total["usd"] is None:
             money = "of unknown price: give the roles `prices: {input: ..., output: ...}`"
         elif total["usd"] == 0:
             money = f"for $0; asked of a paid model, about {usd(total['usd_equivalent'])} at the price of {REFERENCE_PRICE}"
         else:
             money = f"for {usd(total['usd'])} ± {usd(total['usd_error'])}"
-        print(f"\n{'at most about' if total['upper_bound'] else 'about'} {calls} calls {money}")
+        print(f"\n{'at most about' if total['upper_bound'] else 'about'} {calls} {money}")
         if total["upper_bound"]:
             pages = workspace.config.sources.max_pages
             print(

@@ -61,12 +61,21 @@ def chat(messages: Sequence[Row]) -> list[Row]:
         if message["role"] == "tool":
             said["name"] = message["name"].removeprefix("functions.")
         if message["recipient"]:
-            call = {"name": message["recipient"].removeprefix("functions."), "arguments": json.loads(message["content"])}
+            call = {"name": message["recipient"].removeprefix("functions."), "arguments": _arguments(message["content"])}
             said = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": call}]}
         if message["role"] == "assistant" and thinking:
             said["thinking"], thinking = thinking, ""
         turned.append(said)
     return turned
+
+
+def _arguments(content: str) -> Any:
+    """The object that a call's JSON says; the text itself of one that has none, as code for the built-in Python tool."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return content
+    return value if isinstance(value, dict) else content
 
 
 def trl_row(row: Row) -> Row:
@@ -96,10 +105,14 @@ def _with_text_arguments(message: Row) -> Row:
     if "tool_calls" not in message:
         return message
     calls = [
-        {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"], ensure_ascii=False)}}
+        {**call, "function": {**call["function"], "arguments": _as_text(call["function"]["arguments"])}}
         for call in message["tool_calls"]
     ]
     return {**message, "tool_calls": calls}
+
+
+def _as_text(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 def _instructions(row: Row) -> list[Row]:
