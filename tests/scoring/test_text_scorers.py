@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from castalia.errors import ConfigError, SandboxUnavailable
 from castalia.records import Check, Execution, ExecutionTest
 from castalia.scoring import score
+from castalia.scoring.proof import text_flaw
 
 
 def passed(kind: str, expected: str | tuple[str, ...], answer: str, **more: object) -> bool:
@@ -187,3 +188,40 @@ def test_no_answer_makes_a_text_scorer_raise(check: Check, answer: str) -> None:
 
 def test_deep_json_is_wrong_and_not_a_crash() -> None:
     assert not passed("constraints", "json", "[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "question", "flaw"),
+    [
+        ("regex", ".", "How?", "question said again"),
+        ("regex", r"x*", "How?", "empty answer"),
+        ("regex", r"^[A-Z][^?]*\.$", "How?", "speaks of nothing"),
+        ("contains", "mako", "What does the filter h of Mako do?", "question said again"),
+        ("numeric", "7", "Which is greater, 3 or 7?", "question said again"),
+        ("choice", "B", "Say B.", "question said again"),
+        ("constraints", "max_words=60", "How?", "question said again"),
+        ("regex", "(", "How?", "does not compile"),
+        ("contains", "|", "How?", "needs phrases"),
+    ],
+)
+def test_a_check_that_passes_for_what_says_nothing_proves_nothing(kind: str, expected: str, question: str, flaw: str) -> None:
+    assert flaw in text_flaw(Check(kind=kind, expected=(expected,)), question)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "question"),
+    [
+        ("regex", r"\bescap", "What does the filter h do?"),
+        ("contains", "escap", "What does the filter h of Mako do?"),
+        ("numeric", "10", "What is 3 plus 7?"),
+        ("choice", "B", "Which one?\nA) the first\nB) the second"),
+        ("sequence", "BA", "Order these:\nA) the first\nB) the second"),
+        ("constraints", "min_bullets=2", "Name two filters."),
+        ("exact", "h", "Which filter escapes, h or u?"),
+        ("state", "a.txt=b", "Write b to a.txt."),
+        ("execution", "", "How?"),
+    ],
+)
+def test_a_check_that_asks_for_what_the_question_lacks_has_no_flaw(kind: str, expected: str, question: str) -> None:
+    wanted = tuple(expected) if kind == "sequence" else (expected,)
+    assert text_flaw(Check(kind=kind, expected=wanted), question) == ""  # type: ignore[arg-type]

@@ -45,6 +45,28 @@ async def proof_flaw(
     return Flaw("execution-failed" if check.kind == "execution" else "check-failed", result.reason)
 
 
+_OF_NOTHING = "Lorem ipsum dolor sit amet, consectetur adipiscing elit."
+
+
+def text_flaw(check: Check, question: str) -> str:
+    """Why a check that compares text proves nothing, whatever the answer is; empty where it proves something, or runs a program or tools.
+
+    It proves nothing where it fits no answer at all, and where it passes for no answer, for `question` said again, or for a sentence that
+    speaks of nothing: a reward by it would be free. `question` is what was asked last, without the turns before.
+    """
+    if check.kind in ("execution", "state"):
+        return ""
+    try:
+        free = next((name for name, text in _free(question) if score(check, text, sandbox=None).passed), "")
+    except ConfigError as error:
+        return str(error)
+    return f"{check.kind} {list(check.expected)} passes for {free}" if free else ""
+
+
+def _free(question: str) -> tuple[tuple[str, str], ...]:
+    return ("an empty answer", ""), ("the question said again", question), ("a sentence that speaks of nothing", _OF_NOTHING)
+
+
 class Trusted(NamedTuple):
     """A check that was examined, with the tests it lacked, and the program that stood for the task and passes it."""
 
