@@ -101,7 +101,7 @@ class OracleRefused(OracleError):
 
 
 class AnswerUnusable(OracleError):
-    """Paid, kept, but not what was asked, also after repairs. `calls` are the ledger keys of what was paid."""
+    """Paid, kept, but not what was asked, also after repairs. `calls` are the ledger keys of what was asked, repairs included."""
 
     calls: tuple[str, ...] = ()
 

@@ -90,9 +90,11 @@ def test_an_unusable_answer_is_kept_and_repaired_by_a_new_call_with_its_reason(t
 def test_after_two_repairs_the_answer_is_given_up_with_all_three_paid_and_kept(tmp_path: Path) -> None:
     async def run() -> None:
         async with scripted_server(lambda *_: Act(text="{}")) as server, client(tmp_path, role(server.openai)) as oracle:
-            with pytest.raises(AnswerUnusable, match=r"after 2 repairs.*x: Field required"):
+            with pytest.raises(AnswerUnusable, match=r"after 2 repairs.*x: Field required") as raised:
                 await ask(oracle)
             assert oracle.ledger.counts() == {"done": 3}
+            calls = [oracle.ledger.call(key) for key in raised.value.calls]
+            assert [call.repair_of for call in calls] == [None, calls[0].key, calls[1].key]
 
     asyncio.run(run())
 

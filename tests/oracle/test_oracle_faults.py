@@ -105,6 +105,20 @@ def test_a_question_too_long_for_the_model_is_a_typed_failure_and_the_run_goes_o
     asyncio.run(run())
 
 
+def test_a_repair_that_is_too_long_keeps_the_answer_it_was_to_repair(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with (
+            scripted_server(lambda number, _: FAULTS["context"] if number else Act(text="{}")) as server,
+            client(tmp_path, role(server.openai)) as oracle,
+        ):
+            asks = (oracle.ask("writer", "S", "U", Point, task=task("s")) for _ in range(2))
+            for error in await asyncio.gather(*asks, return_exceptions=True):
+                assert isinstance(error, RequestRejected)
+                assert [oracle.ledger.call(key).state for key in error.calls] == ["done", "failed"]
+
+    asyncio.run(run())
+
+
 def test_a_wrong_key_costs_one_call_and_stops_those_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WRONG_KEY", "sk-wrong-0123456789")
 

@@ -172,22 +172,25 @@ class OracleClient:
         """
         part = self._part(role)
         messages: tuple[ChatMessage, ...] = (ChatMessage("user", user),)
+        answered: list[str] = []
         repair_of = reason = None
-        repair = 0
         while True:
             call = self._call(part, Ask(task, system, messages, wire_schema(answer), None, sample), repair_of, reason)
             try:
                 done = await self._answer(role, call)
             except NoSchemaMode:
                 continue  # asked again by prompt
+            except AnswerUnusable as error:
+                error.calls = tuple(dict.fromkeys((*answered, *error.calls)))  # others may wait for the same error
+                raise
+            answered.append(call.intent.key)
             said = done.said or part.provider.read(done.raw)
             value = validate(said.text, answer)
             if not isinstance(value, Problem):
                 return Reply(value, call.intent.key, done.raw, said.model)
             problem = _explain(value, said, part.config)
-            if said.stop == "refusal" or isinstance(part.provider, LocalProvider) or repair == MOST_REPAIRS:
-                raise self._unusable(call, problem, said, repair)
-            repair += 1
+            if said.stop == "refusal" or isinstance(part.provider, LocalProvider) or len(answered) > MOST_REPAIRS:
+                raise self._unusable(call, problem, said, answered)
             repair_of, reason = call.intent.key, problem.reason
             messages = (*messages, ChatMessage("assistant", said.text or "(empty)"), ChatMessage("user", repair_request(problem)))
 
@@ -354,15 +357,17 @@ class OracleClient:
         is_native = isinstance(provider, HttpProvider) and provider.native_schema(ask) is not None
         return Call(intent, ask, provider, wire, is_native)
 
-    def _unusable(self, call: Call, problem: Problem, said: ModelAnswer, repairs: int) -> AnswerUnusable:
-        intent = call.intent
+    def _unusable(self, call: Call, problem: Problem, said: ModelAnswer, answered: Sequence[str]) -> AnswerUnusable:
+        intent, repairs = call.intent, len(answered) - 1
         note = self.ledger.call(intent.key).note
         where = f" ({note})" if note else ""
         tried = f" after {repairs} repairs" if repairs else ""
-        return AnswerUnusable(
+        error = AnswerUnusable(
             f"the answer to prompt {intent.prompt!r} for {intent.subject!r}{where} can't be used{tried}: {problem.reason}. It begins "
             f"{said.text[:120]!r}; the whole of it is call {intent.key[:16]} (`castalia trace {intent.key[:16]}`)"
         )
+        error.calls = tuple(answered)
+        return error
 
 
 def _explain(problem: Problem, said: ModelAnswer, config: RoleConfig) -> Problem:
