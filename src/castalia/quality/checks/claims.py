@@ -14,7 +14,7 @@ from castalia.quality.view import View
 CLAIMS_PROMPT = Path(__file__).with_name("claims.md")
 
 _OWN_WORDS = 1 / 3
-"""Share of a claim's longer words that the record has, too: less is a claim of something else."""
+"""Share of a claim's longer words that the record has, too: less is a claim of something else. Of one without longer words all count."""
 _LONG = 4
 _STEM = 5
 
@@ -55,7 +55,7 @@ async def take_apart(view: View, ctx: CheckContext) -> Claims:
     values = {"question": view.question, "answer": view.answer, "max_claims": most, "delimiter": delimiter({}, [view])}
     answer = await ctx.context.ask(CLAIMS_PROMPT.stem, subject_of(view), values, ClaimsAnswer, role="judge")
     named = answer.value.claims
-    return Claims(tuple(named[:most]), answer.call, _flaw(named, view), max(0, len(named) - most))
+    return Claims(tuple(named[:most]), answer.call, claims_flaw([claim.text for claim in named], view), max(0, len(named) - most))
 
 
 def subject_of(view: View) -> str:
@@ -63,16 +63,18 @@ def subject_of(view: View) -> str:
     return f"{view.dataset}:{view.record.subject}"
 
 
-def _flaw(named: Sequence[WrittenClaim], view: View) -> str:
-    if not named:
+def claims_flaw(claims: Sequence[str], view: View) -> str:
+    """Why these can't stand for what the record claims; empty where they can."""
+    if not claims:
         return "the judge named no claim of this record"
-    own = _stems(f"{view.question} {view.answer}")
-    for claim in named:
-        stems = _stems(claim.text)
-        if stems and len(stems & own) < _OWN_WORDS * len(stems):
-            return f"the judge names a claim that this record does not make: {claim.text:.200}"
+    own = {word[:_STEM] for word in _words(f"{view.question} {view.answer}")}
+    for claim in claims:
+        words = _words(claim)
+        stems = {word[:_STEM] for word in words if len(word) >= _LONG or word.isdecimal()} or set(words)
+        if not stems or len(stems & own) < _OWN_WORDS * len(stems):
+            return f"the judge names a claim that this record does not make: {claim:.200}"
     return ""
 
 
-def _stems(text: str) -> set[str]:
-    return {word[:_STEM] for word in re.findall(r"\w+", text.casefold()) if len(word) >= _LONG or word.isdecimal()}
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
