@@ -70,6 +70,22 @@ TO_THE_HOST: Mapping[str, Attack] = {
         limits=_FLOOD,
     ),
     "terminals with high bits": Attack("denied('TIOCSTI', 16, 0, 0x5412 + (1 << 32), b'x')\ndenied('TIOCSCTTY', 16, 0, 0x540E, 1)\ndenied('TIOCLINUX', 16, 1, 0x541C, b'\\x02')"),
+    "datagrams from one end of a pair": Attack(
+        "for k in (2, 3):\n try: a, b = socket.socketpair(socket.AF_UNIX, k)\n except OSError: continue\n"
+        " for p in (FOLDER + '/box', '\\0' + ABSTRACT + '-box'):\n  attempt('send', lambda: a.sendto(b'x', p)); attempt('connect', lambda: b.connect(p))\n"
+        "for k in (1, 5):\n a, b = socket.socketpair(socket.AF_UNIX, k)\n for p in (FOLDER + '/box', '\\0' + ABSTRACT + '-box'):\n  attempt('connect', lambda: a.connect(p))\n"
+        "  try: a.sendto(b'x', p)\n  except OSError: pass\n  else:\n   if b.recv(1) != b'x': escaped('sent elsewhere')"
+    ),
+    "signals in the kernel's name": Attack(
+        "import fcntl\nr, w = os.pipe()\nfor n, v in ((8, VICTIM), (10, 9), (15, struct.pack('ii', 1, VICTIM))): attempt(f'fcntl {{n}}', lambda: fcntl.fcntl(r, n, v))\n"
+        "a, b = socket.socketpair()\nfor n in (0x8901, 0x8902): attempt(f'ioctl {{n:x}}', lambda: fcntl.ioctl(a, n, struct.pack('i', VICTIM)))\n"
+        "try: fcntl.fcntl(a, fcntl.F_SETFL, os.O_ASYNC)\nexcept OSError: pass\nb.send(b'x')"
+    ),
+    "queues and semaphores of others, by number": Attack(
+        "for n, w in ((65, (0, bytes(6), 1)), (66, (0, 0, 19, ctypes.create_string_buffer(256))), (220, (0, bytes(6), 1, 0)), (69, (0, bytes(16), 0, 0)),\n"
+        " (70, (0, ctypes.create_string_buffer(16), 0, 0, 0)), (71, (0, 12, ctypes.create_string_buffer(256))), (241, (b'x',))):\n"
+        " if syscall(n, *w) >= 0 or ctypes.get_errno() != errno.EPERM: escaped(f'call {{n}}')"
+    ),
     "descriptors by way of a socket": Attack(
         "import array\na, b = socket.socketpair()\nsent = 0\nfor n in range(3, 256):\n try: os.fstat(n)\n except OSError: continue\n"
         " if n in (a.fileno(), b.fileno()): continue\n a.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [n]))]); escaped(f'descriptor {{n}}')"

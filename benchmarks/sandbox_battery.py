@@ -42,6 +42,7 @@ class Canaries(NamedTuple):
     marker: str
     victim: subprocess.Popen[bytes]
     listeners: tuple[socket.socket, ...]
+    mailboxes: tuple[socket.socket, ...]
     port: int
     abstract: str
     core_pattern: str
@@ -51,7 +52,7 @@ class Canaries(NamedTuple):
         """What was touched, empty where nothing was."""
         touched: list[str] = []
         canary = self.folder / "canary"
-        if sorted(path.name for path in self.folder.iterdir()) != ["canary"] or canary.read_text() != f"canary {self.secret}":
+        if sorted(path.name for path in self.folder.iterdir()) != ["box", "canary"] or canary.read_text() != f"canary {self.secret}":
             touched.append("the open folder")
         if canary.stat().st_mode & 0o777 != 0o666 or canary.stat().st_mtime < 1000:
             touched.append("the canary's mode or time")
@@ -69,6 +70,10 @@ class Canaries(NamedTuple):
             with contextlib.suppress(BlockingIOError):
                 listener.accept()[0].close()
                 touched.append("a listener of the host was reached")
+        for mailbox in self.mailboxes:
+            with contextlib.suppress(BlockingIOError):
+                mailbox.recv(1)
+                touched.append("a datagram reached the host")
         return touched
 
 
@@ -78,18 +83,26 @@ def canaries() -> Generator[Canaries]:
     secret, marker = f"secret-{secrets.token_hex(8)}", f"host-{secrets.token_hex(8)}"
     victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)", marker])
     os.environ["CASTALIA_CANARY"] = secret
-    with tempfile.TemporaryDirectory(prefix="canary-") as name, socket.socket() as tcp, socket.socket(socket.AF_UNIX) as abstract:
+    with contextlib.ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="canary-"))
+        tcp, abstract = (stack.enter_context(socket.socket(family)) for family in (socket.AF_INET, socket.AF_UNIX))
+        mailboxes = tuple(stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) for _ in range(2))
         folder = Path(name)
         folder.chmod(0o777)
         (folder / "canary").write_text(f"canary {secret}")
         (folder / "canary").chmod(0o666)
+        for mailbox, address in zip(mailboxes, (f"{folder}/box", f"\0{marker}-box"), strict=True):
+            mailbox.bind(address)
+            mailbox.setblocking(False)
+        (folder / "box").chmod(0o666)
         tcp.bind(("127.0.0.1", 0))
         abstract.bind("\0" + marker)
         for listener in (tcp, abstract):
             listener.listen()
             listener.setblocking(False)
         try:
-            yield Canaries(folder, secret, marker, victim, (tcp, abstract), tcp.getsockname()[1], marker, _core_pattern(), _free_inodes())
+            port = tcp.getsockname()[1]
+            yield Canaries(folder, secret, marker, victim, (tcp, abstract), mailboxes, port, marker, _core_pattern(), _free_inodes())
         finally:
             del os.environ["CASTALIA_CANARY"]
             victim.kill()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from castalia.sandbox import Case, Failure, Limits, Sandbox
+from castalia.sandbox import Case, Failure, Limits, Sandbox, Value
+from castalia.sandbox.usage import folder_mb
 
 ROOM = Limits(seconds=4, files_mb=32, processes=16)
 FILES = """
@@ -139,3 +140,23 @@ except PermissionError:
     print("held")
 """
     assert sandbox.run(["python", "-"], stdin=source.encode()).stdout == b"-1 -1\nheld\n"
+
+
+def test_the_values_of_a_call_are_bounded_together(sandbox: Sandbox) -> None:
+    results = sandbox.evaluate("python", "def f(n): return 'x' * 900_000", [{"call": "f", "args": [n]} for n in range(60)])
+    kinds = ["ok" if isinstance(one, Value) else one.kind for one in results]
+    assert kinds == ["ok"] * kinds.count("ok") + ["output"] * kinds.count("output")
+    assert 30 < kinds.count("ok") < 40
+
+
+def test_a_folder_that_can_not_be_looked_into_counts_as_a_flood() -> None:
+    with tempfile.TemporaryDirectory(prefix="closed-") as name:
+        Path(name).chmod(0o777)
+        me = os.geteuid()
+        if me == 0:
+            os.seteuid(65534)  # root looks into every folder
+        try:
+            (Path(name) / "closed").mkdir(0o300)
+            assert folder_mb(Path(name)) == float("inf")
+        finally:
+            os.seteuid(me)

@@ -1,5 +1,6 @@
 """Which tier is taken, for whom, and what is said when there is none."""
 
+import fcntl
 import logging
 import os
 import subprocess
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from castalia.errors import ConfigError, SandboxUnavailable
-from castalia.sandbox import Limits, RunnerConfig, Sandbox, doctor, jail
+from castalia.sandbox import Limits, RunnerConfig, Sandbox, Value, doctor, jail
 from castalia.sandbox.interpreter import make_farm, this_interpreter
 from castalia.sandbox.opening import better
+from castalia.sandbox.staging import make_stage, remove_stage
 
 ROOT = Path(__file__).parents[2]
 
@@ -160,3 +162,51 @@ def test_the_doctor_says_what_a_better_tier_takes(monkeypatch: pytest.MonkeyPatc
 def test_a_kernel_without_landlock_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("castalia.sandbox.inside.landlock.version", lambda: 0)
     assert "Tier B needs Landlock 3" in better()
+
+
+@pytest.mark.parametrize("tier", ["A", "B"])
+def test_a_closed_umask_closes_no_jail(tier: str) -> None:
+    """Python, the shell and Rust's support are copied for jails of another user, who must get at them."""
+    if not doctor().tiers[tier].startswith("works"):
+        pytest.skip(doctor().tiers[tier])
+    before = os.umask(0o077)
+    try:
+        with Sandbox(tier=tier) as sandbox:  # type: ignore[arg-type]
+            assert isinstance(sandbox.evaluate("python", "def f(): return 42", [{"call": "f"}])[0], Value)
+            assert isinstance(sandbox.evaluate("shell", "printf 42", [{}])[0], Value)
+            assert sandbox.run(["python", "-c", "import markupsafe"], packages=["markupsafe"]).kind == "ok"
+    finally:
+        os.umask(before)
+
+
+def test_a_staging_folder_that_is_held_is_not_taken_for_abandoned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another container that shares the folder has ids of its own: its process is not seen here, its lock is."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living, dead = (tmp_path / f"castalia-sandbox-{2**22 + number}-x" for number in (1, 2))  # ids above the kernel's greatest
+    for folder in (living, dead):
+        folder.mkdir()
+        (folder / "alive").touch()
+    with (living / "alive").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        remove_stage(make_stage())
+    assert [path.name for path in tmp_path.iterdir()] == [living.name]
+
+
+def test_a_runner_that_can_not_start_is_said_of_the_runner_and_not_of_the_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not doctor().tier:
+        pytest.skip(doctor().why)
+
+    def gone(*_: object, **__: object) -> None:
+        raise SandboxUnavailable("no room for it")
+
+    monkeypatch.setattr(Sandbox, "evaluate", gone)
+    report = doctor(runners=True)
+    assert report.tiers[report.tier or "A"].startswith("works")
+    assert report.runners["shell"] == "does not work: no room for it"
+
+
+def test_a_toolchain_of_another_name_is_a_mistake_of_the_caller() -> None:
+    if not doctor().tier:
+        pytest.skip(doctor().why)
+    with Sandbox() as sandbox, pytest.raises(ConfigError, match="'node'; there are rust, shell"):
+        sandbox.run(["node"], toolchain="node")

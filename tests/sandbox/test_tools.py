@@ -33,6 +33,23 @@ def test_what_a_call_says_is_the_same_every_time_and_names_no_place_of_the_host(
     assert "castalia-sandbox" not in first
 
 
+def test_numbers_in_hexadecimal_are_told_as_they_were_printed(sandbox: Sandbox) -> None:
+    assert run(ToolSession(sandbox), "print(hex(16777215), [object()])") == ("0xffffff [<object object at 0x0>]", True)
+
+
+def test_a_pipe_closed_early_makes_no_noise(sandbox: Sandbox) -> None:
+    said = ToolSession(sandbox).call("run_shell", json.dumps({"command": "seq 100000 | head -n 1"}))
+    assert said == ("1", True)
+
+
+def test_a_folder_that_can_not_be_read_hides_no_file_beside_it(sandbox: Sandbox) -> None:
+    session = ToolSession(sandbox)
+    said, _ = run(session, "import os\nos.mkdir('a', 0o300)\nos.mkdir('empty')\nopen('b', 'w').write('kept')")
+    assert session.files() == {"b": "kept"}
+    assert "not returned" in said
+    assert "'empty/'" in said
+
+
 def test_trouble_is_told_to_the_model(sandbox: Sandbox) -> None:
     hasty = ToolSession(sandbox, limits=Limits(seconds=0.5, memory_mb=128, output_bytes=10_000))
     session = ToolSession(sandbox, limits=Limits(seconds=20, memory_mb=128, output_bytes=10_000))

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from castalia.sandbox.interpreter import HOME, Interpreter
+from castalia.sandbox.interpreter import HOME, Interpreter, open_folders
 
 WORK = "/work"
 STAGED = "/castalia"
@@ -41,6 +41,7 @@ def copy_bubblewrap(binary: Path, target: Path) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(binary, place)
     place.chmod(0o755)
+    open_folders(target)
     return place
 
 

@@ -38,6 +38,6 @@ def _runners(sandbox: Sandbox) -> dict[str, str]:
             [result] = sandbox.evaluate(name, program, [value])
             works = isinstance(result, Value) and "42" in str(result.value)
             found[name] = f"works: {version}" if works else f"does not work: {version} gave {result}"
-        except ToolchainMissing as error:
+        except (SandboxUnavailable, ToolchainMissing) as error:
             found[name] = f"does not work: {error}"
     return found

@@ -56,7 +56,7 @@ def reachable_by_others(path: Path) -> bool:
 
 def make_farm(python: Interpreter, target: Path) -> None:
     """Fills `target` with this Python, laid out as a home of its own. Takes some 40 ms with links, a second with copies."""
-    target.mkdir(mode=0o755)
+    target.mkdir()
     (target / "bin").mkdir()
     library = target / python.library
     shutil.copytree(python.standard_library, library, symlinks=True, copy_function=link_or_copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
@@ -65,6 +65,13 @@ def make_farm(python: Interpreter, target: Path) -> None:
     (target / "lib").mkdir(exist_ok=True)
     for shared in python.shared:
         link_or_copy(str(shared.resolve()), str(target / "lib" / shared.name))
+    open_folders(target)
+
+
+def open_folders(target: Path) -> None:
+    """Lets every user look into a folder and those below it, whatever the umask or the folders they were copied from say."""
+    for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
 
 
 def link_or_copy(source: str, target: str) -> str:

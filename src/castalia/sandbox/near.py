@@ -9,7 +9,8 @@ inputs by type.
 import copy
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import combinations, pairwise
 from typing import Any, NamedTuple, cast
 
@@ -24,6 +25,77 @@ _ARGUMENTS = "args"  # its arguments: as many as the known calls have
 _UNORDERED = ("set", "frozenset", "dict")
 
 
+class _Known:
+    """All that the known inputs hold at one place. What follows from it is found once, however many draws ask."""
+
+    def __init__(self, values: Iterable[object]) -> None:
+        self.values = tuple(values)
+        self._inner: dict[object, _Known] = {}
+
+    @cached_property
+    def given(self) -> bool:
+        """Whether they share one value, which is then given by the task."""
+        return len(self.values) > 1 and _are_alike(self.values)
+
+    @cached_property
+    def fields(self) -> tuple[dict[str, object], ...]:
+        return tuple(cast(dict[str, object], one) for one in self.values if isinstance(one, dict))
+
+    @cached_property
+    def names(self) -> list[str]:
+        return sorted({name for one in self.fields for name in one}, key=repr)
+
+    @cached_property
+    def lists(self) -> tuple[list[object], ...]:
+        return tuple(cast(list[object], one) for one in self.values if isinstance(one, list))
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(one for one in self.values if isinstance(one, str))
+
+    @cached_property
+    def pool(self) -> "_Known":
+        """The items of all lists."""
+        return _Known(item for one in self.lists for item in one)
+
+    @cached_property
+    def of_lengths(self) -> int:
+        """How many lengths the lists have."""
+        return len({len(one) for one in self.lists})
+
+    @cached_property
+    def sorted_always(self) -> bool:
+        return self._tell and all(map(_is_sorted, self._longer))
+
+    @cached_property
+    def distinct_always(self) -> bool:
+        return self._tell and all(map(_is_distinct, self._longer))
+
+    @cached_property
+    def padded(self) -> bool:
+        """Whether a text has outer space."""
+        return any(one != one.strip() for one in self.texts)
+
+    @cached_property
+    def _longer(self) -> list[list[object]]:
+        return [one for one in self.lists if len(one) > 1]
+
+    @property
+    def _tell(self) -> bool:
+        """Whether the lists are enough to say something of order."""
+        return len(self._longer) > 1 or any(len(one) > 2 for one in self._longer)
+
+    def field(self, name: str) -> "_Known":
+        if name not in self._inner:
+            self._inner[name] = _Known(one[name] for one in self.fields if name in one)
+        return self._inner[name]
+
+    def item(self, number: int) -> "_Known":
+        if number not in self._inner:
+            self._inner[number] = _Known(one[number] for one in self.lists if number < len(one))
+        return self._inner[number]
+
+
 class _Place(NamedTuple):
     """Where an input may change, and all that the known inputs hold there."""
 
@@ -36,11 +108,12 @@ def inputs_near(known: Sequence[object], count: int, *, seed: str) -> list[objec
     """At most `count` inputs, different from the known ones and from each other; the same for the same seed. None where the known
     inputs leave nothing to change."""
     chance = random.Random(seed)
-    groups: dict[str, list[object]] = {}
+    called: dict[str, list[object]] = {}
     for value in known:
-        groups.setdefault(_called(value), []).append(value)
+        called.setdefault(_called(value), []).append(value)
+    groups = {name: _Known(values) for name, values in called.items()}
     seen = {_key(value) for value in known}
-    of_one_length = {name: _of_one_length(group) for name, group in groups.items()}
+    of_one_length = {name: _of_one_length(values) for name, values in called.items()}
     found: list[object] = []
     for _ in range(_TRIES * count if known else 0):
         if len(found) >= count:
@@ -74,10 +147,10 @@ def _called(value: object) -> str:
     return str(cast(dict[str, object], value).get(_FUNCTION, "")) if isinstance(value, dict) else ""
 
 
-def _varied(base: object, group: Sequence[object], chance: random.Random) -> object:
+def _varied(base: object, group: _Known, chance: random.Random) -> object:
     made = copy.deepcopy(base)
     for _ in range(chance.choice((1, 1, 2, 3))):
-        places = list(_places(made, tuple(group), ()))
+        places = list(_places(made, group, ()))
         if not places:
             return made
         place = chance.choice(places)
@@ -88,30 +161,27 @@ def _varied(base: object, group: Sequence[object], chance: random.Random) -> obj
     return made
 
 
-def _places(value: object, known: tuple[object, ...], path: tuple[str | int, ...]) -> Iterator[_Place]:
-    if len(known) > 1 and len({_key(one) for one in known}) == 1:
+def _places(value: object, known: _Known, path: tuple[str | int, ...]) -> Iterator[_Place]:
+    if known.given:
         return
-    if isinstance(value, dict) and all(isinstance(one, dict) for one in known):
-        fields, others = cast(dict[str, object], value), cast(tuple[dict[str, object], ...], known)
-        for key in sorted({key for other in others for key in other}, key=repr):
-            if not path and key == _FUNCTION:
+    if isinstance(value, dict) and len(known.fields) == len(known.values):
+        fields = cast(dict[str, object], value)
+        for name in known.names:
+            if not path and name == _FUNCTION:
                 continue
-            having = tuple(other[key] for other in others if key in other)
-            if len(having) < len(others):
-                yield _Place((*path, key), having, optional=True)
-            if key in fields:
-                yield from _places(fields[key], having, (*path, key))
-    elif isinstance(value, list) and all(isinstance(one, list) for one in known):
-        items, lists = cast(list[object], value), cast(tuple[list[object], ...], known)
-        free = len({len(one) for one in lists}) > 1 or (len(lists) == 1 and path != (_ARGUMENTS,))
+            having = known.field(name)
+            if len(having.values) < len(known.values):
+                yield _Place((*path, name), having.values, optional=True)
+            if name in fields:
+                yield from _places(fields[name], having, (*path, name))
+    elif isinstance(value, list) and len(known.lists) == len(known.values):
+        free = known.of_lengths > 1 or (len(known.lists) == 1 and path != (_ARGUMENTS,))
         if free:
-            yield _Place(path, known)
-        pool = tuple(item for one in lists for item in one)
-        for number, item in enumerate(items):
-            same_place = tuple(one[number] for one in lists if number < len(one))
-            yield from _places(item, pool if free else same_place, (*path, number))
-    elif value is not None or len(known) > 1:
-        yield _Place(path, known)
+            yield _Place(path, known.values)
+        for number, item in enumerate(cast(list[object], value)):
+            yield from _places(item, known.pool if free else known.item(number), (*path, number))
+    elif value is not None or len(known.values) > 1:
+        yield _Place(path, known.values)
 
 
 def _take_or_leave(made: object, place: _Place, chance: random.Random) -> None:
@@ -244,26 +314,26 @@ def _sizes(value: object, place: str, depth: int) -> Iterator[tuple[str, int]]:
         yield place, len(cast("str | list[object] | tuple[object, ...]", value))
 
 
-def _alike(value: object, known: Sequence[object]) -> bool:
+def _alike(value: object, known: _Known) -> bool:
     """Whether what holds for all known values here holds for this one: order, distinctness, no empty text, no outer space."""
     if isinstance(value, str):
-        texts = [one for one in known if isinstance(one, str)]
-        outer = any(one != one.strip() for one in texts)
-        return not texts or ((bool(value) or "" in texts) and (outer or value == value.strip()))
+        texts = known.texts
+        return not texts or ((bool(value) or "" in texts) and (known.padded or value == value.strip()))
     if isinstance(value, dict):
-        fields, others = cast(dict[str, object], value), [cast(dict[str, object], one) for one in known if isinstance(one, dict)]
-        return all(_alike(inner, [one[key] for one in others if key in one]) for key, inner in fields.items())
+        return all(_alike(inner, known.field(name)) for name, inner in cast(dict[str, object], value).items())
     if not isinstance(value, list):
         return True
-    items, lists = cast(list[object], value), [cast(list[object], one) for one in known if isinstance(one, list)]
-    pool = [item for one in lists for item in one]
-    told = [one for one in lists if len(one) > 1]
-    if len(told) > 1 or any(len(one) > 2 for one in told):
-        if all(map(_is_sorted, told)) and not _is_sorted(items):
-            return False
-        if all(map(_is_distinct, told)) and not _is_distinct(items):
-            return False
-    return all(_alike(item, pool) for item in items)
+    items = cast(list[object], value)
+    if known.sorted_always and not _is_sorted(items):
+        return False
+    if known.distinct_always and not _is_distinct(items):
+        return False
+    return all(_alike(item, known.pool) for item in items)
+
+
+def _are_alike(values: Sequence[object]) -> bool:
+    first = _key(values[0])
+    return all(_key(one) == first for one in values[1:])
 
 
 def _is_sorted(items: Sequence[object]) -> bool:

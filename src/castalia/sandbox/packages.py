@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from castalia.errors import ConfigError
+from castalia.sandbox.interpreter import open_folders
 
 
 def copy_packages(names: Sequence[str], target: Path) -> None:
     """Copies the named distributions into `target`, a folder for `sys.path`. Raises ConfigError for one that isn't installed."""
-    target.mkdir(mode=0o755)
+    target.mkdir()
     for name in names:
         for source, relative in distribution_files(name):
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, place)
             place.chmod(0o644)
-    for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
-        folder.chmod(0o755)
+    open_folders(target)
 
 
 def distribution_files(name: str) -> list[tuple[Path, Path]]:

@@ -10,6 +10,9 @@ from castalia.sandbox.reports import missing_result, result_of
 from castalia.sandbox.runtime import BUILT_IN
 from castalia.sandbox.values import Failure, Limits, RunnerConfig, Value
 
+_MOST_TOGETHER = 32_000_000
+"""Bytes of all values of one call: the host holds them parsed, which takes twenty times as much."""
+
 
 class Runner(NamedTuple):
     """A runner with its harness read."""
@@ -35,8 +38,9 @@ def evaluate_with(
     the jail, SandboxUnavailable where that is a built-in one."""
     toolchain = jails.toolchain(runner.config.toolchain) if runner.config.toolchain else None
     request = {"mode": "evaluate", "harness": runner.harness, "candidate": candidate, "inputs": list(inputs)}
+    most = 6 * limits.output_bytes  # of one value as a frame, where every character may be escaped
     report = jails.ask(
-        lambda _: request, limits, seconds=limits.seconds * len(inputs), most=6 * limits.output_bytes * len(inputs),
+        lambda _: request, limits, seconds=limits.seconds * len(inputs), most=max(most, min(most * len(inputs), _MOST_TOGETHER)),
         packages=runner.config.packages, toolchain=toolchain,
     )  # fmt: skip
     first = report.frames[0] if report.frames else {}

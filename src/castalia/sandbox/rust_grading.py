@@ -57,7 +57,8 @@ class RustJails:
                     raise ToolchainMissing(f"runner 'rust' found {bare.version}, but it does not compile here: {said}")
                 folder = self._jails.stage / "rust-plain"
                 shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(mode=0o755)
+                folder.mkdir()
+                folder.chmod(0o755)  # whatever the umask says
                 (folder / "libcastalia_plain.rlib").write_bytes(library)
                 (folder / "libcastalia_plain.rlib").chmod(0o644)
                 self._toolchain = bare._replace(mounts=(*bare.mounts, Mount(folder, _SUPPORT)))

@@ -3,12 +3,14 @@
 inside/       the supervisor's modules
 python/       the farm, where one is needed
 packages-N/   copied distributions
+alive         locked as long as the sandbox's process lives
 bwrap/        a reachable copy of bubblewrap, where one is needed
 work-N/       working folders of tier B, one per jail
 """
 
 import compileall
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -17,6 +19,8 @@ from pathlib import Path
 
 _NAME = re.compile(r"castalia-sandbox-(\d+)-")
 _INSIDE = Path(__file__).parent / "inside"
+_ALIVE = "alive"
+_held: dict[Path, int] = {}
 
 
 def make_stage() -> Path:
@@ -25,6 +29,7 @@ def make_stage() -> Path:
     _remove_abandoned(base)
     stage = Path(tempfile.mkdtemp(prefix=f"castalia-sandbox-{os.getpid()}-", dir=base))
     stage.chmod(0o755)
+    _hold(stage / _ALIVE)
     modules = stage / "inside" / "inside"
     modules.mkdir(parents=True)
     for source in sorted(_INSIDE.glob("*.py")):
@@ -40,6 +45,8 @@ def remove_stage(stage: Path) -> None:
     for work in stage.glob("work-*"):
         remove_deep(work)
     shutil.rmtree(stage, ignore_errors=True)
+    if (descriptor := _held.pop(stage, None)) is not None:
+        os.close(descriptor)
 
 
 def remove_deep(folder: Path) -> None:
@@ -70,5 +77,26 @@ def _remove_abandoned(base: Path) -> None:
     for folder in base.glob("castalia-sandbox-*"):
         match = _NAME.match(folder.name)
         mine = match and folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
-        if match and mine and not Path(f"/proc/{match[1]}").exists():
+        if match and mine and not Path(f"/proc/{match[1]}").exists() and not _is_held(folder / _ALIVE):
             remove_stage(folder)
+
+
+def _hold(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    _held[file.parent] = descriptor
+
+
+def _is_held(file: Path) -> bool:
+    """Whether a process holds the file. Where containers share the folder, its process may live without being seen here by its id."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

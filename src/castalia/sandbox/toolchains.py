@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from castalia.errors import ToolchainMissing
-from castalia.sandbox.interpreter import link_or_copy, reachable_by_others
+from castalia.errors import ConfigError, ToolchainMissing
+from castalia.sandbox.interpreter import link_or_copy, open_folders, reachable_by_others
 
 _SHELL_TOOLS = (
     "sh", "awk", "basename", "bash", "cat", "comm", "cp", "cut", "date", "diff", "dirname", "echo", "env", "expr", "false", "find",
@@ -41,8 +41,12 @@ class Toolchain(NamedTuple):
 
 
 def find_toolchain(name: str, stage: Path) -> Toolchain:
-    """The toolchain `rust` or `shell`; what jails could not reach is linked or copied below `stage`. Raises ToolchainMissing."""
-    return {"rust": _rust, "shell": _shell}[name](stage)
+    """The toolchain `rust` or `shell`; what jails could not reach is linked or copied below `stage`. Raises ToolchainMissing, ConfigError
+    for another name."""
+    known = {"rust": _rust, "shell": _shell}
+    if name not in known:
+        raise ConfigError(f"the sandbox was asked for the toolchain {name!r}; there are {', '.join(known)}")
+    return known[name](stage)
 
 
 def seen_at(toolchain: Toolchain, path: str, tier: str) -> str:
@@ -66,7 +70,8 @@ def _shell(stage: Path) -> Toolchain:
 
 
 def _link_programs(found: Mapping[str, str], folder: Path) -> None:
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
+    open_folders(folder)
     for name, place in found.items():
         # a copy, so that set-user-id bits stay behind
         shutil.copyfile(Path(place).resolve(), folder / name)
@@ -112,8 +117,7 @@ def _link_compiler(sysroot: Path, target: Path) -> None:
         place = target / source.relative_to(sysroot)
         place.parent.mkdir(parents=True, exist_ok=True)
         link_or_copy(str(source), str(place))
-    for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
-        folder.chmod(0o755)
+    open_folders(target)
 
 
 def _once(folder: Path, make: Callable[[Path], None]) -> Path:

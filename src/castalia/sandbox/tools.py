@@ -18,7 +18,7 @@ from castalia.sandbox.values import Limits, Outcome
 MOST_TEXT = 4000  # characters of a result
 MOST_BYTES = 4 << 20  # bytes in the working folder
 
-_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
+_ADDRESS = re.compile(r"(?<= at )0x[0-9a-f]{6,16}(?=[>,])")  # of an object, as Python shows it
 _STAGED = re.compile(r"/[^\s\"']*/castalia-sandbox-[^/\s\"']+/(python|work|shell)(-[^/\s\"']+)?")
 
 

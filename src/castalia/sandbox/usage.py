@@ -56,24 +56,26 @@ def unlinked_mb(family: Iterable[int], work: Path) -> float:
 
 
 def folder_mb(folder: Path) -> float:
-    """MiB of disk below a folder, links not followed. Infinite where there are more entries than disk counts or folders deeper than
-    paths reach: foreign code made them, and each costs the host something."""
+    """MiB of disk below a folder, links not followed. Infinite where there are more entries than disk counts, folders deeper than paths
+    reach, or folders that can't be looked into: foreign code made them, and each costs the host something."""
     total = entries = 0
     waiting = [str(folder)]
     while waiting:
         place = waiting.pop()
-        with (
-            contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError),
-            os.scandir(place) as found,
-        ):  # it changes meanwhile
-            for entry in found:
-                entries += 1
-                if entries > _MOST_ENTRIES or len(place) > _LONGEST_PATH:
-                    return float("inf")
-                status = entry.stat(follow_symlinks=False)
-                total += status.st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+        try:
+            with os.scandir(place) as found:
+                for entry in found:
+                    entries += 1
+                    if entries > _MOST_ENTRIES or len(place) > _LONGEST_PATH:
+                        return float("inf")
+                    with contextlib.suppress(FileNotFoundError):  # it was removed since the folder was read; the others were not
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # the folder itself was removed since
+        except PermissionError:
+            return float("inf")
     return total / (1 << 20)
 
 

@@ -19,7 +19,11 @@ class Limits(Frozen):
 
     seconds: float = Field(default=5.0, gt=0, description="Wall-clock seconds of a program, or of each input of an evaluation.")
     memory_mb: int = Field(default=512, ge=32, description="MiB of address space per process, and of private memory in total.")
-    output_bytes: int = Field(default=1_000_000, ge=1, description="Bytes of stdout and stderr together; also of one JSON value.")
+    output_bytes: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Bytes of stdout and stderr together; also of one JSON value, all values of a call having 32 MB.",
+    )
     processes: int = Field(default=32, ge=1, description="Processes and threads at one time.")
     files_mb: int = Field(default=16, ge=1, description="MiB of files: one file, the working folder, and what is returned.")
 

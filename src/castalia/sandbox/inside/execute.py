@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import stat
 
@@ -33,6 +34,8 @@ def execute(jail: Confinement, argv: list[str], files: dict[str, bytes], stdin: 
     err_reader, err_writer = os.pipe()
 
     def body() -> None:
+        for number in (13, 25):  # SIGPIPE, SIGXFSZ: Python ignores them, and what it starts would, too
+            _signal.signal(number, _signal.SIG_DFL)
         try:
             os.execvpe(argv[0], argv, dict(os.environ))
         except OSError as error:
@@ -72,13 +75,16 @@ def _files_left(jail: Confinement) -> tuple[dict[str, str], list[str]]:
         folder, above = descriptors.pop()
         try:
             names = sorted(os.listdir(folder))
+            if above and not names:
+                omitted.append(ascii(above))  # a folder is given back by its files alone
             for name in names[:MOST_FILES]:
                 shown = f"{above}{name}"
                 if _is_folder(name, folder):
-                    if shown.count("/") < DEEPEST and len(descriptors) < 100:
-                        descriptors.append((os.open(name, _FOLDER, dir_fd=folder), f"{shown}/"))
-                    else:
+                    inner = _opened(name, folder) if shown.count("/") < DEEPEST and len(descriptors) < 100 else None
+                    if inner is None:
                         omitted.append(ascii(shown))
+                    else:
+                        descriptors.append((inner, f"{shown}/"))
                     continue
                 content = _content(name, folder, room) if len(left) < MOST_FILES and shown.isprintable() else None
                 if content is None:
@@ -99,6 +105,13 @@ def _is_folder(name: str, above: int) -> bool:
         return stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
     except OSError:
         return False
+
+
+def _opened(name: str, above: int) -> int | None:
+    try:
+        return os.open(name, _FOLDER, dir_fd=above)
+    except OSError:  # one that can't be read hides what is in it, and nothing else
+        return None
 
 
 def _content(name: str, folder: int, room: int) -> bytes | None:

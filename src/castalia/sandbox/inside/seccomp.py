@@ -17,9 +17,10 @@ _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _X32 = 0x40000000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_F_SETLEASE, _F_NOTIFY = 1024, 1026
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY = 8, 10, 15, 1024, 1026
+_FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
-_SOCK_STREAM, _SOCK_DGRAM, _TYPE = 1, 2, 0xF
+_SOCK_STREAM, _SOCK_DGRAM, _SOCK_SEQPACKET, _TYPE = 1, 2, 5, 0xF
 _TCP, _UDP = 6, 17
 
 Instruction = tuple[int, int, int, int]
@@ -63,16 +64,21 @@ def everywhere(arch: Architecture) -> list[Instruction]:
     program += _when(arch.clone, [_load(_argument(0)), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), _fail(errno.EPERM), _load(_NUMBER)])
     program += _when(
         arch.ioctl,
-        [_load(_argument(1)), (_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), _fail(errno.EPERM), _load(_NUMBER)],
+        [_load(_argument(1)), *_any_of(_TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP), _fail(errno.EPERM), _load(_NUMBER)],
     )
-    program += _when(
-        arch.fcntl,
-        [_load(_argument(1)), (_EQUAL, 1, 0, _F_SETLEASE), (_EQUAL, 0, 1, _F_NOTIFY), _fail(errno.EPERM), _load(_NUMBER)],
-    )
+    # an owner of a descriptor, whom the kernel signals in one's name, may be any process
+    denied = _any_of(_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY)
+    program += _when(arch.fcntl, [_load(_argument(1)), *denied, _fail(errno.EPERM), _load(_NUMBER)])
     program += _when(arch.socket, _sockets())
     program += _when(arch.socketpair, [_load(_argument(0)), (_EQUAL, 1, 0, _AF_UNIX), _fail(errno.EAFNOSUPPORT), _load(_NUMBER)])
     program += _when(arch.prlimit, [_load(_argument(0)), (_EQUAL, 1, 0, 0), _fail(errno.EPERM), _load(_NUMBER)])
     return [*program, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _any_of(*values: int) -> list[Instruction]:
+    """Goes on with the next instruction where one of the values is loaded, and skips it otherwise."""
+    last = len(values) - 1
+    return [(_EQUAL, last - place, 0 if place < last else 1, value) for place, value in enumerate(values)]
 
 
 def _sockets() -> list[Instruction]:
@@ -87,11 +93,14 @@ def _sockets() -> list[Instruction]:
 
 
 def without_namespaces(arch: Architecture, *, signals: bool) -> list[Instruction]:
-    """What tier B adds: no sockets, no change of other people's files, no leaving the process group, and, where Landlock
-    can't scope them (`signals` False), no signals."""
+    """What tier B adds: no sockets but pairs that stay pairs, no change of other people's files, no leaving the process group, and,
+    where Landlock can't scope them (`signals` False), no signals."""
     program = _head(arch)
     for number in (*arch.denied_without_namespaces, *(() if signals else arch.signals)):
         program += _deny(number)
+    # one end of a pair of datagrams may send to any socket of the host that has a path
+    kept = [_load(_argument(1)), (_AND, 0, 0, _TYPE), (_EQUAL, 2, 0, _SOCK_STREAM), (_EQUAL, 1, 0, _SOCK_SEQPACKET)]
+    program += _when(arch.socketpair, [*kept, _fail(errno.EAFNOSUPPORT), _load(_NUMBER)])
     # whoever hides here (PR_SET_DUMPABLE) hides its open files from the host, which counts them
     program += _when(arch.prctl, [_load(_argument(0)), (_EQUAL, 0, 1, PR_SET_DUMPABLE), _fail(errno.EPERM), _load(_NUMBER)])
     return [*program, (_RETURN, 0, 0, _ALLOW)]

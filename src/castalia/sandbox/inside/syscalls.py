@@ -42,6 +42,7 @@ ARCHITECTURES = {
             321, 298, 323,  # bpf, perf_event_open, userfaultfd
             165, 166, 155, 161, 272, 308,  # mount, umount2, pivot_root, chroot, unshare, setns
             319, 29, 30, 31, 64, 68, 240,  # memfd_create, shmget, shmat, shmctl, semget, msgget, mq_open: memory no limit counts
+            65, 66, 220, 69, 70, 71, 241,  # semop, semctl, semtimedop, msgsnd, msgrcv, msgctl, mq_unlink: objects of others, by their number
             188, 189, 190, 197, 198, 199, 206,  # extended attributes, io_setup: more of the same
             253, 294,  # inotify: what the host reads in the folders it shares
             312, 256, 279,  # kcmp, migrate_pages, move_pages
@@ -61,7 +62,7 @@ ARCHITECTURES = {
         denied=(
             *_COMMON,
             117, 270, 271, 217, 218, 219, 280, 241, 282, 40, 39, 41, 51, 97, 268,
-            279, 194, 195, 196, 190, 186, 180, 272, 238, 239,
+            279, 194, 195, 196, 190, 186, 180, 193, 191, 192, 189, 188, 187, 181, 272, 238, 239,
             142, 104, 294, 105, 273, 106, 224, 225, 89, 60, 116, 170, 112, 171, 266, 161, 162,
             264, 265, 262, 18, 42, 58, 92, 5, 6, 7, 14, 15, 16, 0, 26,
         ),
