@@ -1,5 +1,7 @@
 """What right and wrong answers look like to each scorer."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +67,8 @@ def test_a_forbidden_phrase_makes_a_right_answer_wrong() -> None:
     [
         ("B", "B"), ("b", "B"), ("(B)", "B"), ("**B**", "B"), ("B) because", "B"), ("B. It is so", "B"), ("The answer is B.", "B"),
         ("Answer: (B)", "B"), ("It isn't A; the answer is B", "B"), (r"\boxed{B}", "B"), ("A filter turns B on, so it is a B", "B"),
+        ("The answer is B. Option A is wrong, as it leaks", "B"), ("My choice: B, not A", "B"), ("The wrong answer is A; the right option is B", "B"),
+        ("The answer is A. Option B is wrong", "A"), ("The answer is A. No, the answer is B.", None), ("The answer is B or C", None),
         ("A) x\nB) y", None), ("A or B", None), ("", None), ("none of them", None),
     ],
 )  # fmt: skip
@@ -95,10 +99,36 @@ def test_regex_searches_the_answer() -> None:
     assert not passed("regex", r"^<%def name=", "say <%def name='x()'>")
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(", "((a*))*b", "(?:x|y*)+"])
-def test_regex_that_is_broken_or_may_never_end_is_a_mistake_in_the_check(pattern: str) -> None:
+def test_regex_that_is_broken_is_a_mistake_in_the_check() -> None:
     with pytest.raises(ConfigError, match="regular expression"):
-        passed("regex", pattern, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!")
+        passed("regex", "(", "(")
+
+
+@pytest.mark.parametrize("pattern", [r"^((\w+)\s?)+$", "(a|a)*b", "(?:x|y*)+z", r"(a+a+)+$", ".*.*.*.*.*b"])
+def test_regex_that_could_match_for_ever_ends_without_a_match(pattern: str) -> None:
+    began = time.process_time()
+    assert not passed("regex", pattern, "a" * 3000 + "!")
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer", "right"), [(r"\${e}", "${e}", True), (r"\${e}", "x", False), ("[{e}]{2}", "{e", True), ("a{2,}", "a", False)]
+)
+def test_regex_takes_a_brace_that_begins_no_count_as_itself(pattern: str, answer: str, right: bool) -> None:
+    assert passed("regex", pattern, answer) is right
+
+
+@pytest.mark.parametrize("filler", [" ", " \n", "answer ", "1,", "$", "answer: "])
+@pytest.mark.parametrize("kind", ["choice", "numeric"])
+def test_a_long_answer_is_read_as_fast_as_a_short_one(kind: str, filler: str) -> None:
+    began = time.process_time()
+    assert not passed(kind, "9", f"The answer is{filler * 100_000}so there")
+    assert time.process_time() - began < 2
+
+
+def test_prose_that_repeats_a_block_is_still_prose() -> None:
+    assert not passed("constraints", "max_words=2", "use it now\n```\nuse it now\n```")
+    assert passed("constraints", "max_words=3", "use it now\n```\nuse it now\nand so on\n```")
 
 
 @pytest.mark.parametrize(

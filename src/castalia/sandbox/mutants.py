@@ -97,7 +97,7 @@ def _edits(node: ast.AST) -> Iterator[tuple[str, _Edit]]:
         yield "sign or negation left out", _drop_sign
     elif isinstance(node, ast.Return) and node.value is not None:
         yield "returns nothing", _return_nothing
-    elif isinstance(node, (ast.For, ast.FunctionDef, ast.If, ast.While)) and len(node.body) > 1:
+    elif isinstance(node, (ast.For, ast.FunctionDef)) and len(node.body) > 1:
         yield "last statement left out", _drop_last
     elif isinstance(node, ast.Call) and len(node.args) > 1 and not any(isinstance(one, ast.Starred) for one in node.args):
         yield "arguments swapped", _swap_arguments
@@ -162,7 +162,7 @@ def _return_nothing(node: ast.AST) -> None:
 
 
 def _drop_last(node: ast.AST) -> None:
-    assert isinstance(node, (ast.For, ast.FunctionDef, ast.If, ast.While))
+    assert isinstance(node, (ast.For, ast.FunctionDef))
     del node.body[-1]
 
 

@@ -3,11 +3,19 @@
 import re
 
 from castalia.records import Check
+from castalia.scoring.normalize import in_short
 from castalia.scoring.values import Score, right, wrong
 
 _ALONE = re.compile(r"\W*([A-Za-z])\W*")
 _LEADING = re.compile(r"\W*([A-Z])\W*(?:[.):]|\*\*)(?:\s|$)")
-_STATED = re.compile(r"(?:answer|choice|option|letter)(?:\s+(?:is|would be|must be))?\s*[:=]?\s*[\W_]*\b([A-Z])\b(?!')", re.IGNORECASE)
+_NOUN = r"(?:answer|choice|(?:correct|right|best|final|chosen|my)\s(?:option|letter))"
+_ASIDE = r"(?:\s(?:to|for|of|in|here|the|this|that|question|must|would|should|\d+)\b){0,6}"
+_MORE = r"\W{0,4}(?:,|/|&|\bor\b|\band\b)\W{0,4}[A-Z]\b\W{0,3}(?:[,.;]|\bor\b|\band\b|$)"
+_STATED = re.compile(
+    rf"(?<!wrong )(?<!false )(?<!incorrect )\b{_NOUN}\b[*_]*{_ASIDE}\s?(?:\b(?:is|be)\b|[:=])(?:\s(?:option|choice|letter)\b)?[\W_]*"
+    rf"\b(?-i:([A-Z]))\b(?!')(?!{_MORE})",
+    re.IGNORECASE | re.MULTILINE,
+)
 _BOXED = re.compile(r"\\boxed\{\s*(?:\\text\{)?\s*\(?([A-Za-z])\)?\s*\}")
 _TOKEN = re.compile(r"(?<![\w'])([A-Z])(?![\w'])")
 _ARTICLE = re.compile(r"(?<![\w'])[AI](?= (?!(?:and|or|nor|but|not|is|was|because|as|since)\b)[a-z])")
@@ -16,16 +24,16 @@ _ARTICLE = re.compile(r"(?<![\w'])[AI](?= (?!(?:and|or|nor|but|not|is|was|becaus
 def chosen_letter(answer: str) -> str | None:
     """The letter an answer commits to, upper case; None when it names none or several.
 
-    In this order: the answer is a letter; `\\boxed{B}`; `the answer is B` (the last one stated); it starts with `B)` or `B.`; the only
-    letter that stands alone, the words `A` and `I` aside.
+    In this order: the answer is a letter; `\\boxed{B}` (the last one); `the answer is B`, which states none where it states two; it starts
+    with `B)` or `B.`; the only letter that stands alone, the words `A` and `I` aside.
     """
+    answer = in_short(answer)
     if alone := _ALONE.fullmatch(answer):
         return alone[1].upper()
     if boxed := _BOXED.findall(answer):
         return str(boxed[-1]).upper()
-    stated = [str(letter) for letter in _STATED.findall(answer) if str(letter).isupper()]
-    if stated:
-        return stated[-1]
+    if stated := {str(letter) for letter in _STATED.findall(answer)}:
+        return stated.pop() if len(stated) == 1 else None
     leading = [match[1] for match in map(_LEADING.match, answer.splitlines()) if match]
     if leading:
         return leading[0] if len(set(leading)) == 1 else None

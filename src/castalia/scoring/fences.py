@@ -15,7 +15,18 @@ class Fence(NamedTuple):
 
 def code_blocks(answer: str) -> list[Fence]:
     """The fenced blocks in order; one that is never closed runs to the end."""
+    return _parted(answer)[0]
+
+
+def without_code(answer: str) -> str:
+    """The answer without its fenced blocks."""
+    return "\n".join(_parted(answer)[1])
+
+
+def _parted(answer: str) -> tuple[list[Fence], list[str]]:
+    """The blocks, and the lines around them."""
     blocks: list[Fence] = []
+    around: list[str] = []
     mark = language = None
     lines: list[str] = []
     for line in answer.split("\n"):
@@ -23,6 +34,8 @@ def code_blocks(answer: str) -> list[Fence]:
         if mark is None:
             if opening := _OPEN.fullmatch(line):
                 mark, language, lines = opening[1], opening[2].strip(), []
+            else:
+                around.append(line)
         elif re.fullmatch(rf" {{0,3}}{re.escape(mark[0])}{{{len(mark)},}}[ \t]*", line):
             blocks.append(Fence(language or "", "\n".join(lines)))
             mark = None
@@ -30,15 +43,7 @@ def code_blocks(answer: str) -> list[Fence]:
             lines.append(line)
     if mark is not None:
         blocks.append(Fence(language or "", "\n".join(lines)))
-    return blocks
-
-
-def without_code(answer: str) -> str:
-    """The answer without its fenced blocks."""
-    text = answer
-    for block in code_blocks(answer):
-        text = text.replace(block.text, "", 1) if block.text else text
-    return re.sub(r"(?m)^ {0,3}(`{3,}|~{3,}).*$", "", text)
+    return blocks, around
 
 
 def program_of(answer: str) -> str:

@@ -12,12 +12,20 @@ _TYPOGRAPHIC = {
     **dict.fromkeys(map(ord, "\u201c\u201d"), '"'),
     **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-"),
 }
+_ENDS = 10_000  # characters
 _SHORT = 3  # phrases up to this length match whole words only
 
 
 def normalize(text: str) -> str:
     """The text as it is compared."""
     return " ".join(unicodedata.normalize("NFC", text).translate(_TYPOGRAPHIC).casefold().split())
+
+
+def in_short(text: str) -> str:
+    """A text as far as one looks for what it commits to: of a long one its first and last 10,000 characters, with every run of spaces as
+    one space, and of empty lines as one, so that looking takes no longer for more of them."""
+    ends = text if len(text) <= 2 * _ENDS else f"{text[:_ENDS]}\n{text[-_ENDS:]}"
+    return re.sub(r"\n\s*\n", "\n\n", re.sub(r"[^\S\n]+", " ", ends))
 
 
 def bare(text: str) -> str:

@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation, localcontext
 
 from castalia.errors import ConfigError
 from castalia.records import Check
+from castalia.scoring.normalize import in_short
 from castalia.scoring.values import Score, right, wrong
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+)?(?:[eE][-+]?\d{1,3})?"
@@ -17,7 +18,7 @@ _LONGEST = 100  # digits; nobody means more
 def stated_number(answer: str) -> Decimal | None:
     """The number an answer states: the last after `####`, `\\boxed{` or `answer is`, else the last number in it. Thousands
     separators, fractions and powers of ten are read; None when there is no number."""
-    text = answer.replace("\u2212", "-").replace("\u00a0", " ")
+    text = in_short(answer).replace("\u2212", "-")
     for pattern in (_MARKED, _FIND):
         found: list[str] = [match[match.lastindex or 0] for match in pattern.finditer(text)]
         numbers = [number for number in map(_decimal, found) if number is not None]
