@@ -99,7 +99,7 @@ def test_sharegpt_turns_have_the_thought_before_what_it_led_to():
             {"from": "gpt", "value": "<think>\neasy\n</think>\n\nSun and rain."},
         ],
         "system": "Be brief.",
-        "effort": "medium",
+        "reasoning_effort": "medium",
     }
 
 

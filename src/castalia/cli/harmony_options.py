@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-_READ = """what is read: JSON lines, one JSON list, both also gzipped, or Parquet; `-` is standard input. Rows have `messages`, `prompt` and
+_READ = """what is read: JSON lines, JSON lists, both also gzipped, or Parquet; `-` is standard input. Rows have `messages`, `prompt` and
 `completion`, or `chosen` and `rejected` (OpenAI, TRL, releases), `conversations` (ShareGPT, Hermes), `input_ids` and `labels` or
 `loss_mask`, or a rendered `text`. A broken row is named by its line, and the rest goes on.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from castalia.errors import InputError
-from castalia.harmony.declared import write_response_format, write_tool
+from castalia.harmony.declared import write_declarations
 from castalia.harmony.files import FileRow
 from castalia.harmony.openai_messages import to_openai_messages
 from castalia.harmony.rows import held
@@ -54,21 +54,9 @@ def _written(conversation: Conversation, to: Form, vocabulary: Vocabulary, style
     if to in ("ids", "text"):
         yield from (_sample(sample, to, vocabulary) for sample in render_samples(conversation, vocabulary, style))
     elif to == "openai":
-        yield _openai(conversation)
+        yield {"messages": to_openai_messages(conversation), **write_declarations(conversation)}
     else:
         yield _WRITERS[cast("Any", to)](conversation)
-
-
-def _openai(conversation: Conversation) -> dict[str, Any]:
-    """A row with the arguments of a request beside its messages, as `from_trl` reads them."""
-    row: dict[str, Any] = {"messages": to_openai_messages(conversation), "reasoning_effort": conversation.effort}
-    if conversation.tools:
-        row["tools"] = [write_tool(tool) for tool in conversation.tools]
-    if conversation.builtin_tools:
-        row["builtin_tools"] = list(conversation.builtin_tools)
-    if conversation.response_formats:
-        row["response_formats"] = [write_response_format(form) for form in conversation.response_formats]
-    return row | ({"date": conversation.date} if conversation.date else {})
 
 
 def _sample(sample: Sample, to: Form, vocabulary: Vocabulary) -> dict[str, Any]:

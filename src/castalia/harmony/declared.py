@@ -4,12 +4,14 @@ Fields that a dataset keeps as text (`tools` as a JSON string, `parameters` as o
 """
 
 import json
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from castalia.errors import InputError
 from castalia.harmony.builtin import BUILTIN_RECIPIENTS, BUILTIN_TOOLS
-from castalia.records.conversation import BuiltinTool, Channel, Message, ResponseFormat, Tool
+from castalia.harmony.json_text import parse_json
+from castalia.records.conversation import BuiltinTool, Channel, Conversation, Message, ResponseFormat, Tool
 
 NAMESPACE = "functions."
 """What stands before the name of a declared function in a recipient."""
@@ -21,8 +23,8 @@ def objects(value: Any, what: str) -> list[Chat]:
     """A list of JSON objects, given as such or as JSON text; nothing for None and empty text. Raises InputError."""
     if isinstance(value, str):
         try:
-            value = json.loads(value) if value.strip() else []
-        except (ValueError, RecursionError) as error:
+            value = parse_json(value) if value.strip() else []
+        except ValueError as error:
             raise InputError(f"{what} is the text {value[:60]!r}, which is no JSON ({error}): give a list of objects") from error
     if value is None:
         return []
@@ -48,8 +50,8 @@ def read_builtin_tools(names: Any) -> tuple[BuiltinTool, ...]:
     """Names of built-in tools, given as a list or as JSON text; nothing for None and empty text. Raises InputError for others."""
     if isinstance(names, str):
         try:
-            names = json.loads(names) if names.strip() else []
-        except (ValueError, RecursionError) as error:
+            names = parse_json(names) if names.strip() else []
+        except ValueError as error:
             raise InputError(f"'builtin_tools' is the text {names[:60]!r}, which is no JSON ({error}): give a list of names") from error
     if names is not None and not isinstance(names, list | tuple):
         raise InputError(f"'builtin_tools' is {repr(cast('object', names))[:60]}: give a list of names")
@@ -98,7 +100,8 @@ def write_response_format(form: ResponseFormat) -> dict[str, Any]:
 def read_declarations(row: Chat) -> dict[str, Any]:
     """Fields of a Conversation that a dataset's row declares beside its messages.
 
-    They are `tools`, `builtin_tools`, `response_formats`, `reasoning_effort` or `effort`, and `date`. Raises InputError.
+    They are `tools` and the older `functions`, `builtin_tools`, `response_formats`, `reasoning_effort` or `effort`, and `date`.
+    Raises InputError.
     """
     formats = [read_response_format(form) for form in objects(row.get("response_formats"), "'response_formats'")]
     effort, date = row.get("reasoning_effort") or row.get("effort") or "medium", row.get("date") or None
@@ -107,13 +110,26 @@ def read_declarations(row: Chat) -> dict[str, Any]:
     if date is not None and not isinstance(date, str):
         raise InputError(f"'date' is {date!r}: give YYYY-MM-DD")
     tools, built_in = read_tools(objects(row.get("tools"), "'tools'"))
+    older, _ = read_tools(objects(row.get("functions"), "'functions'"))
     return {
-        "tools": tools,
+        "tools": (*tools, *(tool for tool in older if tool not in tools)),
         "builtin_tools": tuple(dict.fromkeys((*built_in, *read_builtin_tools(row.get("builtin_tools"))))),
         "response_formats": tuple(form for form in formats if form),
         "effort": effort,
         "date": date,
     }
+
+
+def write_declarations(conversation: Conversation) -> dict[str, Any]:
+    """The keys that `read_declarations` reads back; only those that say something, and the effort."""
+    row: dict[str, Any] = {"reasoning_effort": conversation.effort}
+    if conversation.builtin_tools:
+        row["builtin_tools"] = list(conversation.builtin_tools)
+    if conversation.tools:
+        row["tools"] = [write_tool(tool) for tool in conversation.tools]
+    if conversation.response_formats:
+        row["response_formats"] = [write_response_format(form) for form in conversation.response_formats]
+    return row | ({"date": conversation.date} if conversation.date else {})
 
 
 def qualified(name: str) -> str:
@@ -147,9 +163,9 @@ def answering_name(author: str, before: Sequence[Message]) -> str:
 def as_value(text: str) -> Any:
     """The object that JSON text says, where writing it gives the same text again; the text itself otherwise."""
     try:
-        value: Any = json.loads(text)
+        value: Any = parse_json(text)
         same = isinstance(value, dict) and _as_text(cast("object", value)) == text
-    except (ValueError, RecursionError):
+    except (ValueError, InputError):
         return text
     return cast("object", value) if same else text
 
@@ -199,9 +215,14 @@ def _part_text(part: Any, *, thought: bool = False) -> str:
 
 
 def joined(instructions: Iterable[str]) -> str:
-    """Instructions from several places, in order, a blank line between them."""
-    return "\n\n".join(text for text in instructions if text)
+    """Instructions from several places, in order, a blank line between them; what several of them say is said once."""
+    return "\n\n".join(dict.fromkeys(text for text in instructions if text))
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:  # a table holds moments, bytes and decimals, too
+        raise InputError(f"holds {reprlib.repr(value)}, which JSON can't say ({error}): give text, numbers, lists and objects") from error

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Rows of a file of chat data, one after the other: JSON lines, one JSON list, both also gzipped, or Parquet.
+"""Rows of a file of chat data, one after the other: JSON lines, JSON lists, both also gzipped, or Parquet.
 
 A file of any size is read in the memory of some rows. What can't be read is a row with a problem; where the place of the next row is
 known, the rest goes on.
@@ -8,6 +8,7 @@ known, the rest goes on.
 import gzip
 import json
 import re
+import reprlib
 import sys
 import zlib
 from codecs import getincrementaldecoder
@@ -17,14 +18,15 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
 from castalia.errors import InputError
+from castalia.harmony.json_text import DEEPEST, parse_json, too_deep
 
 LONGEST_ROW: Final = 64 << 20
 """Bytes. A longer row is one with a problem: it isn't held in memory."""
 STDIN: Final = Path("-")
 _CHUNK: Final = 1 << 20
 _TABLE_ROWS: Final = 64
-_SEPARATOR: Final = {None: re.compile(r"\s*\[?\s*"), False: re.compile(r"\s*"), True: re.compile(r"\s*,?\s*")}
-"""Before the list, before its first item, and between two."""
+_SPACE: Final = re.compile(r"\s*")
+_BETWEEN: Final = re.compile(r"\s*,?\s*")
 
 
 class FileRow(NamedTuple):
@@ -72,7 +74,7 @@ def _begins(file: Any, magic: bytes) -> bool:
 
 
 def _texts(file: Any) -> Iterator[FileRow]:
-    """Rows of lines, or of one list. A damaged file ends with a row that says so."""
+    """Rows of lines, or of lists. A damaged file ends with a row that says so."""
     number = 0
     try:
         rows = _items(file) if _first_byte(file) == b"[" else _lines(file)
@@ -102,8 +104,8 @@ def _lines(file: Any) -> Iterator[FileRow]:
 
 def _row(number: int, raw: bytes) -> FileRow:
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as problem:
+        value = parse_json(raw)
+    except ValueError as problem:
         return FileRow(number, None, f"no JSON: {problem}")
     return _object(number, value)
 
@@ -111,19 +113,20 @@ def _row(number: int, raw: bytes) -> FileRow:
 def _object(number: int, value: Any) -> FileRow:
     if isinstance(value, dict):
         return FileRow(number, value)
-    return FileRow(number, None, f"a JSON object is needed, got {json.dumps(value)[:40]}")
+    return FileRow(number, None, f"a JSON object is needed, got {reprlib.repr(value)}")
 
 
 def _items(file: Any) -> Iterator[FileRow]:
-    """Items of a JSON list, decoded as they come in. Behind a broken item no other can be found."""
+    """Items of a JSON list, and of what follows it, decoded as they come in. Behind a broken item no other can be found."""
     decoder, text = json.JSONDecoder(), getincrementaldecoder("utf-8-sig")("replace")
     waiting, at, number, wanted = "", 0, 0, 0
-    opened = ended = False
+    inside = first = ended = False
     while True:
-        start, at = at, _behind(_SEPARATOR[number > 0 if opened else None], waiting, at)
-        opened = opened or "[" in waiting[start:at]
-        if waiting[at : at + 1] == "]":
-            return
+        at = _behind(_BETWEEN if inside and not first else _SPACE, waiting, at)
+        if waiting[at : at + 1] == ("]" if inside else "["):
+            inside = first = not inside
+            at += 1
+            continue
         if at < len(waiting) and (len(waiting) - at >= wanted or ended):
             try:
                 value, end = decoder.raw_decode(waiting, at)
@@ -133,12 +136,14 @@ def _items(file: Any) -> Iterator[FileRow]:
                     return
             else:
                 if end < len(waiting) or ended:  # a number at the very end may go on
-                    number, at, wanted = number + 1, end, 0
-                    yield _object(number, value)
+                    number, at, wanted, first = number + 1, end, 0, False
+                    deep = too_deep(value)
+                    yield FileRow(number, None, f"no JSON: deeper than {DEEPEST} levels") if deep else _object(number, value)
                     continue
             wanted = 2 * (len(waiting) - at)  # so that an item that comes in many chunks isn't tried at each of them
         if ended:
-            yield FileRow(number + 1, None, "the list isn't closed: the file is cut off")
+            if inside:
+                yield FileRow(number + 1, None, "the list isn't closed: the file is cut off")
             return
         chunk = file.read(_CHUNK)
         ended = not chunk
@@ -162,6 +167,15 @@ def _table(path: Path) -> Iterator[FileRow]:
             for batch in table.iter_batches(batch_size=_TABLE_ROWS):
                 for fields in batch.to_pylist():
                     number += 1
-                    yield FileRow(number, {name: value for name, value in fields.items() if value is not None})
+                    yield FileRow(number, _without_nulls(fields))
     except (pa.ArrowException, OSError, ValueError) as problem:
         raise InputError(f"training file {str(path)!r} is no readable Parquet: {problem}") from problem
+
+
+def _without_nulls(value: Any) -> Any:
+    """Arrow gives every object of a column the keys that any of them has; those without a value weren't in the data."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list) and value and isinstance(value[0], dict | list | None):
+        return [_without_nulls(inner) for inner in value]
+    return value

@@ -8,6 +8,7 @@ variable that openai-harmony reads too. They are checked against their published
 import gzip
 import hashlib
 import os
+import zlib
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -95,11 +96,18 @@ def read_ranks() -> bytes:
     for place in (package.submodule_search_locations or []) if package else []:
         path = Path(place) / "data" / "o200k_base.tiktoken.gz"
         if path.is_file():
-            return _checked(gzip.decompress(path.read_bytes()), path)
+            return _checked(_unpacked(path), path)
     raise ConfigError(
         "the GPT-OSS vocabulary (o200k_base) is not on this machine: pip install 'bpe-openai>=0.1.4', "
         f"or set {FOLDER_VARIABLE} to a folder that holds o200k_base.tiktoken"
     )
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(f"vocabulary file {path.name!r} can't be read ({error}): install bpe-openai afresh") from error
 
 
 def parse_ranks(data: bytes) -> dict[bytes, int]:

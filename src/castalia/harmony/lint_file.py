@@ -9,7 +9,7 @@ from castalia.harmony.files import FileRow, read_rows
 from castalia.harmony.findings import CodeCount, Finding, LintReport, error, warning
 from castalia.harmony.gpt_oss import gpt_oss_vocabulary
 from castalia.harmony.lint_messages import lint_rendered
-from castalia.harmony.lint_tokens import Linted, lint_counted
+from castalia.harmony.lint_tokens import EVERY_DIALECT, Linted, lint_counted
 from castalia.harmony.rows import held, ignored_keys
 from castalia.harmony.style import Style
 from castalia.harmony.vocabulary import Vocabulary
@@ -29,6 +29,7 @@ def lint_file(path: Path, max_tokens: int | None = None, *, vocabulary: Vocabula
     findings: list[Finding] = []
     counts: Counter[tuple[str, str]] = Counter()
     ignored: set[str] = set()
+    dialects = EVERY_DIALECT
     for row in read_rows(path):
         lines += 1
         parts = _row(row, vocabulary, style, max_tokens)
@@ -37,6 +38,11 @@ def lint_file(path: Path, max_tokens: int | None = None, *, vocabulary: Vocabula
         new = [] if row.fields is None else [key for key in ignored_keys(row.fields) if key not in ignored]
         ignored.update(new)
         found += [warning("ignored-key", f"{key!r} is set here, perhaps elsewhere, too: no conversation has a place for it") for key in new]
+        for part in parts:
+            if dialects and part.dialects and not dialects & part.dialects:
+                found.append(_mixed(dialects, part.dialects))
+            if part.dialects:  # a row that mixes them has its own finding
+                dialects &= part.dialects
         for finding in found:
             counts[finding.code, finding.severity] += 1
         findings += [finding.model_copy(update={"line": row.number}) for finding in found[: MOST_FINDINGS - len(findings)]]
@@ -53,6 +59,12 @@ def lint_file(path: Path, max_tokens: int | None = None, *, vocabulary: Vocabula
         findings=tuple(findings),
         counts=tuple(CodeCount(code=code, severity=severity, count=count) for (code, severity), count in sorted(counts.items())),
     )
+
+
+def _mixed(before: frozenset[str], here: frozenset[str]) -> Finding:
+    """Said once in a file: no dialect is left that later rows could break."""
+    old, new = ("/".join(sorted(one)) for one in (before, here))
+    return warning("mixed-dialects", f"tool calls are written in dialect {new} here and in {old} in rows before: keep to one of A to D")
 
 
 def _row(row: FileRow, vocabulary: Vocabulary, style: Style | None, max_tokens: int | None) -> list[Linted]:

@@ -1,12 +1,12 @@
 """Lint of a conversation before it is rendered: would the model learn to speak properly from it?"""
 
-import json
 from collections.abc import Iterator
 
 from castalia.errors import InputError
 from castalia.harmony.builtin import BUILTIN_RECIPIENTS
 from castalia.harmony.declared import NAMESPACE
 from castalia.harmony.findings import Finding, error, warning
+from castalia.harmony.json_text import parse_json
 from castalia.harmony.lint_tokens import Linted, lint_counted
 from castalia.harmony.render import is_call
 from castalia.harmony.samples import render_samples
@@ -36,7 +36,7 @@ def lint_rendered(conversation: Conversation, vocabulary: Vocabulary, style: Sty
     if not samples:
         findings.append(error("no-answer", "the assistant says nothing after a user message: there is nothing to train on"))
     linted = lint_counted(samples, vocabulary, max_tokens)
-    return linted._replace(findings=(*findings, *linted.findings))
+    return Linted((*findings, *linted.findings), linted.samples, linted.emit, linted.trained)
 
 
 def _tools(conversation: Conversation) -> Iterator[Finding]:
@@ -44,7 +44,7 @@ def _tools(conversation: Conversation) -> Iterator[Finding]:
         lost = sorted(set(inexpressible(parameters_of(tool))))
         if lost:
             yield warning(
-                "lossy-schema", f"tool {tool.name!r} uses {lost}, which Harmony's tool format can't express: the model will see `any`"
+                "lossy-schema", f"tool {tool.name!r} uses {lost} where Harmony's tool format can't say it: the model won't see that"
             )
 
 
@@ -102,6 +102,6 @@ def _call(message: Message, what: str, declared: set[str]) -> Iterator[Finding]:
 
 def _is_object(message: Message) -> bool:
     try:
-        return isinstance(json.loads(message.content), dict)
-    except (ValueError, RecursionError):
+        return isinstance(parse_json(message.content), dict)
+    except ValueError:
         return False

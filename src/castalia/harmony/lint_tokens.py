@@ -1,7 +1,7 @@
 """Lint of rendered samples, from whatever stack they come: are exactly the tokens trained that the model emits?"""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from castalia.harmony.findings import Finding, error, warning
 from castalia.harmony.render import NOBODY
@@ -9,6 +9,8 @@ from castalia.harmony.samples import Sample
 from castalia.harmony.scan import Block, scan
 from castalia.harmony.style import Dialect
 from castalia.harmony.vocabulary import CALL, END, HARMONY_TOKENS, RETURN, START, Vocabulary
+
+EVERY_DIALECT: Final = frozenset[str](get_args(Dialect))
 
 
 class Linted(NamedTuple):
@@ -20,6 +22,8 @@ class Linted(NamedTuple):
     """Tokens the model must emit."""
     trained: int = 0
     """How many of those are trained."""
+    dialects: frozenset[str] = EVERY_DIALECT
+    """Those that all calls could be written in, in samples that were rendered elsewhere."""
 
 
 def lint_samples(
@@ -59,7 +63,7 @@ def lint_counted(
             for number, thinks in thoughtful.items()
             if not thinks
         ]
-    kept = frozenset({dialect} if dialect else "ABCD").intersection(*forms)
+    kept = (frozenset({dialect}) if dialect else EVERY_DIALECT).intersection(*forms)
     if forms and not kept:
         found = sorted({"/".join(sorted(form)) or "none of them" for form in forms})
         findings.append(
@@ -68,7 +72,7 @@ def lint_counted(
                 f"tool calls are written in dialects {found}: keep to {f'dialect {dialect}' if dialect else 'one of A to D'}",
             )
         )
-    return Linted(tuple(findings), len(samples), emit, trained)
+    return Linted(tuple(findings), len(samples), emit, trained, kept)
 
 
 def emitted(ids: Sequence[int], vocabulary: Vocabulary) -> list[bool]:

@@ -24,7 +24,7 @@ from castalia.harmony.declared import (
     read_declarations,
     read_tools,
     unqualified,
-    write_response_format,
+    write_declarations,
     write_tool,
 )
 from castalia.harmony.openai_messages import answered, explicit, is_function_call, is_plain
@@ -33,6 +33,7 @@ from castalia.harmony.tags import (
     Call,
     Said,
     is_system_text,
+    read_beside,
     read_calls,
     read_results,
     read_said,
@@ -59,12 +60,11 @@ def from_sharegpt(row: Chat) -> Conversation:
     it can't hold.
 
     Results answer the calls before them in order unless they have a `name`. Turns may say `role` and `content` for `from` and
-    `value`. Beside `conversations` are read `system`, `instructions`, `tools` (objects or JSON text), `builtin_tools`, `effort`,
-    `date` and `response_formats`; functions in `<tools>` count where `tools` has none.
+    `value`. Beside `conversations` are read `system`, `system_prompt`, `instructions`, `tools` and `functions` (objects or JSON text),
+    `builtin_tools`, `reasoning_effort` or `effort`, `date` and `response_formats`; functions in `<tools>` count where no others are.
     """
     turns = objects(row.get("conversations"), "'conversations'")
-    text, found = read_system(content_text(row.get("system")))
-    instructions = [content_text(row.get("instructions")), text]
+    instructions, found = read_beside(row)
     out: list[Message] = []
     waiting: list[tuple[str | None, str]] = []
     for number, turn in enumerate(turns):
@@ -94,7 +94,7 @@ def to_sharegpt(conversation: Conversation) -> dict[str, Any]:
         row["system" if is_system_text(conversation.instructions) else "instructions"] = conversation.instructions
     if conversation.tools:
         row["tools"] = json.dumps([write_tool(tool)["function"] for tool in conversation.tools], ensure_ascii=False)
-    return row | _declared(conversation)
+    return row | _declared_without_tools(conversation)
 
 
 def to_hermes(conversation: Conversation) -> dict[str, Any]:
@@ -108,16 +108,11 @@ def to_hermes(conversation: Conversation) -> dict[str, Any]:
     else:
         row["instructions"] = conversation.instructions
         row["tools"] = json.dumps([write_tool(tool)["function"] for tool in conversation.tools], ensure_ascii=False)
-    return row | _declared(conversation)
+    return row | _declared_without_tools(conversation)
 
 
-def _declared(conversation: Conversation) -> dict[str, Any]:
-    row: dict[str, Any] = {"effort": conversation.effort}
-    if conversation.builtin_tools:
-        row["builtin_tools"] = list(conversation.builtin_tools)
-    if conversation.response_formats:
-        row["response_formats"] = [write_response_format(form) for form in conversation.response_formats]
-    return row | ({"date": conversation.date} if conversation.date else {})
+def _declared_without_tools(conversation: Conversation) -> dict[str, Any]:
+    return {key: value for key, value in write_declarations(conversation).items() if key != "tools"}
 
 
 class _Run(NamedTuple):

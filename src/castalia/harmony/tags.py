@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from castalia.errors import InputError
-from castalia.harmony.declared import Chat, as_arguments, as_value, write_tool
+from castalia.harmony.declared import Chat, as_arguments, as_value, content_text, write_tool
+from castalia.harmony.json_text import DEEPEST, parse_json, too_deep
 from castalia.records.conversation import Tool
 
 _THOUGHT: Final = re.compile(r"\s*<think>\n?(.*?)\n?</think>\s*(.*)", re.DOTALL)
@@ -20,9 +21,11 @@ _OPENED: Final = re.compile(r"^[ \t]*<tool_call>|(?<!`)<tool_call>(?=\s*[{\[])",
 _CLOSED: Final = re.compile(r"\s*(?:</tool_call>\s*|(?=<tool_call>)|\Z)")
 _RESULTS: Final = re.compile(r"\s*(?:<tool_response>(?:(?!</?tool_response>).)*</tool_response>\s*)+", re.DOTALL)
 _RESULT: Final = re.compile(r"<tool_response>\n?(.*?)\n?</tool_response>", re.DOTALL)
-_TOOLS: Final = re.compile(r"<tools>\s*(?=[\[{])(.*?)\s*</tools>", re.DOTALL)
+_TOOLS: Final = re.compile(r"<tools>\s*(?=[\[{])(.*?)</tools>", re.DOTALL)
 _CALL_FORM: Final = re.compile(r"<tool_call>\s*\{.*?</tool_call>", re.DOTALL)
-_CALL_SCHEMA: Final = re.compile(r"[^.\n]*json schema for each tool call[^{\n]*(?=\{)", re.IGNORECASE)
+_CALL_SCHEMA: Final = re.compile(r"json schema for each tool call", re.IGNORECASE)
+_SPACE: Final = re.compile(r"\s*")
+_SPACE_AND_COMMAS: Final = re.compile(r"[ \t\r\n,]*")
 _SENTENCE: Final = re.compile(r"(?<=[.!?:])[ \t]+|(\n+)")
 _ASKED: Final = (
     "Functions you may call are listed in <tools></tools>:\n<tools>\n{tools}\n</tools>\n"
@@ -90,8 +93,8 @@ def write_said(said: Said) -> str:
 def read_calls(text: str) -> list[Call]:
     """Calls from the JSON of one, or of a list of parallel ones. Raises InputError."""
     try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value: Any = parse_json(text)
+    except ValueError as error:
         raise InputError(f"is a call {text[:60]!r}, which is no JSON ({error})") from error
     return _calls_in(value, text)
 
@@ -118,19 +121,34 @@ def read_system(value: str) -> tuple[str, list[Chat]]:
     Sentences that speak of `<tools>` or `<tool_call>` are left out, because calls in Harmony look different. Raises InputError
     for functions that are no JSON.
     """
-    found = _TOOLS.search(value)
+    found = _tools(value)
     if found is None:
         return value, []
     before, behind = value[: found.start()].rstrip(), value[found.end() :]
     introduced = _SENTENCE.split(before)
     if before.endswith(":"):
         before = before.removesuffix(str(introduced[-1]))
-    return _without_tags(f"{before}\n{behind}"), _declared(found[1])
+    return _without_tags(f"{before}\n{behind}"), _declared(found[1].rstrip())
+
+
+class Beside(NamedTuple):
+    """What a row says for the system message, beside its messages."""
+
+    instructions: list[str]
+    functions: list[Chat]
+    """Those declared in `<tools>`."""
+
+
+def read_beside(row: Chat) -> Beside:
+    """`instructions` word for word; `system` and `system_prompt` as system messages are read. Raises InputError."""
+    found = [read_system(content_text(row.get(key))) for key in ("system", "system_prompt")]
+    texts = [content_text(row.get("instructions")), *(text for text, _ in found)]
+    return Beside(texts, [function for _, functions in found for function in functions])
 
 
 def is_system_text(value: str) -> bool:
     """Whether no tag in instructions means anything."""
-    return _TOOLS.search(value) is None
+    return _tools(value) is None
 
 
 def write_system(instructions: str, tools: tuple[Tool, ...]) -> str:
@@ -143,7 +161,22 @@ def write_system(instructions: str, tools: tuple[Tool, ...]) -> str:
 
 def _openings(text: str) -> Iterator[re.Match[str]]:
     """Where calls begin: not in a code block."""
-    return (found for found in _OPENED.finditer(text) if text.count("```", 0, found.start()) % 2 == 0)
+    fences = counted = 0
+    for found in _OPENED.finditer(text):
+        fences += text.count("```", counted, found.start())
+        counted = found.start()
+        if fences % 2 == 0:
+            yield found
+
+
+def _tools(text: str) -> re.Match[str] | None:
+    """Where functions are declared. Looked for before the last end tag only: a start tag without one would be read to the end each time."""
+    return _TOOLS.search(text, 0, _end_of_last(text, "</tools>"))
+
+
+def _end_of_last(text: str, tag: str) -> int:
+    last = text.rfind(tag)
+    return last + len(tag) if last >= 0 else 0
 
 
 def _called(text: str, at: int) -> tuple[list[Call], int]:
@@ -151,24 +184,31 @@ def _called(text: str, at: int) -> tuple[list[Call], int]:
     decoder = json.JSONDecoder()
     values: list[Call] = []
     while True:
-        at = _behind_space(text, at)
+        at = _behind(_SPACE, text, at)
         if values and (closed := _CLOSED.match(text, at)):
             return values, closed.end()
         try:
-            value, behind = decoder.raw_decode(text, at)
+            value, behind = _decoded(decoder, text, at)
         except (ValueError, RecursionError) as error:
             end = text.find("</tool_call>", at)
             inside = text[at : end if end >= 0 else len(text)].strip()
             behind = end + len("</tool_call>") if end >= 0 else len(text)
-            return _calls_in(_literal(inside, error), inside), _behind_space(text, behind)
+            return _calls_in(_literal(inside, error), inside), _behind(_SPACE, text, behind)
         values += _calls_in(value, text[at:behind])
         at = behind
+
+
+def _decoded(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
+    value, behind = decoder.raw_decode(text, at)
+    if behind - at > DEEPEST and too_deep(value):
+        raise ValueError(f"deeper than {DEEPEST} levels")
+    return value, behind
 
 
 def _literal(text: str, problem: Exception) -> Any:
     """A call as Python writes it, in single quotes, as much of the published data has it."""
     try:
-        return json.loads(json.dumps(ast.literal_eval(text)))
+        return parse_json(json.dumps(ast.literal_eval(text)))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         raise InputError(f"has a call {text[:60]!r}, which is no JSON ({problem})") from problem
 
@@ -183,8 +223,8 @@ def _calls_in(value: Any, text: str) -> list[Call]:
 
 def _result(inside: str) -> tuple[str | None, str]:
     try:
-        value: Any = json.loads(inside)
-    except (ValueError, RecursionError):
+        value: Any = parse_json(inside)
+    except ValueError:
         return None, inside
     if not isinstance(value, dict) or "content" not in value or not {"name", "content", "tool_call_id"}.issuperset(cast("Chat", value)):
         return None, inside
@@ -202,9 +242,9 @@ def _declared(text: str) -> list[Chat]:
     at = 0
     try:
         while at < len(text):
-            value, at = decoder.raw_decode(text, at)
+            value, at = _decoded(decoder, text, at)
             values += cast("list[Any]", value) if isinstance(value, list) else [value]
-            at = _behind_space(text, at, " \t\r\n,")
+            at = _behind(_SPACE_AND_COMMAS, text, at)
     except (ValueError, RecursionError) as error:
         raise InputError(f"declares functions in <tools> {text[:60]!r}, which are no JSON ({error})") from error
     if not all(isinstance(value, Mapping) for value in values):
@@ -213,14 +253,16 @@ def _declared(text: str) -> list[Chat]:
 
 
 def _without_tags(text: str) -> str:
-    text = _CALL_FORM.sub("", text)
-    schema = _CALL_SCHEMA.search(text)
+    last = _end_of_last(text, "</tool_call>")  # a start tag without an end would be read to the end each time
+    text = _CALL_FORM.sub("", text[:last]) + text[last:]
+    schema = _call_schema(text)
     if schema:
+        start, end = schema
         try:
-            _, behind = json.JSONDecoder().raw_decode(text, schema.end())
-            text = text[: schema.start()].rstrip() + text[behind:]
+            _, behind = json.JSONDecoder().raw_decode(text, end)
+            text = text[:start].rstrip() + text[behind:]
         except (ValueError, RecursionError):
-            text = text[: schema.start()] + text[schema.end() :]
+            text = text[:start] + text[end:]
     parts = _SENTENCE.split(text)
     kept = [part for part in parts if part and "<tool" not in part and "</tool" not in part]
     joined = ""
@@ -229,5 +271,19 @@ def _without_tags(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", joined).strip()
 
 
-def _behind_space(text: str, at: int, space: str | None = None) -> int:
-    return len(text) - len(text[at:].lstrip(space))
+def _call_schema(text: str) -> tuple[int, int] | None:
+    """From the start of the sentence that announces the schema of calls to the brace that opens it, on one line."""
+    at = 0
+    while found := _CALL_SCHEMA.search(text, at):
+        line_end = text.find("\n", found.end())
+        line_end = line_end if line_end >= 0 else len(text)
+        brace = text.find("{", found.end(), line_end)
+        if brace >= 0:
+            return max(text.rfind(".", 0, found.start()), text.rfind("\n", 0, found.start())) + 1, brace
+        at = line_end
+    return None
+
+
+def _behind(space: re.Pattern[str], text: str, at: int) -> int:
+    found = space.match(text, at)
+    return found.end() if found else at

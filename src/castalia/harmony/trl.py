@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from castalia.errors import InputError
-from castalia.harmony.declared import Chat, as_value, content_text, joined, objects, read_declarations, write_response_format, write_tool
+from castalia.harmony.declared import Chat, as_value, joined, objects, read_declarations, read_tools, write_declarations
 from castalia.harmony.openai_messages import from_openai_messages, to_openai_messages
-from castalia.harmony.tags import is_system_text
+from castalia.harmony.tags import is_system_text, read_beside
 from castalia.records.conversation import Conversation
 
 
 def from_trl(row: Chat) -> Conversation:
     """The conversation in a row of TRL's kind. Raises InputError, naming the message, for what it can't hold.
 
-    Read are `messages`, or `prompt` and `completion`; `tools` as objects or as JSON text; the reasoning effort and
-    `builtin_tools` in `chat_template_kwargs`, or beside `messages` (the effort as `reasoning_effort` or `effort`); `instructions`;
-    `date`; and `response_formats`.
+    Read are `messages`, or `prompt` and `completion`; `tools` and the older `functions`, as objects or as JSON text; the reasoning
+    effort and `builtin_tools` in `chat_template_kwargs`, or beside `messages` (the effort as `reasoning_effort` or `effort`);
+    `instructions`, `system` and `system_prompt`; `date`; and `response_formats`.
     """
     if "messages" in row:
         messages = objects(row["messages"], "'messages'")
@@ -32,9 +32,10 @@ def from_trl(row: Chat) -> Conversation:
     given = {key: template[key] for key in ("reasoning_effort", "builtin_tools") if template.get(key)}
     declared = read_declarations({**row, **given})
     found = from_openai_messages(messages)
+    beside = read_beside(row)
     if not declared["tools"]:  # those of the system message
-        declared["tools"] = found.tools
-    return found.model_copy(update={**declared, "instructions": joined((content_text(row.get("instructions")), found.instructions))})
+        declared["tools"] = (*read_tools(beside.functions)[0], *found.tools)
+    return found.model_copy(update={**declared, "instructions": joined((*beside.instructions, found.instructions))})
 
 
 def to_trl(conversation: Conversation) -> dict[str, Any]:
@@ -49,13 +50,9 @@ def to_trl(conversation: Conversation) -> dict[str, Any]:
             del call["id"]
             call["function"]["arguments"] = as_value(call["function"]["arguments"])
         chat.pop("tool_call_id", None)
-    row: dict[str, Any] = {"messages": messages, "chat_template_kwargs": {"reasoning_effort": conversation.effort}}
-    if conversation.builtin_tools:
-        row["chat_template_kwargs"]["builtin_tools"] = list(conversation.builtin_tools)
+    declared = write_declarations(conversation)
+    settings = {key: declared.pop(key) for key in ("reasoning_effort", "builtin_tools") if key in declared}
+    row: dict[str, Any] = {"messages": messages, "chat_template_kwargs": settings}
     if conversation.instructions and not is_system_text(conversation.instructions):
         row["instructions"] = messages.pop(0)["content"]  # as a system message its tags would be read
-    if conversation.tools:
-        row["tools"] = [write_tool(tool) for tool in conversation.tools]
-    if conversation.response_formats:
-        row["response_formats"] = [write_response_format(form) for form in conversation.response_formats]
-    return row | ({"date": conversation.date} if conversation.date else {})
+    return row | declared

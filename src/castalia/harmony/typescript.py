@@ -1,7 +1,8 @@
 """Tool parameters as the TypeScript that GPT-OSS was trained to read.
 
 What JSON schema can say and this form can't (`anyOf`, `$ref`, limits) comes out as `any` or vanishes, as it does in the
-reference renderer; `inexpressible` names such keywords so that lint can warn.
+reference renderer; `inexpressible` names such keywords so that lint can warn. Not named are `integer`, which every model reads as
+`number`, and `additionalProperties: false`, which a list of properties suggests anyway.
 """
 
 import json
@@ -9,9 +10,14 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from castalia.errors import InputError
+from castalia.harmony.json_text import parse_json
 from castalia.records.conversation import Tool
 
-_LOST = ("anyOf", "allOf", "not", "$ref", "patternProperties", "const")
+_LOST = (
+    "anyOf", "allOf", "not", "$ref", "const", "if", "then", "else", "format", "pattern", "multipleOf", "minimum", "maximum",
+    "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "prefixItems", "contains",
+    "minProperties", "maxProperties", "patternProperties", "propertyNames", "dependentRequired", "dependentSchemas",
+)  # fmt: skip
 _SIMPLE = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean"}
 
 Schema = dict[str, Any]
@@ -37,8 +43,8 @@ def parameters_of(tool: Tool) -> Any:
 def schema_of(text: str, what: str) -> Any:
     """A JSON schema kept as text. Raises InputError naming `what` has it when it isn't JSON."""
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise InputError(f"{what} {text[:80]!r}, which is no JSON ({error}): give a JSON schema as text") from error
 
 
@@ -73,6 +79,7 @@ def inexpressible(schema: Any) -> Iterator[str]:
     if isinstance(schema, dict):
         node = cast("Schema", schema)
         yield from (word for word in _LOST if word in node)
+        yield from _unseen(node)
         properties = node.get("properties")
         if isinstance(properties, dict):
             for value in cast("Schema", properties).values():
@@ -82,6 +89,19 @@ def inexpressible(schema: Any) -> Iterator[str]:
         for word in ("oneOf", "anyOf", "allOf"):
             for value in _items(node, word):
                 yield from inexpressible(value)
+
+
+def _unseen(node: Schema) -> Iterator[str]:
+    """Keywords that `typescript` writes for another type only."""
+    kind = None if isinstance(node.get("oneOf"), list) else node.get("type")
+    if "properties" in node and kind != "object":
+        yield "properties"
+    if "items" in node and kind != "array":
+        yield "items"
+    if "enum" in node and not (kind == "string" and all(isinstance(value, str) for value in _items(node, "enum"))):
+        yield "enum"
+    if isinstance(node.get("additionalProperties"), dict):
+        yield "additionalProperties"
 
 
 def _object(node: Schema, indent: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from castalia.errors import InputError
 from castalia.evaluation.targets.target import Completion
-from castalia.harmony import HARMONY_TOKENS, Style, Vocabulary, parse_completion, render_prompt
+from castalia.harmony import Style, Vocabulary, parse_completion, render_prompt, transcript_ids
 from castalia.harmony.vocabulary import CALL, RETURN
 from castalia.records import SuiteItem, content_hash
 
@@ -55,7 +55,7 @@ def _read(file: Path, vocabulary: Vocabulary) -> dict[tuple[str, str], Completio
             continue
         try:
             row: Mapping[str, Any] = json.loads(line)
-            ids = tuple(row["ids"]) if "ids" in row else tuple(_tokens(row["text"], vocabulary))
+            ids = tuple(row["ids"]) if "ids" in row else tuple(transcript_ids(row["text"], vocabulary))
             finished = bool(row.get("finished", bool(ids) and ids[-1] in (vocabulary.special[RETURN], vocabulary.special[CALL])))
             subject, recorded = str(row["subject"]), row.get("status")
         except (ValueError, KeyError, TypeError) as error:
@@ -67,19 +67,3 @@ def _read(file: Path, vocabulary: Vocabulary) -> dict[tuple[str, str], Completio
             raise InputError(f"answer {subject!r} was recorded as {recorded!r} and parses as {status!r}; record it again with this parser")
         answers[subject, str(row.get("sample", 0))] = Completion(ids, finished)
     return answers
-
-
-def _tokens(text: str, vocabulary: Vocabulary) -> list[int]:
-    """The ids of a transcript whose Harmony literals are meant as tokens."""
-    cuts = sorted((start, literal) for literal in HARMONY_TOKENS for start in _places(text, literal))
-    ids: list[int] = []
-    position = 0
-    for start, literal in cuts:
-        ids += [*vocabulary.encode(text[position:start]), vocabulary.special[literal]]
-        position = start + len(literal)
-    return ids + vocabulary.encode(text[position:])
-
-
-def _places(text: str, literal: str) -> list[int]:
-    pieces = text.split(literal)[:-1]
-    return [sum(len(piece) for piece in pieces[: count + 1]) + count * len(literal) for count in range(len(pieces))]
