@@ -10,7 +10,7 @@ import pytest
 from oracle_cases import Point, client, role, task
 
 from castalia.errors import AnswerUnusable, BudgetReached, ConfigError, OracleError, OracleRefused, UnknownPrice
-from castalia.oracle import ChatMessage, OracleClient, Reply, RoleConfig, open_oracle
+from castalia.oracle import ChatMessage, OracleClient, Reply, RoleConfig, judge_is_writer, open_oracle
 from castalia.oracle.limits import Limiter
 from castalia.oracle.quotas import retry_after
 from castalia.oracle.scripted import Act, scripted_server
@@ -372,11 +372,13 @@ def test_retry_after_is_read_as_seconds_or_date_and_capped(value: str, seconds: 
     assert retry_after({"Retry-After": value}, now=0.0) == seconds
 
 
-def test_a_role_without_configuration_is_played_by_the_writer_and_a_judge_says_so(tmp_path: Path) -> None:
+def test_a_role_without_configuration_is_played_by_the_writer_if_there_is_one(tmp_path: Path) -> None:
     writer = role("http://127.0.0.1:1/v1")
     judge = role("http://127.0.0.1:2/v1", model="another")
-    assert open_oracle({"writer": writer}, tmp_path / "l.db", budget_usd=None).judge_is_writer
-    assert not open_oracle({"writer": writer, "judge": judge}, tmp_path / "l.db", budget_usd=None).judge_is_writer
+    assert judge_is_writer({"writer": writer})
+    assert judge_is_writer({"writer": writer, "judge": writer.model_copy(update={"temperature": 0.0})})
+    assert not judge_is_writer({"writer": writer, "judge": judge})
+    assert not judge_is_writer({"judge": judge})
     with pytest.raises(ConfigError, match="no 'writer'"):
         open_oracle({"judge": judge}, tmp_path / "l.db", budget_usd=None).worst_case("extractor", "", "")
 

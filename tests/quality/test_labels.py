@@ -66,7 +66,7 @@ def test_where_people_differ_the_rejection_holds_and_a_flag_decides_nothing():
 def test_the_funnel_and_the_release_keep_out_the_same_records():
     verdicts = [*BOTH_PASS, passed(TWO, "sft", layer=4, check="execution", outcome="waiting", reason="no cargo")]
     labels = [label("reject")]
-    [row] = funnel({"sft": 2}, verdicts, labels)
+    [row] = funnel({"sft": 2}, verdicts, first_stops(verdicts, labels))
     assert row.standing == (2, 2, 2, 1, 1, 0)
     assert (row.accepted, row.stopped) == (0, (("4 execution waiting", 1), ("6 people reject", 1)))
     assert row.waiting == (("4 execution: no cargo", 1),)

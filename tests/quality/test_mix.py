@@ -15,7 +15,7 @@ from castalia.errors import ConfigError
 from castalia.quality.mix import mix, shortages
 from castalia.records import Mix, Quota, SFTExample, TaxonomyNode, Verdict
 from castalia.release import accept
-from castalia.summary.data import coverage, funnel
+from castalia.summary.data import coverage, funnel, passed_records
 from castalia.workspace import Workspace, make_release
 from small_world import SECTION, configuration, pair, passed, put, settle, sft, world
 
@@ -211,10 +211,10 @@ def doubled(folder: Path, **settings: Any) -> Workspace:
 
 def test_funnel_coverage_and_release_agree_on_what_is_left_out(tmp_path, capsys):
     workspace = doubled(tmp_path)
-    row = next(row for row in funnel(workspace) if row.dataset == "sft")
+    row = next(row for row in funnel(workspace, passed_records(workspace)) if row.dataset == "sft")
     assert (row.records, row.standing[-1], row.left_out, row.accepted) == (3, 3, 1, 2)
     assert dict(row.stopped) == {"7 mix near-duplicate-prompt": 1}
-    assert coverage(workspace)[0].accepted["sft"] == 2
+    assert coverage(workspace, passed_records(workspace))[0].accepted["sft"] == 2
     release = make_release(workspace)
     assert (release.records["sft"], release.kept_out) == (2, 1)
     [left] = [json.loads(line) for line in (release.folder / "left_out.jsonl").read_text().splitlines()]

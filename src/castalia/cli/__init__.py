@@ -23,9 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _terminated_as_interrupted():
             return _run(options, shlex.join(["castalia", *(sys.argv[1:] if arguments is None else arguments)]))
     except CastaliaError as error:
+        from castalia.cli.common import plain
+
         if getattr(options, "json", False):
             print(json.dumps({"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}))
-        print(f"castalia: {error}", file=sys.stderr)
+        print(f"castalia: {plain(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does: not an error of ours. What is still buffered goes nowhere.

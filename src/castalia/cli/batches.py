@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from castalia.cli.common import print_facts, print_table, short_moment, this_command
+from castalia.cli.common import plain, print_facts, print_table, short_moment, this_command
 from castalia.errors import ConfigError, InputError
 from castalia.oracle import Ledger, OracleClient, open_oracle
 from castalia.oracle.ledger.submissions import Submission
@@ -74,7 +74,7 @@ async def _wait(oracle: OracleClient, options: argparse.Namespace) -> None:
         for note in await oracle.look_at_batches():
             if note not in told:
                 told.add(note)
-                print_facts([{"note": note}]) if options.json else print(note, flush=True)
+                print_facts([{"note": note}]) if options.json else print(plain(note), flush=True)
         living = oracle.ledger.submissions(living=True)
         strange = [batch for batch in living if not oracle.has_account(batch)]
         if strange:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from castalia.cli.common import print_facts, print_table
+from castalia.cli.common import plain, print_facts, print_table
 from castalia.cli.progress import show_progress
 from castalia.errors import ConfigError
 
@@ -90,7 +90,7 @@ def _print(facts: Mapping[str, Any], out: Path) -> None:
             ("host", "stage", "reason", "records", "for example"),
             ((*(item[key] for key in ("host", "stage", "reason", "count")), _example(item)) for item in facts["rejected"]),
         )
-    print(f"\n{_documents(facts)} in {out / 'data'}")
+    print(f"\n{plain(_documents(facts))} in {out / 'data'}")
 
 
 def _example(item: Mapping[str, Any]) -> str:

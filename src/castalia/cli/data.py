@@ -1,17 +1,17 @@
-"""Commands of the data half: run, status, show, trace, release, export, review."""
+"""Commands of the data half: run, status, show, trace, review."""
 
 import argparse
 import asyncio
-import json
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
-from castalia.cli.common import print_batch_notes, print_facts, print_table, workspace_of
+from castalia.cli.common import plain, print_batch_notes, print_facts, print_table, to_json, warn_of_the_judge, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import ConfigError, InputError
 from castalia.oracle import OracleClient
-from castalia.records import Label, Record, Reject, Verdict
+from castalia.records import Label, Record, Reject
 from castalia.workspace import Workspace, open_services
 
 
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     from castalia.datasets import make_datasets
 
     workspace = workspace_of(options)
-
+    warn_of_the_judge(workspace)
     asked: list[OracleClient] = []
 
     async def work() -> Any:
@@ -54,6 +54,7 @@ def status(options: argparse.Namespace) -> int:
     """Prints the quality funnel first, then datasets, money and what waits."""
     from castalia.rounds.measure import failures_in_words
     from castalia.summary.data import funnel as quality_funnel
+    from castalia.summary.data import passed_records
     from castalia.summary.data import usage as oracle_usage
     from castalia.summary.people import people
 
@@ -61,7 +62,7 @@ def status(options: argparse.Namespace) -> int:
     store = workspace.store
     failures = failures_in_words(workspace)
     datasets = [{"dataset": name, "records": store.manifest(name).rows} for name in store.names()]
-    funnel = quality_funnel(workspace)
+    funnel = quality_funnel(workspace, passed_records(workspace))
     usage = oracle_usage(workspace).rows
     audited = people(workspace)
     if options.json:
@@ -76,6 +77,7 @@ def status(options: argparse.Namespace) -> int:
             + [{"judge_error": {**one._asdict(), "error": one.error._asdict()}} for one in audited.errors]
             + [{"canaries": {**one._asdict(), "failed": one.failed}} for one in audited.trials]
             + [{"quality": audited.quality._asdict()} for _ in [0] if audited.quality is not None]
+            + [{"judge_is_writer": audited.judge_is_writer}]
             + [{"failures": failures, "waiting_for_people": audited.waiting, "waiting_for_a_second": audited.second}]
         )
         return 0
@@ -86,7 +88,7 @@ def status(options: argparse.Namespace) -> int:
     )
     for row in funnel:
         for reason, count in row.waiting:
-            print(f"{count} {row.dataset} records wait for layer {reason}")
+            print(plain(f"{count} {row.dataset} records wait for layer {reason}"))
     print("\ndatasets")
     print_table(("dataset", "records"), ((row["dataset"], row["records"]) for row in datasets))
     print("\noracle")
@@ -94,7 +96,7 @@ def status(options: argparse.Namespace) -> int:
     print_table(head, ([getattr(row, name) for name in head] for row in usage))
     print(f"\nfailures for the replay set: {failures}")
     for line in audited.lines():
-        print(line)
+        print(plain(line))
     print(f"{audited.waiting} records wait for a person: castalia review")
     return 0
 
@@ -103,9 +105,7 @@ def show(options: argparse.Namespace) -> int:
     """Prints records of one dataset as readable JSON, or what is searched for as a page."""
     workspace = workspace_of(options)
     if options.dataset == _PAGE:
-        from castalia.cli.page import show_page
-
-        return show_page(workspace, options)
+        return _show_page(workspace, options)
     if options.html is not None:
         raise ConfigError(f"--html shows a page beside its extraction, not {options.dataset!r}: castalia show page ID --html")
     wanted = options.page
@@ -130,7 +130,7 @@ def show(options: argparse.Namespace) -> int:
         if shown >= options.limit:
             break
         shown += 1
-        print(json.dumps(record.to_row(), ensure_ascii=False, indent=None if options.json else 2, default=str))
+        print(to_json(record.to_row(), indent=None if options.json else 2))
     if wanted and hidden:
         raise InputError(f"record {wanted!r} belongs to GATE or VAULT; those items are never shown")
     if not wanted and not shown and not hidden:
@@ -145,6 +145,19 @@ def show(options: argparse.Namespace) -> int:
 _ACQUISITION = "acquisition"
 _BALANCE = "balance"
 _PAGE = "page"
+
+
+def _show_page(workspace: Workspace, options: argparse.Namespace) -> int:
+    """Writes a page beside what was extracted from it, and says where."""
+    from castalia.summary.page import view_page
+    from castalia.ui.page import write_page
+
+    if not options.page or options.html is None:
+        raise ConfigError("`castalia show page` writes a file: castalia show page ID --html [FILE]; ID is of a page or document, or a URL")
+    view = view_page(workspace, options.page)
+    path = write_page(view, options.html if options.html != Path() else Path(f"{view.page}.html"))
+    print_facts([{"page": view.page, "file": str(path)}]) if options.json else print(plain(f"{view.url} beside its extraction: {path}"))
+    return 0
 
 
 def _show_acquisition(workspace: Workspace, *, as_json: bool) -> int:
@@ -162,26 +175,20 @@ def _show_acquisition(workspace: Workspace, *, as_json: bool) -> int:
         licences=workspace.config.sources.licences,
         collected=None if topics is None else Counter(topics),
     )
-    print_facts([made]) if as_json else print(specification_page(made))
+    print_facts([made]) if as_json else print(plain(specification_page(made)))
     return 0
 
 
 def _show_balance(workspace: Workspace, *, as_json: bool) -> int:
-    """How what a release would take is spread over the taxonomy, and what its length and style give away."""
-    from castalia.harmony import gpt_oss_vocabulary
-    from castalia.quality.labels import read_labels
-    from castalia.records import DATASETS, TaxonomyNode
-    from castalia.release import accept
-    from castalia.release.balance import balance_lines, measure_balance
+    """How what passed is spread over the taxonomy, and what its length and style give away."""
+    from castalia.release.balance import balance_lines
+    from castalia.summary.balance import balance
+    from castalia.summary.data import passed_records
 
-    store = workspace.store
-    if not store.has("verdicts"):
+    measured = balance(workspace, passed_records(workspace))
+    if measured is None:
         raise InputError("nothing passed quality control yet; `castalia run` makes the datasets and checks them")
-    datasets = {dataset: list(store.read_dataset(dataset, kind)) for dataset, kind in DATASETS.items()}
-    accepted = accept(datasets, list(store.read_dataset("verdicts", Verdict)), read_labels(workspace.labels), workspace.config.mix)
-    nodes = list(store.read_dataset("taxonomy", TaxonomyNode))
-    measured = measure_balance(accepted.records, nodes, gpt_oss_vocabulary(), settings=workspace.config.mix, left_out=accepted.left_out)
-    print_facts([measured]) if as_json else print("\n".join(balance_lines(measured)))
+    print_facts([dict(measured)]) if as_json else print(plain("\n".join(balance_lines(measured))))
     return 0
 
 
@@ -215,9 +222,9 @@ def trace(options: argparse.Namespace) -> int:
             print_facts([{"depth": step.depth, "kind": step.kind, "id": step.identity, "facts": dict(step.facts)}])
             continue
         indent = "  " * step.depth
-        print(f"{indent}{step.kind}: {step.identity}")
+        print(f"{indent}{step.kind}: {plain(step.identity)}")
         for name, value in step.facts.items():
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            text = plain(value) if isinstance(value, str) else to_json(value)
             short = text if options.answers or len(text) <= 160 else text[:157] + "..."
             print(f"{indent}    {name}: " + short.replace("\n", f"\n{indent}      "))
     return 0

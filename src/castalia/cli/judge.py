@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from castalia.cli.common import print_facts, workspace_of
+from castalia.cli.common import plain, print_facts, workspace_of
 from castalia.oracle import open_oracle, role_config
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def judge(options: argparse.Namespace) -> int:
     if kappa is not None:
         print(f"  agreement with people: kappa {kappa.mean:.2f} ({kappa.interval[0]:.2f} to {kappa.interval[1]:.2f})")
     for problem in found.problems[:10]:
-        print(f"left out: {problem}")
+        print(plain(f"left out: {problem}"))
     return 0
 
 

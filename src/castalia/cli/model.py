@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from castalia.cli.common import print_batch_notes, print_facts, print_table, workspace_of
+from castalia.cli.common import plain, print_batch_notes, print_facts, print_table, warn_of_the_judge, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import ConfigError, InputError, Interrupted
 from castalia.evaluation.results import ItemResult
@@ -39,7 +39,7 @@ def train(options: argparse.Namespace) -> int:
     if options.json:
         print_facts([{**outcome.decision.model_dump(mode="json"), "model": str(outcome.candidate), "new": outcome.new}])
     else:
-        print(outcome.text if outcome.new else f"nothing to do; {outcome.text}")
+        print(plain(outcome.text if outcome.new else f"nothing to do; {outcome.text}"))
         print(f"model: {outcome.candidate}")
     return 0
 
@@ -136,7 +136,7 @@ def loop(options: argparse.Namespace) -> int:
     from castalia.loop import LoopEnd, run_loop
 
     workspace = workspace_of(options)
-
+    warn_of_the_judge(workspace)
     asked: list[OracleClient] = []
 
     async def work() -> LoopEnd:
@@ -153,7 +153,7 @@ def loop(options: argparse.Namespace) -> int:
     if options.json:
         print_facts([*(outcome.decision.model_dump(mode="json") for outcome in end.outcomes), {"stopped": end.stopped}])
     else:
-        print("\n".join([*(outcome.text for outcome in end.outcomes), f"stopped: {end.stopped}"]))
+        print(plain("\n".join([*(outcome.text for outcome in end.outcomes), f"stopped: {end.stopped}"])))
     return 0
 
 

@@ -3,15 +3,14 @@
 import argparse
 import asyncio
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from castalia.cli.common import print_facts, print_table, workspace_of
+from castalia.cli.common import print_facts, print_table, warn_of_the_judge, workspace_of
 from castalia.cli.oracle import usd
 from castalia.engine import PlannedStage
 from castalia.engine import plan as plan_stages
-from castalia.oracle import REFERENCE_PRICE, judge_is_writer
+from castalia.oracle import REFERENCE_PRICE
 from castalia.oracle.providers import provider_class
 from castalia.preview.estimate import StageEstimate, estimate
 from castalia.rounds.measure import failures_in_words
@@ -32,10 +31,7 @@ def plan(options: argparse.Namespace) -> int:
         in_ledger=in_ledger(workspace),
     )
     estimates = {found.stage: found for found in estimate(workspace, steps)}
-    if judge_is_writer(workspace.config.oracles):
-        print(
-            "warning: the judge is the writer, and models prefer what they wrote; name another model under oracles.judge", file=sys.stderr
-        )
+    warn_of_the_judge(workspace)
     if options.json:
         print_facts(_facts(step, estimates.get(step.name)) for step in steps)
         print_facts([{"total": _total(list(estimates.values()))}])

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from castalia.cli.common import print_facts, print_table, workspace_of
+from castalia.cli.common import plain, print_facts, print_table, workspace_of
 from castalia.cli.progress import show_progress
 from castalia.errors import ReleaseRefused
 
@@ -71,7 +71,7 @@ def diff(options: argparse.Namespace) -> int:
     ):
         if lines:
             print(f"\n{title}")
-            print("\n".join(f"  {line}" for line in lines[:_MOST_LINES]))
+            print(plain("\n".join(f"  {line}" for line in lines[:_MOST_LINES])))
             if len(lines) > _MOST_LINES:
                 print(f"  and {len(lines) - _MOST_LINES} more: --json has all")
     return 0

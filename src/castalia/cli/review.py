@@ -1,10 +1,9 @@
 """Reviewing in the terminal: one record per screen, one key per label; every label is on disk before the next record shows."""
 
-import re
 import sys
 from collections.abc import Mapping
 
-from castalia.cli.common import print_facts, print_table
+from castalia.cli.common import plain, print_facts, print_table
 from castalia.quality import gold
 from castalia.quality.labels import add_label, decisions, read_labels, second_looks, undecided
 from castalia.quality.review import STRATA
@@ -16,7 +15,6 @@ from castalia.workspace import Workspace
 KEYS = {"a": "approve", "r": "reject", "f": "flag", "s": "skip", "u": "undo", "q": "quit"}
 _LABELS: Mapping[str, LabelValue] = {"a": "approve", "r": "reject", "f": "flag"}
 _LONGEST_EXCERPT = 60
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def list_waiting(review: Review, *, as_json: bool) -> int:
@@ -72,7 +70,7 @@ def review_interactively(review: Review, *, reviewer: str) -> int:
             given, again = max(0, given - 1), last.record
         else:
             add_label(path, item.record, reviewer, _LABELS[key])
-            print(f"({_plain(review.told(item.record, _LABELS[key]))})")
+            print(f"({plain(review.told(item.record, _LABELS[key]))})")
             given += 1
     left = undecided(review.queue, read_labels(path))
     print(f"{len(review.waiting(reviewer))} records wait for {reviewer}, {len(left)} for anybody; labels are in {path}")
@@ -85,7 +83,7 @@ def _excerpt(workspace: Workspace, record: str) -> str:
     found = workspace.store.find(record)
     if found is None:
         return "(no longer in the store)"
-    text = " ".join(_plain(question(found.row)).split())
+    text = " ".join(plain(question(found.row)).split())
     return text if len(text) <= _LONGEST_EXCERPT else text[: _LONGEST_EXCERPT - 3] + "..."
 
 
@@ -96,12 +94,7 @@ def _show(found: Material) -> str:
         cited = [block for block in source.blocks if block.cited]
         lines.append(f"(cites {source.url} blocks {[block.number for block in cited]})")
         lines += [f"    | {line}" for block in cited for line in block.text.splitlines()]
-    return _plain("\n".join(lines))
-
-
-def _plain(text: str) -> str:
-    """Without characters that a terminal obeys: pages and models wrote this."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return plain("\n".join(lines))
 
 
 def _ask(prompt: str) -> str:

@@ -56,17 +56,20 @@ def init(options: argparse.Namespace) -> int:
 
 def demo(options: argparse.Namespace) -> int:
     """The main job on embedded defaults."""
+    from castalia.cli.common import plain, warn_of_the_judge
     from castalia.cli.progress import show_progress
     from castalia.demo.run import run_demo
     from castalia.summary import summarize
     from castalia.ui.report import write_report
 
     def say(text: str) -> None:
-        print(json.dumps({"message": text}) if options.json else text, flush=True)
+        print(json.dumps({"message": text}) if options.json else plain(text), flush=True)
 
+    workspace = demo_workspace(options)
+    warn_of_the_judge(workspace)
     with show_progress(as_json=options.json) as listener:
         return run_demo(
-            demo_workspace(options),
+            workspace,
             options.folder,
             data_only=options.data_only,
             rebuild=options.rebuild,

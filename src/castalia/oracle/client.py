@@ -29,7 +29,7 @@ from castalia.oracle.prices import FREE, to_nano, to_usd
 from castalia.oracle.providers import open_provider
 from castalia.oracle.providers.base import HttpProvider, LocalProvider, Provider
 from castalia.oracle.redact import Redactor
-from castalia.oracle.roles import RoleConfig, judge_is_writer, role_config
+from castalia.oracle.roles import RoleConfig, role_config
 from castalia.records import canonical_json
 
 if TYPE_CHECKING:
@@ -151,11 +151,6 @@ class OracleClient:
         return self._ledger
 
     @property
-    def judge_is_writer(self) -> bool:
-        """Whether verdicts come from the model that wrote the data; they are biased then, and flagged."""
-        return judge_is_writer(self._roles)
-
-    @property
     def missing(self) -> list[MissingCall]:
         """What recordings or batch results had no answer for, in the order it was asked."""
         return list(self._missing.values())
@@ -241,6 +236,10 @@ class OracleClient:
         """USD of so many calls with so many tokens each; None when the price is unknown."""
         price = role_config(self._roles, role).price()
         return None if price is None else to_usd(calls * price.cost(tokens_in, tokens_out))
+
+    def is_writer(self, role: str) -> bool:
+        """Whether the writer answers for `role`, which is not configured, or is exactly as the writer is."""
+        return role_config(self._roles, role) == self._roles.get("writer")
 
     def stats(self) -> Stats:
         """Live numbers."""

@@ -17,6 +17,7 @@ from castalia.records import Frozen, canonical_json
 UNBILLED_PROVIDERS = frozenset({"recorded", "batch_file"})
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 BATCHING = frozenset({"openai", "anthropic"})
+JUDGE_IS_WRITER = "the judge is the writer, and models prefer what they wrote; name another model under oracles.judge"
 _CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization", "host", "content-length"})
 
 
@@ -169,8 +170,11 @@ def role_config(roles: Mapping[str, RoleConfig], role: str) -> RoleConfig:
 
 
 def judge_is_writer(roles: Mapping[str, RoleConfig]) -> bool:
-    """Whether verdicts would come from the model that wrote the data: self-preference bias, so callers flag it."""
-    judge, writer = role_config(roles, "judge"), role_config(roles, "writer")
+    """Whether verdicts come from the model that wrote the data: self-preference bias, so callers say JUDGE_IS_WRITER."""
+    writer = roles.get("writer")
+    judge = roles.get("judge", writer)
+    if writer is None or judge is None:
+        return False
     return (judge.provider, judge.model, judge.base_url, judge.recordings) == (
         writer.provider,
         writer.model,

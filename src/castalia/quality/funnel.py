@@ -61,11 +61,8 @@ def first_stops(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> dict[st
     return found
 
 
-def funnel(
-    totals: Mapping[str, int], verdicts: Sequence[Verdict], labels: Iterable[Label] = (), mixed: Mapping[str, Stop] | None = None
-) -> tuple[FunnelRow, ...]:
-    """One row per dataset of `totals` (name -> records); `mixed` is what the mix left out, by record id."""
-    out = {**(mixed or {}), **first_stops(verdicts, labels)}
+def funnel(totals: Mapping[str, int], verdicts: Sequence[Verdict], out: Mapping[str, Stop]) -> tuple[FunnelRow, ...]:
+    """One row per dataset of `totals` (name -> records); `out` has what is kept out, by record id, the mix included."""
     dataset_of = {verdict.record: verdict.dataset for verdict in verdicts}
     flagged = Counter(dataset_of[record] for record in {verdict.record for verdict in verdicts if verdict.outcome == "flag"} - out.keys())
     rows: list[FunnelRow] = []

@@ -3,11 +3,22 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from castalia.errors import ReleaseRefused
-from castalia.quality.funnel import first_stops
-from castalia.quality.mix import CHECK, LAYER, mix
+from castalia.quality.funnel import Stop, first_stops
+from castalia.quality.mix import mix
 from castalia.records import Label, Mix, Record, Reject, Verdict
+
+
+class Passed(NamedTuple):
+    """Records by dataset, sorted by id, that nothing keeps out, and why the others are out."""
+
+    records: Mapping[str, tuple[Record, ...]]
+    stops: Mapping[str, Stop]
+    """Record id -> what keeps it out first, the mix included."""
+    left_out: Mapping[str, tuple[Reject, ...]]
+    """The rejects of the mix, by dataset."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +33,20 @@ class Accepted:
     left_out: Mapping[str, tuple[Reject, ...]]
 
 
+def what_passed(datasets: Mapping[str, Sequence[Record]], verdicts: Sequence[Verdict], labels: Sequence[Label], settings: Mix) -> Passed:
+    """Splits records by their verdicts and by what people said; of what is left the mix is used."""
+    stops = first_stops(verdicts, labels)
+    mixed = mix({dataset: [record for record in records if record.id not in stops] for dataset, records in datasets.items()}, settings)
+    return Passed(mixed.records, {**mixed.stops, **stops}, mixed.left_out)
+
+
 def accept(
     datasets: Mapping[str, Sequence[Record]],
     verdicts: Sequence[Verdict],
     labels: Sequence[Label] = (),
     settings: Mix = Mix(),  # noqa: B008 - frozen
 ) -> Accepted:
-    """Splits records by their verdicts and by what people said: there must be verdicts, and nothing may keep the record out. Of what is
-    left the mix is used.
+    """What passed, where every record has been judged by every layer.
 
     Raises ReleaseRefused when records wait for a layer that has not run, or have no verdicts at all: a release never leaves a
     layer out silently.
@@ -47,12 +64,8 @@ def accept(
             f"{waiting[0].record!r}. "
             f"Make the layer able to run, then `castalia run --rebuild verify`"
         )
-    stops = first_stops(verdicts, labels)
-    standing: dict[str, list[Record]] = {}
-    kept_out: Counter[tuple[str, int, str, str]] = Counter()
-    for dataset, records in datasets.items():
-        standing[dataset] = [record for record in records if record.id not in stops]
-        kept_out.update((dataset, *stops[record.id][:3]) for record in records if record.id in stops)
-    mixed = mix(standing, settings)
-    kept_out.update((dataset, LAYER, CHECK, reject.reason) for dataset, rejects in mixed.left_out.items() for reject in rejects)
-    return Accepted(mixed.records, dict(kept_out), mixed.left_out)
+    passed = what_passed(datasets, verdicts, labels, settings)
+    kept_out = Counter(
+        (dataset, *passed.stops[record.id][:3]) for dataset, records in datasets.items() for record in records if record.id in passed.stops
+    )
+    return Accepted(passed.records, dict(kept_out), passed.left_out)

@@ -5,18 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from castalia.harmony import gpt_oss_vocabulary
-from castalia.records import DATASETS, TaxonomyNode
+from castalia.records import TaxonomyNode
+from castalia.release import Passed
 from castalia.release.balance import measure_balance
-from castalia.summary.data import stops
 from castalia.summary.stored import stored
 from castalia.workspace import Workspace
 
 
-def balance(workspace: Workspace) -> Mapping[str, Any] | None:
+def balance(workspace: Workspace, passed: Passed | None) -> Mapping[str, Any] | None:
     """The figures of `measure_balance` for what nothing keeps out; None before quality control ran."""
-    if not workspace.store.has("verdicts"):
+    if passed is None:
         return None
-    kept_out = stops(workspace)
-    datasets = {name: [record for record in stored(workspace, name, kind) if record.id not in kept_out] for name, kind in DATASETS.items()}
     nodes = stored(workspace, "taxonomy", TaxonomyNode)
-    return measure_balance(datasets, nodes, gpt_oss_vocabulary(), settings=workspace.config.mix)
+    return measure_balance(passed.records, nodes, gpt_oss_vocabulary(), settings=workspace.config.mix, left_out=passed.left_out)

@@ -1,20 +1,20 @@
 """The data half in figures: what each stage let through, what quality control stopped, licences, coverage, money."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from castalia.oracle import REFERENCE_PRICE, open_ledger, price_list
-from castalia.quality import layers
-from castalia.quality.funnel import FunnelRow, Stop, first_stops
+from castalia.quality.funnel import FunnelRow
 from castalia.quality.funnel import funnel as quality_funnel
 from castalia.quality.labels import read_labels
-from castalia.quality.mix import mix
+from castalia.quality.layers import LAYERS
 from castalia.records import CATEGORIES, DATASETS, Document, Page, Record, Reject, SuiteItem, TaxonomyNode, Verdict
+from castalia.release import Passed, what_passed
 from castalia.summary.stored import stored
 from castalia.workspace import Workspace
 
-LAYERS = tuple(layer.name for layer in layers.LAYERS)
+LAYER_NAMES = tuple(layer.name for layer in LAYERS)
 
 
 class StageRow(NamedTuple):
@@ -67,13 +67,12 @@ class Usage(NamedTuple):
     budget_usd: float | None
 
 
-def yields(workspace: Workspace) -> tuple[tuple[str, int], ...]:
+def yields(workspace: Workspace, checked: Sequence[FunnelRow]) -> tuple[tuple[str, int], ...]:
     """Records left after each step, in order: pages, documents, atoms, training records, accepted ones."""
     store = workspace.store
     steps = [(name, store.manifest(name).rows) for name in ("pages", "documents", "atoms") if store.has(name)]
     made = [store.manifest(name).rows for name in DATASETS if store.has(name)]
     steps += [("records", sum(made))] if made else []
-    checked = funnel(workspace)
     steps += [("accepted", sum(row.accepted for row in checked))] if checked else []
     return tuple(steps)
 
@@ -90,11 +89,20 @@ def stage_rows(workspace: Workspace) -> tuple[StageRow, ...]:
     return tuple(rows)
 
 
-def funnel(workspace: Workspace) -> tuple[FunnelRow, ...]:
+def passed_records(workspace: Workspace) -> Passed | None:
+    """What quality control, people and the mix let through, records that wait for a layer kept out; None before quality control ran."""
+    if not workspace.store.has("verdicts"):
+        return None
+    datasets = {name: stored(workspace, name, kind) for name, kind in DATASETS.items()}
+    return what_passed(datasets, stored(workspace, "verdicts", Verdict), read_labels(workspace.labels), workspace.config.mix)
+
+
+def funnel(workspace: Workspace, passed: Passed | None) -> tuple[FunnelRow, ...]:
     """The datasets through the layers of quality control, people included; empty before it ran."""
-    verdicts = stored(workspace, "verdicts", Verdict)
-    totals = {dataset: workspace.store.manifest(dataset).rows for dataset in DATASETS} if verdicts else {}
-    return quality_funnel(totals, verdicts, read_labels(workspace.labels), stops(workspace) if verdicts else {})
+    if passed is None:
+        return ()
+    totals = {dataset: workspace.store.manifest(dataset).rows for dataset in DATASETS if workspace.store.has(dataset)}
+    return quality_funnel(totals, stored(workspace, "verdicts", Verdict), passed.stops)
 
 
 def licences(workspace: Workspace) -> tuple[LicenceRow, ...]:
@@ -110,23 +118,10 @@ def licences(workspace: Workspace) -> tuple[LicenceRow, ...]:
     )
 
 
-def stops(workspace: Workspace) -> dict[str, Stop]:
-    """Record id -> what keeps it out, quality control and the mix together; before quality control ran, nothing does."""
-    verdicts = stored(workspace, "verdicts", Verdict)
-    if not verdicts:
-        return {}
-    stopped = first_stops(verdicts, read_labels(workspace.labels))
-    passed = {name: [record for record in stored(workspace, name, kind) if record.id not in stopped] for name, kind in DATASETS.items()}
-    return {**mix(passed, workspace.config.mix).stops, **stopped}
-
-
-def coverage(workspace: Workspace) -> tuple[CoverageRow, ...]:
+def coverage(workspace: Workspace, passed: Passed | None) -> tuple[CoverageRow, ...]:
     """Accepted records by node; before quality control ran, all that were made."""
-    stopped = stops(workspace)
-    counts = {
-        name: Counter(_node(record) for record in stored(workspace, name, kind) if record.id not in stopped)
-        for name, kind in DATASETS.items()
-    }
+    records = passed.records if passed else {name: stored(workspace, name, kind) for name, kind in DATASETS.items()}
+    counts = {name: Counter(map(_node, records[name])) for name in DATASETS}
     suite = Counter(item.node for item in stored(workspace, "suite", SuiteItem))
     nodes = sorted(stored(workspace, "taxonomy", TaxonomyNode), key=lambda node: (CATEGORIES.index(node.category), node.key))
     return tuple(CoverageRow(node.key, {name: counts[name][node.key] for name in DATASETS}, suite[node.key]) for node in nodes)

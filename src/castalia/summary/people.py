@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
+from castalia.oracle import JUDGE_IS_WRITER, judge_is_writer
 from castalia.quality import audit
 from castalia.quality.audit import Agreement, JudgeError, Reviewers
 from castalia.quality.canaries import Trial, trial_lines, trials
@@ -17,7 +18,7 @@ HALF_WIDTH = 0.035
 
 
 class People(NamedTuple):
-    """What people's labels amount to."""
+    """What people's labels amount to, and what there is to say of the judges without them."""
 
     waiting: int
     """Records that no label decides."""
@@ -32,12 +33,15 @@ class People(NamedTuple):
     reviewers: Reviewers
     trials: tuple[Trial, ...]
     """How judges stood the records that were planted among the others."""
+    judge_is_writer: bool
+    """Whether the model that judges is the one that writes."""
     wrong: tuple[tuple[str, int], ...]
     """What people said is wrong with records that they did not approve, and how often, most often first."""
 
     def lines(self) -> list[str]:
         """In words, those that there is something to say of."""
-        said = trial_lines(self.trials)
+        said = [JUDGE_IS_WRITER] if self.judge_is_writer else []
+        said += trial_lines(self.trials)
         if self.agreement:
             said.append("judges and people agree: " + "; ".join(map(str, self.agreement)))
         said += [f"{error}: what it let through waits for people" for error in self.errors if error.suspended]
@@ -77,6 +81,7 @@ def people(workspace: Workspace) -> People:
         labels_needed=_labels_needed(verdicts),
         reviewers=audit.reviewers(labels, queue),
         trials=tuple(trials(workspace.store.read_dataset("canaries", Canary))) if workspace.store.has("canaries") else (),
+        judge_is_writer=judge_is_writer(workspace.config.oracles),
         wrong=tuple(Counter(mode for label in labels if label.label != "approve" for mode in label.modes).most_common()),
     )
 

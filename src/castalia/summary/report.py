@@ -6,7 +6,20 @@ from typing import Any, NamedTuple
 from castalia.release import released_versions
 from castalia.summary.balance import balance
 from castalia.summary.comparison import Comparison, Round, compare, rounds, stopped
-from castalia.summary.data import CoverageRow, FunnelRow, LicenceRow, StageRow, Usage, coverage, funnel, licences, stage_rows, usage, yields
+from castalia.summary.data import (
+    CoverageRow,
+    FunnelRow,
+    LicenceRow,
+    StageRow,
+    Usage,
+    coverage,
+    funnel,
+    licences,
+    passed_records,
+    stage_rows,
+    usage,
+    yields,
+)
 from castalia.summary.people import People, people
 from castalia.summary.training import Curve, TrainingRow, curves, latest_round, training_rows
 from castalia.workspace import Workspace
@@ -45,18 +58,20 @@ def summarize(workspace: Workspace) -> Summary:
     versions = released_versions(workspace.releases, workspace.config.name)
     number, folder = latest_round(workspace)
     decided = rounds(workspace)
+    passed = passed_records(workspace)
+    checked = funnel(workspace, passed)
     return Summary(
         name=workspace.config.name,
         domain=workspace.config.domain,
         target=workspace.config.target.model,
         release=versions[-1].name if versions else "",
-        yields=yields(workspace),
+        yields=yields(workspace, checked),
         stages=stage_rows(workspace),
-        funnel=funnel(workspace),
+        funnel=checked,
         people=people(workspace),
         licences=licences(workspace),
-        coverage=coverage(workspace),
-        balance=balance(workspace),
+        coverage=coverage(workspace, passed),
+        balance=balance(workspace, passed),
         usage=usage(workspace),
         trained_round=number,
         training=training_rows(folder),

@@ -12,7 +12,6 @@ from castalia.records import Label, LabelValue, ReviewItem, Verdict
 from castalia.summary.people import review_items
 from castalia.workspace import Workspace
 
-_LONGEST_REASON = 400  # characters told; a judge may have written a million
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f](?:[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,62}[^\s\x00-\x1f\x7f-\x9f])?")
 
 
@@ -77,9 +76,7 @@ def last_label(said: Sequence[Label], reviewer: str) -> Label | None:
 
 def what_follows(verdicts: Sequence[Verdict], label: LabelValue) -> str:
     """What checks had said of a record, and what the label does to that."""
-    objections = [
-        f"{verdict.check} {verdict.outcome}: {verdict.reason:.{_LONGEST_REASON}}" for verdict in verdicts if verdict.outcome != "pass"
-    ]
+    objections = [f"{verdict.check} {verdict.outcome}: {verdict.reason}" for verdict in verdicts if verdict.outcome != "pass"]
     said = "; ".join(objections) or "every check passed"
     overridden = [verdict for verdict in verdicts if verdict.outcome != "abstain" or label != "approve"]
     stop = first_stops(overridden, ()).get(verdicts[0].record if verdicts else "")

@@ -5,40 +5,19 @@ refreshes, prefetching) is made inert, too.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import jinja2
 
-from castalia.records import Document, LicenceDecision
 from castalia.store import write_file
+from castalia.summary.page import PageView
 
 _POLICY = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:\">"
 )
 _REACHING = re.compile(r"<(/?)(link|base|meta|object|embed|frame|iframe|frameset|portal)\b", re.IGNORECASE)
 _SCRIPT = re.compile(r"<(/?)script\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class PageView:
-    """What is shown."""
-
-    page: str
-    """Id of the page."""
-    url: str
-    html: str
-    """As received, decoded."""
-    fetched_at: str
-    licence: LicenceDecision
-    document: Document | None
-    """None for a page that gave no document."""
-    fate: Sequence[tuple[str, str]]
-    """(stage, what became of it there), in order."""
-    left_out: Sequence[str]
-    """Lines of the page that stand in no block."""
 
 
 def write_page(view: PageView, path: Path) -> Path:

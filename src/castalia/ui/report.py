@@ -1,7 +1,5 @@
 """The static report: one HTML file with everything in it, no script, no request to anywhere."""
 
-import contextlib
-import os
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -9,27 +7,15 @@ from pathlib import Path
 import jinja2
 
 from castalia import __version__
-from castalia.errors import StoreError
 from castalia.release.balance import BALANCED
-from castalia.summary import LAYERS, Summary
+from castalia.store import write_file
+from castalia.summary import LAYER_NAMES, Summary
 from castalia.ui.charts import curve_chart, score_chart, yield_chart
 
 
 def write_report(summary: Summary, path: Path) -> Path:
-    """Renders `summary` to `path`, atomically; the same summary gives the same bytes. Returns the path.
-
-    Raises StoreError when the file can't be written.
-    """
-    page = render_report(summary)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(page, encoding="utf-8")
-        os.replace(unfinished, path)  # noqa: PTH105 - Path.replace is the same call with a worse name for a reader
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise StoreError(f"the report can't be written to {str(path)!r}: {error.strerror}; name a file you may write with --out") from error
+    """Renders `summary` to `path`, atomically; the same summary gives the same bytes. Raises StoreError, StorageFull."""
+    write_file(path, render_report(summary).encode())
     return path
 
 
@@ -40,7 +26,7 @@ def render_report(summary: Summary) -> str:
     template = environment.from_string(resources.files("castalia.ui").joinpath("pages/report.html.j2").read_text(encoding="utf-8"))
     return template.render(
         s=summary,
-        layers=LAYERS,
+        layers=LAYER_NAMES,
         version=__version__,
         balanced=BALANCED,
         curves=[curve_chart(curve) for curve in summary.curves],

@@ -1,14 +1,11 @@
-"""`castalia show page ID --html`: one page and what was extracted from it, side by side."""
+"""One page of the corpus: its licence, what was extracted from it, what became of it stage by stage, and what extraction left out."""
 
-import argparse
-import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from castalia.errors import ConfigError, InputError
-from castalia.records import Block, Document, Page, Reject
-from castalia.ui.page import PageView, write_page
+from castalia.errors import InputError
+from castalia.records import Block, Document, LicenceDecision, Page, Reject
 from castalia.web.archive import Archive
 from castalia.web.urls import url_key
 from castalia.web.worker import call_limited
@@ -19,22 +16,55 @@ _DOCUMENTS = ("documents", "documents_scrubbed", "documents_raw")
 _STAGES = ("normalize", "scrub", "deduplicate")
 
 
-def show_page(workspace: Workspace, options: argparse.Namespace) -> int:
-    """Writes the file and says where it is. Raises InputError where there is no such page."""
-    wanted: str | None = options.page
-    if not wanted or options.html is None:
-        raise ConfigError("`castalia show page` writes a file: castalia show page ID --html [FILE]; ID is of a page or document, or a URL")
+@dataclass(frozen=True)
+class PageView:
+    """A page as it is shown beside its extraction."""
+
+    page: str
+    """Id of the page."""
+    url: str
+    html: str
+    """As received, decoded."""
+    fetched_at: str
+    licence: LicenceDecision
+    document: Document | None
+    """None for a page that gave no document."""
+    fate: Sequence[tuple[str, str]]
+    """(stage, what became of it there), in order."""
+    left_out: Sequence[str]
+    """Lines of the page that stand in no block."""
+
+
+def view_page(workspace: Workspace, wanted: str) -> PageView:
+    """The page of an id, of the id of a document made from it, or of a URL. Raises InputError where there is none."""
     if not workspace.store.has("pages"):
         raise InputError("no page was collected yet; `castalia run --until collect` or `castalia collect URL` does it")
     page, document = _find(workspace, wanted)
-    path: Path = options.html if options.html != Path() else Path(f"{page.id}.html")
-    write_page(_view(workspace, page, document), path)
-    print(json.dumps({"page": page.id, "file": str(path)}) if options.json else f"{page.url} beside its extraction: {path}")
-    return 0
+    return PageView(
+        page.id,
+        page.url,
+        page.html,
+        _fetched_at(workspace, page),
+        page.licence,
+        document,
+        _fate(workspace, page, document),
+        left_out(page, document.blocks if document else ()),
+    )
+
+
+def left_out(page: Page, blocks: Sequence[Block]) -> list[str]:
+    """Visible lines of the page that stand in no block, whatever marks a block puts around its words."""
+    kept = _letters(" ".join(block.text for block in blocks))
+    lines = str(call_limited("castalia.stages.collect.lines:all_lines", page.html).value or "").split("\n")
+    return [line for line in dict.fromkeys(lines) if _letters(line) and _letters(line) not in kept]
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).casefold()
 
 
 def _find(workspace: Workspace, wanted: str) -> tuple[Page, Document | None]:
-    """The page by its id, its URL, or the id of a document made from it; and the latest document of it."""
+    """The page, and the latest document of it."""
     document = _document(workspace, wanted) if wanted.startswith(f"{Document.PREFIX}_") else None
     source = _source(workspace, document) if document else wanted
     for page in workspace.store.read_dataset("pages", Page):
@@ -71,7 +101,7 @@ def _made_from(workspace: Workspace, page: Page) -> Document | None:
     return latest
 
 
-def _view(workspace: Workspace, page: Page, document: Document | None) -> PageView:
+def _fate(workspace: Workspace, page: Page, document: Document | None) -> list[tuple[str, str]]:
     fate = [("collect", "kept")]
     names = {page.url, page.id, *([document.id] if document else [])}
     for stage in _STAGES:
@@ -81,27 +111,7 @@ def _view(workspace: Workspace, page: Page, document: Document | None) -> PageVi
         fate.append((stage, f"rejected, {said[0].reason}: {said[0].detail}" if said else "kept"))
         if said:
             break
-    return PageView(
-        page.id,
-        page.url,
-        page.html,
-        _fetched_at(workspace, page),
-        page.licence,
-        document,
-        fate,
-        left_out(page, document.blocks if document else ()),
-    )
-
-
-def left_out(page: Page, blocks: tuple[Block, ...]) -> list[str]:
-    """Visible lines of the page that stand in no block, whatever marks a block puts around its words."""
-    kept = _letters(" ".join(block.text for block in blocks))
-    lines = str(call_limited("castalia.stages.collect.lines:all_lines", page.html).value or "").split("\n")
-    return [line for line in dict.fromkeys(lines) if _letters(line) and _letters(line) not in kept]
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text).casefold()
+    return fate
 
 
 def _fetched_at(workspace: Workspace, page: Page) -> str:
