@@ -105,6 +105,29 @@ def test_a_question_too_long_for_the_model_is_a_typed_failure_and_the_run_goes_o
     asyncio.run(run())
 
 
+def test_offline_a_request_that_was_rejected_is_rejected_again_and_one_that_failed_is_not(tmp_path: Path) -> None:
+    async def run() -> None:
+        def script(_: int, user: str) -> Act:
+            return FAULTS["context" if user == "long" else "400"] if user != "fine" else Act()
+
+        async with scripted_server(script) as server:
+            for offline in (False, True):
+                async with client(tmp_path, role(server.openai), offline=offline) as oracle:
+                    asks = (oracle.ask("writer", "S", user, Point, task=task(user)) for user in ("fine", "long", "wrong"))
+                    results = await asyncio.gather(*asks, return_exceptions=True)
+                    expected = ["Reply", "RequestRejected", "OracleError" if offline else "OracleRefused"]
+                    assert [type(result).__name__ for result in results] == expected
+                    error = results[1]
+                    assert isinstance(error, RequestRejected)
+                    if not offline:
+                        first = (str(error), error.calls)
+                    assert (str(error), error.calls) == first
+                    assert "maximum context length is 8 tokens" in (oracle.ledger.call(error.calls[0]).failure or "")
+            assert server.count == 3
+
+    asyncio.run(run())
+
+
 def test_a_repair_that_is_too_long_keeps_the_answer_it_was_to_repair(tmp_path: Path) -> None:
     async def run() -> None:
         async with (

@@ -22,6 +22,7 @@ from castalia.oracle.prices import TokenPrice, dollars
 from castalia.oracle.providers import provider_class
 from castalia.oracle.providers.base import HttpProvider, LocalProvider, Provider, UnreadableAnswer
 from castalia.oracle.redact import Redactor
+from castalia.oracle.rejected import rejection
 
 POLL_SECONDS = 0.05
 DRAIN_SECONDS = 60.0
@@ -157,7 +158,7 @@ class Dispatch:
         if not isinstance(call.provider, HttpProvider):
             raise OracleError(f"provider {call.intent.provider!r} is neither local nor HTTP; derive it from LocalProvider or HttpProvider")
         if self._offline:
-            raise OracleError(
+            raise rejection(call.intent, self.ledger.failure(call.intent.key)) or OracleError(
                 f"offline: the ledger has no answer for prompt {call.intent.prompt!r}, subject {call.intent.subject!r} "
                 f"(model {call.intent.model!r}). Run without --offline to ask for it"
             )

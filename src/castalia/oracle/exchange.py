@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from castalia.errors import OracleError, OracleRefused, RequestRejected
+from castalia.errors import OracleError, OracleRefused
 from castalia.oracle.calls import Ask
 from castalia.oracle.failpoints import failpoint
 from castalia.oracle.ledger.ledger import Ledger
@@ -20,6 +20,7 @@ from castalia.oracle.limits import Flight, Limiter
 from castalia.oracle.providers.base import HttpProvider, Provider, UnreadableAnswer
 from castalia.oracle.quotas import retry_after, told_quotas
 from castalia.oracle.redact import Redactor
+from castalia.oracle.rejected import failure_of, rejection
 from castalia.oracle.transport import HttpReply, Lost, Transport, Unsent
 
 OVERLOADED = frozenset({429, 503, 529})
@@ -176,19 +177,15 @@ class Exchange:
     ) -> OracleError | NoSchemaMode:
         """What a client error means: for this call, for its form, or for every call to the model, none of which starts any more."""
         words = self._redactor.error(words)
-        await self._ledger.miss(sent, "rejected", status=reply.status, request_id=_request_id(reply), detail=words, failed=True)
         refusal = provider.refusal(reply.status, reply.raw, call.ask)
+        detail = failure_of(refusal.words, words) if refusal is not None and refusal.kind == "this request" else words
+        await self._ledger.miss(sent, "rejected", status=reply.status, request_id=_request_id(reply), detail=detail, failed=True)
+        if rejected := rejection(call.intent, detail):
+            return rejected
         if refusal is not None and refusal.kind == "schema mode" and call.is_native:
             provider.asks_by_prompt = True
             await self._ledger.forgo_schema_mode(call.intent.provider, call.intent.base_url, call.intent.model, words)
             return NoSchemaMode(refusal.words)
-        if refusal is not None and refusal.kind == "this request":
-            error = RequestRejected(
-                f"{call.intent.provider} at {call.intent.base_url} can't answer prompt {call.intent.prompt!r} for "
-                f"{call.intent.subject!r} (call {call.intent.key[:16]}): {refusal.words}. It said: {words[:300]}"
-            )
-            error.calls = (call.intent.key,)
-            return error
         variable = call.provider.config.key_variable()
         cure = {
             401: f"check the key in environment variable {variable}"

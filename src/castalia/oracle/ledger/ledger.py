@@ -110,6 +110,11 @@ class Ledger:
         """Everything about one call; `key` may be shortened to a unique prefix. Raises InputError when there is no such call."""
         return reports.call(self._read, key)
 
+    def failure(self, key: str) -> str:
+        """Why a call was given up; empty for one that was not."""
+        rows = self._read("SELECT failure FROM calls WHERE key = ? AND state = 'failed'", key)
+        return (rows[0][0] or "") if rows else ""
+
     def usage(self, equivalent: str | None = None) -> list[UsageRow]:
         """Sums by stage, role and model. `equivalent` names the price entry at which unpaid calls are valued."""
         return reports.usage(self._read, equivalent)
