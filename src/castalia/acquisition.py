@@ -6,14 +6,19 @@ edge. What too few examples were accepted from goes back as `example_gaps` where
 The loop ends by itself (see `castalia.stages.plan_queries.gaps`). Everything is recomputed by content: plans come from the ledger,
 pages from the archive, and a loop that was killed goes on where it was. Where `sources.search` names `site` alone, the pages don't depend
 on the queries, so there is nothing to steer.
+
+A file beside the store marks a round from handing gaps over until what follows from them is made: only what a killed round left half-way
+is made again without asking.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from castalia.engine import Event, RunReport, StageReport, stage_state
 from castalia.engine.state import changed_inputs
+from castalia.errors import CorruptObject
 from castalia.quality.labels import read_labels
 from castalia.quality.mix import shortages
 from castalia.records import (
@@ -31,10 +36,12 @@ from castalia.records import (
 )
 from castalia.release import accept
 from castalia.stages.plan_queries import Cell, PlanParams, next_example_gaps, next_gaps
+from castalia.store import write_file
 from castalia.workspace import Services, Workspace, role_identity, run_stages
 
 PLAN, COLLECT = "plan_queries", "collect"
 _BOTH = (PLAN, COLLECT)
+_PAGES, _EXAMPLES = "gaps", "example_gaps"
 _STYLE_OF_KIND: Mapping[str, str] = {"worked-solution": "lesson", "dialogue": "discussion", "agent-trace": "trace"}
 _STYLE_OF_TEACHING: Mapping[str, str] = {
     "definition": "reference",
@@ -75,9 +82,10 @@ async def acquire(
     report = await run_stages(workspace, services, rebuild={*rebuild, *_left_half_way(workspace)}, keep=keep, only=_BOTH, on_event=on_event)
     reports, seconds = list(report.stages), report.seconds
     while not {*_BOTH, "all"} & {*keep} and (gaps := _gaps(workspace)) is not None:
-        workspace.store.write_dataset("gaps", CoverageGap, gaps, fingerprint=content_hash(sorted(gap.id for gap in gaps)))
+        _hand_over(workspace, _PAGES, CoverageGap, gaps)
         report = await run_stages(workspace, services, rebuild=(PLAN,), only=_BOTH, on_event=on_event)
         reports, seconds = [*reports, *report.stages], seconds + report.seconds
+    _mark(workspace, _PAGES).unlink(missing_ok=True)
     return RunReport(_last_of_each(reports), seconds)
 
 
@@ -97,12 +105,17 @@ def hand_back_examples(workspace: Workspace) -> bool:
     accepted = accept(datasets, verdicts, read_labels(workspace.labels), mix)
     nodes = list(store.read_dataset("taxonomy", TaxonomyNode))
     thin = thin_cells(accepted.records, mix, nodes)
-    known = list(store.read_dataset("example_gaps", ExampleGap)) if store.has("example_gaps") else []
+    known = list(store.read_dataset(_EXAMPLES, ExampleGap)) if store.has(_EXAMPLES) else []
     gaps = next_example_gaps(list(store.read_dataset("queries", Query)), known, thin, max_rounds=params.max_example_reviews)
     if gaps is None:
         return False
-    store.write_dataset("example_gaps", ExampleGap, gaps, fingerprint=content_hash(sorted(gap.id for gap in gaps)))
+    _hand_over(workspace, _EXAMPLES, ExampleGap, gaps)
     return True
+
+
+def end_round(workspace: Workspace) -> None:
+    """Data were made of what a round for missing examples found, or a person decided against it."""
+    _mark(workspace, _EXAMPLES).unlink(missing_ok=True)
 
 
 def thin_cells(records: Mapping[str, Sequence[Record]], settings: Mix, nodes: Sequence[TaxonomyNode]) -> dict[Cell, tuple[int, int]]:
@@ -131,7 +144,7 @@ def _gaps(workspace: Workspace) -> list[CoverageGap] | None:
     """What to hand back now; None when the loop is at its end."""
     store, params = workspace.store, workspace.params[PLAN]
     assert isinstance(params, PlanParams)
-    known = list(store.read_dataset("gaps", CoverageGap)) if store.has("gaps") else []
+    known = list(store.read_dataset(_PAGES, CoverageGap)) if store.has(_PAGES) else []
     queries = list(store.read_dataset("queries", Query))
     return next_gaps(queries, known, _led(workspace), max_rounds=params.max_collected_reviews)
 
@@ -142,25 +155,41 @@ def _led(workspace: Workspace) -> Iterator[Sequence[str]]:
         yield from table.column("queries").to_pylist()
 
 
+def _hand_over(workspace: Workspace, dataset: str, kind: type[Record], gaps: Sequence[Record]) -> None:
+    """Stores gaps for the next planning. Their round is open from now on."""
+    fingerprint = content_hash(sorted(gap.id for gap in gaps))
+    write_file(_mark(workspace, dataset), fingerprint.encode())  # first: a mark without its gaps means nothing
+    workspace.store.write_dataset(dataset, kind, gaps, fingerprint=fingerprint)
+
+
+def _mark(workspace: Workspace, dataset: str) -> Path:
+    return workspace.folder / f"{dataset}.open"
+
+
+def _is_open(workspace: Workspace, dataset: str) -> bool:
+    """Whether the round of these gaps was begun and not ended."""
+    mark, store = _mark(workspace, dataset), workspace.store
+    return mark.is_file() and store.has(dataset) and store.manifest(dataset).fingerprint == mark.read_text()
+
+
 def _left_half_way(workspace: Workspace) -> set[str]:
     """Stages that are stale only because a round was killed between handing gaps over and collecting for them: no decision of a person."""
     store, identity = workspace.store, role_identity(workspace)
     stages = {stage.name: stage for stage in workspace.stages}
-    changed = {
-        name: changed_inputs(stages[name], stage_state(stages[name], workspace.params[name], store, identity), store) for name in _BOTH
-    }
-    left = {PLAN} if changed[PLAN] == frozenset({"gaps"}) or changed[PLAN] == frozenset({"example_gaps"}) else set[str]()
-    if changed[COLLECT] == frozenset({"queries"}) and any(query.round for query in store.read_dataset("queries", Query)):
-        left.add(COLLECT)
-    return left
+    try:
+        handed = {dataset for dataset in (_PAGES, _EXAMPLES) if _is_open(workspace, dataset)}
+        changed = {
+            name: changed_inputs(stages[name], stage_state(stages[name], workspace.params[name], store, identity), store) for name in _BOTH
+        }
+    except CorruptObject:
+        return set()  # which stage to rebuild is for the run to say
+    left = {PLAN} if any(changed[PLAN] == {dataset} for dataset in handed) else set[str]()
+    return {*left, COLLECT} if handed and changed[COLLECT] == {"queries"} else left
 
 
 def left_half_way_later(workspace: Workspace, later: Sequence[str]) -> set[str]:
     """The stage to go on with where a round for missing examples was killed after its pages and before its data."""
-    store = workspace.store
-    known = list(store.read_dataset("example_gaps", ExampleGap)) if store.has("example_gaps") else []
-    newest = max((query.round for query in store.read_dataset("queries", Query)), default=0) if known else 0
-    return first_changed(workspace, later) if any(gap.round == newest for gap in known) else set()
+    return first_changed(workspace, later) if _is_open(workspace, _EXAMPLES) else set()
 
 
 def first_changed(workspace: Workspace, later: Sequence[str]) -> set[str]:

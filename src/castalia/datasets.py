@@ -6,7 +6,7 @@ In between, where the configuration names recorded answers of the target, they a
 
 from collections.abc import Callable, Collection
 
-from castalia.acquisition import COLLECT, PLAN, acquire, first_changed, hand_back_examples, is_steered, left_half_way_later
+from castalia.acquisition import COLLECT, PLAN, acquire, end_round, first_changed, hand_back_examples, is_steered, left_half_way_later
 from castalia.engine import Event, RunReport, told
 from castalia.errors import MissingRecording
 from castalia.oracle import role_config
@@ -57,9 +57,9 @@ async def _run(
 ) -> RunReport:
     names = [stage.name for stage in workspace.stages]
     early = names[: names.index(_SUITE) + 1]
+    first = await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=early, until=until, on_event=on_event)
     if until in early[:-1]:
-        return await run_stages(workspace, services, rebuild=rebuild, keep=keep, until=until, on_event=on_event)
-    first = await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=early, on_event=on_event)
+        return first
     suite_items(workspace)  # frozen before anything is collected; a suite that changed since is refused here
     if until == _SUITE:
         return first
@@ -71,8 +71,11 @@ async def _run(
         late = late[late.index(COLLECT) + 1 :]
         rebuild = {*rebuild, *(left_half_way_later(workspace, late) if not keep else ())}
     done.append(await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=late, until=until, on_event=on_event))
+    if until is None:
+        end_round(workspace)
     while until is None and not keep and hand_back_examples(workspace):
         done.append(await acquire(workspace, services, rebuild={PLAN}, on_event=on_event))
         again = first_changed(workspace, late)
         done.append(await run_stages(workspace, services, rebuild=again, only=late, on_event=on_event))
+        end_round(workspace)
     return RunReport(tuple(stage for report in done for stage in report.stages), sum(report.seconds for report in done))

@@ -109,6 +109,21 @@ def test_where_no_review_is_wanted_or_searches_steer_nothing_there_are_no_gaps(t
     assert not stored(world).has("gaps")
 
 
+@pytest.mark.parametrize(("dataset", "stage"), [("queries", "plan_queries"), ("pages", "collect")])
+def test_a_damaged_name_of_what_searches_steer_is_told_and_cured_by_a_rebuild(
+    tmp_path: Path, site: Site, dataset: str, stage: str, capsys: pytest.CaptureFixture[str]
+):
+    world = steered(tmp_path / "world", site)
+    run(world)
+    before = kept(world)
+    (world.work / "store" / "refs" / f"{dataset}.json").write_text("half a na")
+    with chdir(world.folder):
+        assert main(["run", "--until", "collect"]) == 5
+        assert f"stage '{stage}' is stale: the ref of dataset '{dataset}'" in capsys.readouterr().err
+    run(world, "--rebuild", stage)
+    assert kept(world) == before
+
+
 LACKING = {"quotas": [{"node": "skills/count-rows", "at_least": 1}]}
 
 
@@ -147,6 +162,16 @@ def test_a_round_for_missing_examples_that_was_killed_goes_on_by_the_same_comman
     assert "skills/count-rows" not in taught(world)
     world.run("run")
     assert "skills/count-rows" in taught(world)
+
+
+def test_when_a_round_is_over_what_becomes_stale_is_for_a_person_to_decide(tmp_path: Path, site: Site, capsys: pytest.CaptureFixture[str]):
+    world = lacking(tmp_path / "world", site)
+    edited = ("--set", "stages.extract.max_atoms=3")
+    with chdir(world.folder):
+        assert main(["run"]) == 0
+        assert main(["run", "--rebuild", "extract", "--until", "extract", *edited]) == 0
+        assert main(["run", *edited]) == 5
+    assert "stage 'build_sft' is stale: input 'atoms' changed" in capsys.readouterr().err
 
 
 def test_missing_examples_are_not_searched_for_unless_that_is_wanted(tmp_path: Path, site: Site):

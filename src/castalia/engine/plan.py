@@ -76,12 +76,13 @@ def plan(
     planned: list[PlannedStage] = []
     for stage in stages:
         params = resolve_params(stage, params_by_stage)
-        waits = sorted({pending[dataset] for dataset in stage.reads if dataset in pending})
-        found = stage_state(stage, params, store, role_identity)
-        if waits or found.state == "blocked":
-            reason = f"waits for {', '.join(map(repr, waits))}" if waits else found.reason
+        if waits := sorted({pending[dataset] for dataset in stage.reads if dataset in pending}):
+            found = StageState("blocked", f"waits for {', '.join(map(repr, waits))}", {})  # its inputs may be damaged, and are made again
+        else:
+            found = stage_state(stage, params, store, role_identity)
+        if found.state == "blocked":
             unknown = None if stage.roles(params) else 0
-            step = PlannedStage(stage.name, "blocked", reason, unknown, unknown)
+            step = PlannedStage(stage.name, "blocked", found.reason, unknown, unknown)
         elif found.state == "fresh":
             step = PlannedStage(stage.name, "fresh", found.reason, 0, 0.0)
         else:

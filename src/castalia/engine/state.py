@@ -54,33 +54,41 @@ def stage_state(stage: Stage, params: Params, store: Store, role_identity: RoleI
 
 def unchanged_prompts(stage: Stage, found: StageState, store: Store) -> frozenset[str]:
     """Names of the stage's prompts that are what they were when its outputs were made; none where that can't be known."""
-    made = next((store.manifest(dataset) for dataset in stage.outputs if found.state == "stale" and store.has(dataset)), None)
-    if made is None or found.parts is None:
+    before, now = _before(stage, found, store, waived=False), found.parts
+    if before is None or now is None:
         return frozenset()
-    before = store.get_json(made.fingerprint, made.dataset).get("prompts", {})
-    return frozenset(path.stem for path in stage.prompts if before.get(path.name) == found.parts["prompts"][path.name])
+    prompts = before.get("prompts", {})
+    return frozenset(path.stem for path in stage.prompts if prompts.get(path.name) == now["prompts"][path.name])
 
 
 def changed_inputs(stage: Stage, found: StageState, store: Store) -> frozenset[str]:
     """Names of the inputs by which a stale stage differs from what its outputs were made from, if nothing else differs; none otherwise."""
-    made = next((store.manifest(dataset) for dataset in stage.outputs if found.state == "stale" and store.has(dataset)), None)
-    if made is None or found.parts is None:
+    before, now = _before(stage, found, store, waived=True), found.parts
+    if before is None or now is None or list(explain_change({**before, "inputs": now["inputs"]}, now)):
         return frozenset()
-    try:
-        before = store.get_json(made.waivers[-1].fingerprint if made.waivers else made.fingerprint, made.dataset)
-    except StoreError:
-        return frozenset()
-    if list(explain_change({**before, "inputs": found.parts["inputs"]}, found.parts)):
-        return frozenset()
-    old, new = before.get("inputs", {}), found.parts["inputs"]
+    old, new = before.get("inputs", {}), now["inputs"]
     return frozenset(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
-def _reason(store: Store, manifest: Manifest, parts: Parts) -> str:
-    # After a waiver the identity to compare with is the one that was waived last.
-    known = manifest.waivers[-1].fingerprint if manifest.waivers else manifest.fingerprint
+def _before(stage: Stage, found: StageState, store: Store, *, waived: bool) -> Parts | None:
+    """What a stale stage's outputs were made under, or with `waived` were kept under last; None where that can't be read."""
+    if found.state != "stale":
+        return None
     try:
-        changes = list(explain_change(store.get_json(known, manifest.dataset), parts))
+        made = next(store.manifest(dataset) for dataset in stage.outputs if store.has(dataset))
+        return store.get_json(_known(made) if waived else made.fingerprint, made.dataset)
+    except StoreError:
+        return None
+
+
+def _known(manifest: Manifest) -> str:
+    """The identity to compare with: after a waiver the one that was waived last."""
+    return manifest.waivers[-1].fingerprint if manifest.waivers else manifest.fingerprint
+
+
+def _reason(store: Store, manifest: Manifest, parts: Parts) -> str:
+    try:
+        changes = list(explain_change(store.get_json(_known(manifest), manifest.dataset), parts))
     except StoreError as error:
         return f"what {manifest.dataset!r} was made from can't be read: {error}"
     return "; ".join(changes) or "its outputs are incomplete"
