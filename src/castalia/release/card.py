@@ -26,9 +26,10 @@ def dataset_card(
     waiting_for_people: int,
     balance: Mapping[str, Any],
     judges: Sequence[Trial] = (),
+    judge_is_writer: bool = False,
 ) -> str:
     """README.md of a release, with the metadata header that dataset hubs read. `balance` is what `measure_balance` gave, `judges` how the
-    judges stood records whose truth is known."""
+    judges stood records whose truth is known, `judge_is_writer` whether the model that judged had written what it judged."""
     licences = sorted({page.licence.spdx for page in pages if page.licence.spdx})
     lines = [
         "---",
@@ -59,8 +60,12 @@ def dataset_card(
         ]
     else:
         lines.append("Nothing.")
+    if judges or judge_is_writer:
+        lines += ["", "## Judges"]
+    if judge_is_writer:
+        lines += ["", "The model that judged these records is the one that wrote them, and models prefer what they wrote."]
     if judges:
-        lines += ["", "## Judges", "", "Records whose truth is known were planted among what judges saw.", ""]
+        lines += ["", "Records whose truth is known were planted among what judges saw.", ""]
         lines += ["| check | planted | recognized | shown |", "|---|---|---|---|"]
         lines += [f"| {one.check} | {one.kind} | {one.recognized} | {one.shown} |" for one in judges]
     if making.kept:

@@ -83,10 +83,12 @@ def publish(
     role_identity: RoleIdentity | None,
     known_calls: Callable[[Iterable[str]], set[str]],
     settings: Mix = Mix(),  # noqa: B008 - frozen
+    judge_is_writer: bool = False,
 ) -> Release:
     """Freezes the accepted records of `store` under `folder` as the next version of `name`.
 
-    `stages`, `params` and `role_identity` are those a run would have now, `settings` those of the mix. Raises ReleaseRefused when a stage is not what such a
+    `stages`, `params` and `role_identity` are those a run would have now, `settings` those of the mix, and
+    `judge_is_writer` says whether one model plays both roles, which the card tells. Raises ReleaseRefused when a stage is not what such a
     run would leave as it is, a layer has not run, a licence is outside the policy, a contaminated record was accepted, or
     provenance does not close; StorageFull when there is no room; ConfigError for a name that can't be a folder's.
     """
@@ -140,7 +142,7 @@ def publish(
     files["left_out.jsonl"] = "".join(canonical_json(reject.to_row()) + "\n" for reject in rejects).encode()
     files["balance.json"] = _json(balance)
     judges = trials(store.read_dataset("canaries", Canary)) if store.has("canaries") else []
-    files["README.md"] = dataset_card(name, making, accepted, pages, waiting, balance, judges).encode()
+    files["README.md"] = dataset_card(name, making, accepted, pages, waiting, balance, judges, judge_is_writer).encode()
     files["ATTRIBUTION.md"] = attribution(pages).encode()
     specification = acquisition_specification(
         nodes,
