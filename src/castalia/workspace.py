@@ -10,7 +10,7 @@ from castalia.config import Config
 from castalia.engine import Event, Params, Price, RoleIdentity, RunReport, Stage, run_pipeline
 from castalia.engine.plan import InLedger
 from castalia.errors import ConfigError
-from castalia.oracle import OracleClient, open_ledger, open_oracle, role_config
+from castalia.oracle import OracleClient, judge_is_writer, open_ledger, open_oracle, role_config
 from castalia.pipeline import all_stages, stage_params
 from castalia.quality.labels import read_labels
 from castalia.records import Label, content_hash
@@ -194,6 +194,7 @@ async def run_stages(
         price=price(workspace),
         in_ledger=in_ledger(workspace),
         in_flight=workspace.config.execution.concurrency,
+        workers=workspace.config.execution.workers,
         engine=workspace.config.execution.engine,
     )
 
@@ -224,4 +225,5 @@ def make_release(workspace: Workspace, name: str | None = None) -> Release:
             role_identity=role_identity(workspace),
             known_calls=lambda keys: {key for key in keys if ledger.lookup(key) is not None},
             settings=workspace.config.mix,
+            judge_is_writer=judge_is_writer(workspace.config.oracles),
         )

@@ -14,7 +14,10 @@ import castalia.errors
 from castalia.cli import main
 from castalia.config import load_config
 from castalia.errors import CastaliaError
-from small_world import SITE, configuration, item, pair, passed, sft, world
+from castalia.summary import summarize
+from castalia.ui.report import render_report
+from castalia.workspace import make_release
+from small_world import SITE, configuration, item, pair, passed, sft, trace_example, world
 
 HEAVY = ("torch", "transformers", "daft", "pyarrow", "aiohttp", "altair", "vl_convert", "tiktoken", "pydantic", "selectolax")
 ERRORS = sorted(
@@ -25,6 +28,9 @@ CODES = {
     "ConfigError": 2, "InputError": 3, "StoreError": 4, "StaleStage": 5, "OracleError": 6, "SandboxUnavailable": 7, "ReleaseRefused": 8,
     "TrainingRefused": 9, "TrainingFailed": 10, "Interrupted": 130, "CastaliaError": 1,
 }  # fmt: skip
+
+
+JUDGE = {"provider": "recorded", "recordings": "recordings", "model": "another"}
 
 
 def json_lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
@@ -106,6 +112,21 @@ def test_an_oracle_without_answers_is_exit_code_6_and_leaves_the_tasks_to_answer
     assert (task["prompt"], task["answer"]) == ("taxonomy", None)
 
 
+@pytest.mark.parametrize("flag", ["--until", "--rebuild", "--keep"])
+def test_a_stage_that_does_not_exist_stops_a_run_before_anybody_is_asked(tmp_path, capsys, flag: str):
+    assert main(["run", flag, "exract", "-c", str(configuration(tmp_path))]) == 2
+    assert "exract" in (told := capsys.readouterr().err)
+    assert "extract" in told
+
+
+def test_a_run_says_first_that_the_judge_is_the_writer(tmp_path, capsys):
+    assert main(["run", "-c", str(configuration(tmp_path))]) == 6
+    first = capsys.readouterr().err.splitlines()[0]
+    main(["plan", "-c", str(tmp_path / "castalia.yaml")])
+    assert first == "warning: the judge is the writer, and models prefer what they wrote; name another model under oracles.judge"
+    assert capsys.readouterr().err.splitlines() == [first]
+
+
 def test_offline_asks_nobody_and_says_what_is_missing(tmp_path, monkeypatch, capsys):
     nobody = {"provider": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m", "prices": {"input": 0, "output": 0}}
     configuration(tmp_path, oracles={"writer": nobody})
@@ -177,6 +198,18 @@ def test_plan_warns_when_the_judge_is_the_writer(tmp_path, capsys, judge: str, w
     path = configuration(tmp_path, oracles={"writer": writer, "judge": {**writer, "model": judge}})
     assert main(["plan", "-c", str(path)]) == 0
     assert ("the judge is the writer" in capsys.readouterr().err) == warned
+
+
+@pytest.mark.parametrize(("judge", "told"), [({}, True), ({"judge": JUDGE}, False)])
+def test_status_report_and_card_say_that_the_judge_is_the_writer(tmp_path, capsys, judge: dict, told: bool):
+    made = world(tmp_path, oracles={"writer": {"provider": "recorded", "recordings": "recordings"}, **judge})
+    assert main(["status", "-c", str(tmp_path / "castalia.yaml")]) == 0
+    assert ("the judge is the writer" in capsys.readouterr().out) == told
+    assert main(["status", "--json", "-c", str(tmp_path / "castalia.yaml")]) == 0
+    assert {"judge_is_writer": told} in json_lines(capsys)
+    assert ("The judge is the writer" in render_report(summarize(made))) == told
+    card = (make_release(made).folder / "README.md").read_text()
+    assert ("is the one that wrote them, and models prefer what they wrote" in card) == told
 
 
 def test_status_shows_the_funnel_first(tmp_path, monkeypatch, capsys):
@@ -314,6 +347,15 @@ def test_report_writes_a_page(made, capsys):
     assert main(["report", "--json"]) == 0
     [told] = json_lines(capsys)
     assert Path(told["report"]).read_text().startswith("<!doctype html>")
+
+
+def test_balance_is_that_of_the_report_also_while_records_wait_for_a_layer(tmp_path, capsys):
+    waiting = passed(trace_example(), "sft", layer=4, check="execution", outcome="waiting", reason="no cargo")
+    made = world(tmp_path, changes={"verdicts": [passed(sft(), "sft"), waiting]})
+    assert main(["show", "balance", "--json", "-c", str(tmp_path / "castalia.yaml")]) == 0
+    [shown] = json_lines(capsys)
+    assert shown == json.loads(json.dumps(summarize(made).balance))
+    assert shown["sft"]["records"] == 1
 
 
 def test_show_acquisition_says_what_is_searched_for(made, tmp_path, capsys):
