@@ -112,6 +112,9 @@ class ExecutionConfig(_Section):
     engine: Literal["native", "ray"] = Field(default="native", description="Daft's native runner, or a Ray cluster.")
     budget_usd: float | None = Field(default=None, ge=0, description="Hard cap on money; None asks without a cap.")
     concurrency: int = Field(default=64, ge=1, description="Calls in flight at most.")
+    workers: int | None = Field(
+        default=None, ge=0, description="Processes for stages that ask nobody; 0 works in this one, None starts some where it pays."
+    )
     store: str = Field(default=".castalia", description="Folder or object store URI of all datasets, ledger and archive.")
     connect_to: dict[str, str] = Field(default={}, description="Host to HOST:PORT, as curl's --connect-to: for sites served locally.")
     allow_private: tuple[str, ...] = Field(default=(), description="Private address ranges the fetcher may reach; none by default.")
