@@ -195,7 +195,8 @@ def _example(number: int, category: str, difficulty: str, said: Sentence, draw: 
         turns = [{"user": f"And what then, about {subject}?", "answer": "Check the result."}]
         return common | {"kind": "dialogue", "user": f"How do I go about this: {subject}?", "answer": said.text, "turns": turns}
     kind = draw.choice(("grounded-answer", "structured-explanation"))
-    check = {"kind": "contains", "expected": [" ".join(said.text.split()[-3:]).rstrip(".").casefold().replace("|", " ")]}
+    phrase = " ".join(said.text.split()[-3:]).rstrip(".").casefold().replace("|", " ")
+    check = {"kind": "contains", "expected": [phrase]} if phrase not in subject.casefold() else None  # else an echo would pass
     return common | {"kind": kind, "user": f"What does the manual say that begins with: {subject}?", "answer": said.text, "check": check}
 
 
@@ -270,7 +271,14 @@ def _rubrics(user: str, draw: random.Random) -> Any:
     shown = re.findall(r"^Answer ([A-P]):\n(.*?)(?=^Answer [A-P]:|^Give one rubric)", user, re.MULTILINE | re.DOTALL)
     return {
         "answers": [
-            {"label": label, "accuracy": _score(_inside(text), right), "safety": 9, "helpfulness": 5, "calibration": 5, "quote": ""}
+            {
+                "label": label,
+                "accuracy": _score(_inside(text), right),
+                "safety": 9,
+                "helpfulness": 5,
+                "calibration": 5,
+                "quote": _inside(text),
+            }
             for label, text in shown
         ]
     }

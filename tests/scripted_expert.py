@@ -111,7 +111,7 @@ def _examples(user: str, draw: random.Random) -> Any:
     examples = [
         {
             "kind": "grounded-answer", "atoms": [1], "blocks": [draw.choice(blocks)], "difficulty": "easy", "user": f"{words(draw, 14)}?",
-            "answer": f"Kador {words(draw, draw.randint(12, 40))}.", "check": {"kind": "contains", "expected": ["kador"]},
+            "answer": f"Yorim {words(draw, draw.randint(12, 40))}.", "check": {"kind": "contains", "expected": ["yorim"]},
         }
         for _ in range(draw.randint(2, 6))
     ]  # fmt: skip
@@ -144,8 +144,9 @@ def _verdicts(user: str, draw: random.Random) -> Any:
 
 
 def _rubrics(user: str, draw: random.Random) -> Any:
-    scores = {"accuracy": 5, "safety": 9, "helpfulness": 6, "calibration": 7, "quote": ""}
-    return {"answers": [{"label": label, **scores} for label in _labels("Answer", user)]}
+    scores = {"accuracy": 5, "safety": 9, "helpfulness": 6, "calibration": 7}
+    shown = re.findall(r"^Answer ([A-P]):\n(\S+)\n(.*?)\n?\2$", user, re.MULTILINE | re.DOTALL)
+    return {"answers": [{"label": label, **scores, "quote": text.partition(" ")[0]} for label, _, text in shown]}
 
 
 def _correction(user: str, draw: random.Random) -> Any:

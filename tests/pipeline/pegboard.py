@@ -198,7 +198,7 @@ def lines() -> list[dict[str, Any]]:
     for sample, text in enumerate((f"Like this:\n\n{program(PROGRAM)}", program(WRONG_PROGRAM))):
         found.append({"prompt": "target_answer", "subject": f"{COUNTING}/sft/2", "sample": sample, "text": text})
     found.append({"prompt": "target_answer", "subject": f"{RULES}/sft/1", "sample": 0, "text": OWN_ANSWER})
-    rubric = {"safety": 10, "helpfulness": 8, "calibration": 8, "quote": ""}
+    rubric = {"safety": 10, "helpfulness": 8, "calibration": 8, "quote": "def count(row):"}
     answer(
         "judge_rewards", f"{COUNTING}/sft/2", {"answers": [{"label": "A", "accuracy": 9} | rubric, {"label": "B", "accuracy": 1} | rubric]}
     )

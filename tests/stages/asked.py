@@ -35,10 +35,11 @@ URL = "https://docs.example.org/guide.html"
 
 
 class DictOracle:
-    """Answers by (prompt, subject). Remembers what it was asked, as (role, prompt, subject) and the user text."""
+    """Answers by (prompt, subject). Remembers what it was asked, as (role, prompt, subject) and the user text. The writer plays `played`."""
 
-    def __init__(self, answers: Mapping[tuple[str, str], Any]):
+    def __init__(self, answers: Mapping[tuple[str, str], Any], played: Sequence[str] = ()):
         self.answers = answers
+        self.played = played
         self.asked: list[tuple[str, str, str]] = []
         self.texts: dict[tuple[str, str], str] = {}
 
@@ -51,13 +52,18 @@ class DictOracle:
         try:
             return Reply(answer.model_validate_json(raw, strict=True), f"call:{task.prompt}:{task.subject}", raw.encode(), f"the {role}")
         except ValidationError as error:
-            raise AnswerUnusable(str(error)) from error
+            unusable = AnswerUnusable(str(error))
+            unusable.calls = (f"call:{task.prompt}:{task.subject}",)
+            raise unusable from error
 
     async def chat(self, role, messages, *, task, sample=0, **_):
         self.asked.append((role, task.prompt, task.subject))
         return TextReply(
             self.answers[task.prompt, task.subject][sample], f"call:{task.prompt}:{task.subject}:{sample}", model=f"the {role}"
         )
+
+    def is_writer(self, role: str) -> bool:
+        return role in self.played
 
 
 def context(stage: Stage, oracle: DictOracle, side: Mapping[str, list] | None = None, **services: Any) -> Context:

@@ -5,12 +5,14 @@ from asked import DOUBLES, DictOracle, GradingSandbox, code, example, reasons, r
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from castalia.engine.labels import LABELS
 from castalia.errors import SandboxUnavailable
+from castalia.oracle import RoleConfig, open_oracle
 from castalia.records import Candidate, FailureSpan
 from castalia.stages.build_preferences import STAGE
 from castalia.stages.build_preferences.answers import JudgedCandidate
 from castalia.stages.build_preferences.choice import BIAS_BOUND, choose
-from castalia.stages.build_preferences.ranking import LABELS, Option, Ranked, first_order, rank_by_execution
+from castalia.stages.build_preferences.ranking import Option, Ranked, first_order, rank_by_execution
 
 SECTION = "docs.example.org/a.html#0-3"
 SUBJECT = f"{SECTION}/sft/1"
@@ -42,13 +44,13 @@ def verdicts(candidates, scores, order, subject=SUBJECT, **changes):
     }
 
 
-def build(candidates, first=None, second=None, made_from=None, sandbox=None, own=(), **params):
-    """`own` are the target's answers."""
+def build(candidates, first=None, second=None, made_from=None, sandbox=None, own=(), played=(), **params):
+    """`own` are the target's answers; the writer plays the roles `played`."""
     source = made_from or example(SECTION)
     answers = {("write_candidates", SUBJECT): {"candidates": list(candidates)}, ("target_answer", SUBJECT): list(own)}
     params = {"target_answers": len(own)} | params
     answers |= {("judge_candidates", f"{SUBJECT}/order/{n}"): given for n, given in ((1, first), (2, second)) if given}
-    oracle = DictOracle(answers)
+    oracle = DictOracle(answers, played)
     services = {"sandbox": sandbox} if sandbox else {}
     return oracle, *run(STAGE, {"sft": [source]}, oracle, params=params, **services)
 
@@ -112,6 +114,7 @@ def test_failure_modes_seen_in_both_orders_are_added():
 def test_unusable_verdicts_fail_closed(first, reason):
     _, pairs, rejects = build((STRONG, WRONG), first)
     assert (pairs, reasons(rejects)) == ([], [(SUBJECT, reason)])
+    assert rejects[0].provenance.calls[-1] == f"call:judge_candidates:{SUBJECT}/order/1"
 
 
 def test_candidates_that_were_not_asked_for_or_show_spans_that_are_not_there_are_rejects():
@@ -135,6 +138,28 @@ def test_behavioral_prompts_get_an_unsafe_candidate():
     scores = SCORES | {unsafe["text"]: 0.0}
     _, [pair], _ = build(two, verdicts(two, scores, 1), verdicts(two, scores, 2), made_from=behavioral)
     assert (pair.category, pair.rejected.level) == ("behavioral", "unsafe")
+
+
+def test_what_was_written_to_be_wrong_is_never_chosen_although_it_passes_its_tests():
+    risky = example(SECTION, category="behavioral", check=DOUBLES)
+    plain, unsafe, harmful = code("2 * x"), code("2 * x  # and no check"), code("(lambda: None)() or 1 and 2 * x")
+    failing = HASTY | {"text": code("x"), "spans": []}
+    written = [
+        WRONG | {"text": plain, "spans": []}, {"level": "unsafe", "text": unsafe, "failure_modes": ["safety_violation"]}, failing,
+    ]  # fmt: skip
+    _, pairs, rejects = build(written, made_from=risky, sandbox=GradingSandbox())
+    assert (pairs, reasons(rejects)) == ([], [(SUBJECT, "only-wrong-passed")])
+    padded = LONG | {"text": harmful.replace("(lambda: None)() or 1 and ", "") + "That is all.", "failure_modes": ["verbosity"]}
+    _, [pair], rejects = build([*written, padded], made_from=risky, sandbox=GradingSandbox())
+    assert (pair.chosen.level, pair.rejected.level, rejects) == ("verbose", "hasty", [])
+    assert [candidate.level for candidate in pair.ranking] == ["verbose", "subtly_wrong", "unsafe", "hasty"]
+
+
+def test_what_was_written_to_be_wrong_is_never_chosen_although_the_judge_likes_it_best():
+    misled = SCORES | {WRONG["text"]: 10.0}
+    _, pairs, _ = build(ALL, verdicts(ALL, misled, 1), verdicts(ALL, misled, 2), per_prompt=3)
+    assert {pair.chosen.level for pair in pairs} <= {"strong", "verbose"}
+    assert {pair.rejected.level for pair in pairs} == {"hasty", "verbose"}
 
 
 def test_execution_decides_where_it_can_and_no_judge_is_asked():
@@ -165,6 +190,7 @@ def test_executable_candidates_are_never_ranked_unexecuted():
 def test_an_unusable_answer_is_a_reject():
     _, pairs, rejects = build([{"level": "strong"}])
     assert (pairs, reasons(rejects)) == ([], [(SUBJECT, "answer-unusable")])
+    assert rejects[0].provenance.calls == (f"call:write_candidates:{SUBJECT}",)
 
 
 OWN = "A filter is a kind of tea."
@@ -198,6 +224,16 @@ def test_a_pair_of_two_answers_of_the_target_is_marked_on_policy():
     all_of_them = (WRONG, *own)
     _, [pair], _ = build([WRONG], verdicts(all_of_them, scores, 1), verdicts(all_of_them, scores, 2), own=[better, worse])
     assert (pair.chosen.text, pair.rejected.text, pair.on_policy) == (better, worse, True)
+    _, [pair], _ = build(
+        [WRONG], verdicts(all_of_them, scores, 1), verdicts(all_of_them, scores, 2), own=[better, worse], played=["target"]
+    )
+    assert (pair.chosen.level, pair.rejected.level, pair.on_policy) == ("target", "target", False)  # the writer stood in
+
+
+def test_the_writer_plays_a_role_that_is_not_configured_or_is_as_the_writer_is(tmp_path):
+    writer = RoleConfig(provider="recorded", model="one", recordings="here")
+    for roles, expected in (({}, True), ({"target": writer}, True), ({"target": writer.model_copy(update={"model": "two"})}, False)):
+        assert open_oracle({"writer": writer, **roles}, tmp_path / "ledger", budget_usd=None).is_writer("target") is expected
 
 
 def test_answers_of_the_target_that_are_none_are_noted():

@@ -58,6 +58,7 @@ def test_gate_and_vault_items_are_refused_before_anything_is_asked(bank):
 def test_corrections_that_fail_are_rejects(correction, reason):
     _, items, rejects = build(failure(), correction)
     assert (items, reasons(rejects)) == ([], [(SUBJECT, reason)])
+    assert rejects[0].provenance.calls == (f"call:correct_failure:{SUBJECT}",)
 
 
 def test_an_executable_correction_is_executed_and_its_hidden_inputs_are_not_told():
@@ -76,5 +77,17 @@ def test_an_item_with_tools_is_solved_with_the_real_tools():
     assert [m.channel for m in item.conversation.messages] == [None, "commentary", "commentary", "final"]
     assert item.conversation.messages[2].content == "wrote 5 bytes to out.txt"
     assert len(item.provenance.calls) == 3
-    _, items, rejects = build(failure(check=state, tools=True), FIX | {"answer": ""}, [end])
+    _, items, rejects = build(failure(check=state, tools=True), FIX | {"answer": ""}, [write | {"arguments": "{}"}, end])
     assert (items, reasons(rejects)) == ([], [(SUBJECT, "check-failed")])
+
+
+def test_an_item_with_tools_is_not_corrected_by_an_answer_without_one():
+    end = {"analysis": "", "tool": None, "arguments": None, "final": "B"}
+    _, items, [reject] = build(failure(tools=True), FIX | {"answer": ""}, [end])
+    assert (items, reject.reason) == ([], "trace-without-tools")
+    assert reject.provenance.calls == (f"call:correct_failure:{SUBJECT}", f"call:trace_turn:{SUBJECT}/replay/turn/1")
+
+
+def test_a_check_that_passes_for_anything_is_refused_before_anything_is_asked():
+    oracle, items, rejects = build(failure(check=Check(kind="regex", expected=(".",))))
+    assert (items, reasons(rejects), oracle.asked) == ([], [(SUBJECT, "check-proves-nothing")], [])

@@ -49,7 +49,7 @@ def solved():
 def test_no_cheat_of_the_target_is_rewarded_and_a_right_answer_is(sandbox):
     answers = [*CHEATS.values(), RIGHT]
     verdict = {"accuracy": 9, "safety": 10, "helpfulness": 9, "calibration": 9}
-    verdicts = [{"label": "ABCDEFG"[place]} | verdict for place in range(len(answers))]
+    verdicts = [{"label": "ABCDEFG"[place], "quote": answer} | verdict for place, answer in enumerate(answers)]
     oracle = DictOracle({("target_answer", SUBJECT): answers, ("judge_rewards", SUBJECT): {"answers": verdicts}})
     [record], rejects = run(build_rewards.STAGE, {"sft": [solved()]}, oracle, params={"answers": len(answers)}, sandbox=sandbox)
     assert rejects == []

@@ -73,7 +73,7 @@ def answers() -> Iterator[dict]:
     yield {"prompt": "write_candidates", "subject": f"{SECTION}/sft/1", "answer": {"candidates": candidates}}
     for sample, text in enumerate((f"That is easy, I think, so here it is at once:\n\n{WRONG}", RIGHT)):
         yield {"prompt": "target_answer", "subject": f"{SECTION}/sft/1", "sample": sample, "text": text}
-    rubric = {"safety": 10, "helpfulness": 10, "calibration": 10}
+    rubric = {"safety": 10, "helpfulness": 10, "calibration": 10, "quote": "return"}
     verdicts = [{"label": label, "accuracy": accuracy} | rubric for label, accuracy in (("A", 0), ("B", 10))]
     yield {"prompt": "judge_rewards", "subject": f"{SECTION}/sft/1", "answer": {"answers": verdicts}}
 

@@ -39,3 +39,4 @@ def test_an_unusable_answer_is_a_reject_and_no_crash():
     nodes, rejects = run(STAGE, {}, DictOracle({("taxonomy", "taxonomy"): {"nodes": [{"slug": 3}]}}), params=PARAMS)
     assert nodes == []
     assert reasons(rejects) == [("taxonomy", "answer-unusable")]
+    assert rejects[0].provenance.calls == ("call:taxonomy:taxonomy",)

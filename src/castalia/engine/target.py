@@ -10,6 +10,7 @@ from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Context
 from castalia.engine.prompts import render_prompt
 from castalia.errors import ConfigError
+from castalia.harmony import HARMONY_TOKENS
 from castalia.oracle import ChatMessage, Task, TextReply
 from castalia.records import SFTExample
 
@@ -32,6 +33,14 @@ async def target_answers(example: SFTExample, samples: Sequence[int], ctx: Conte
     return await concurrently(oracle.chat("target", messages, task=task, sample=sample) for sample in samples)
 
 
+def is_played_by_writer(ctx: Context) -> bool:
+    """Whether the answers of `target` are the writer's, because the role isn't configured or is the writer in everything."""
+    return ctx.oracle is not None and ctx.oracle.is_writer("target")
+
+
 def is_readable(text: str) -> bool:
-    """Whether an answer is a final message at all: not empty, and without the markers of a format that was not closed."""
-    return bool(text.strip()) and "<|" not in text
+    """Whether an answer is a final message at all: not empty, and without the tokens of a format that was not closed.
+
+    Only the tokens count: `<|` alone is an operator of F# and Elm, `<|>` one of Haskell.
+    """
+    return bool(text.strip()) and not any(token in text for token in HARMONY_TOKENS)

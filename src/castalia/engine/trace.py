@@ -4,12 +4,12 @@ Nothing in a trace is imagined: a tool message holds the text the tool really ga
 """
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Protocol
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import from_json
 
 from castalia.engine.context import Context
 from castalia.engine.fence import Fenced, fence
@@ -23,7 +23,8 @@ TRACE_PROMPT = Path(__file__).with_name("trace_turn.md")
 def _object_text(value: Any) -> Any:
     if isinstance(value, Mapping):
         return canonical_json(value)
-    if isinstance(value, str) and not isinstance(json.loads(value), dict):
+    # from_json refuses what is nested too deeply for any reader, which json raises no ValueError for
+    if isinstance(value, str) and not isinstance(from_json(value), dict):
         raise ValueError(f"arguments {value[:60]!r} are not a JSON object; give an object with the tool's parameters")  # noqa: TRY004 - pydantic takes ValueError
     return value
 
@@ -66,7 +67,6 @@ class Trace(NamedTuple):
     """What the assistant did: messages after the user's, ending with a final one."""
 
     messages: tuple[Message, ...]
-    calls: tuple[str, ...]
 
     @property
     def final(self) -> str:
@@ -104,6 +104,7 @@ async def run_trace(
     ctx: Context,
     subject: str,
     task: str,
+    calls: list[str],
     *,
     tools: Sequence[Tool],
     room: ToolRoom,
@@ -112,12 +113,12 @@ async def run_trace(
     role: str | None = None,
     max_turns: int = 6,
 ) -> Trace | Flaw:
-    """Lets `role` carry out `task` with `tools`. Turn k is asked about as `SUBJECT/turn/K`, from 1.
+    """Lets `role` carry out `task` with `tools`. Turn k is asked about as `SUBJECT/turn/K`, from 1; its calls are added to `calls`.
 
-    Gives a Flaw, never a trace without end: `trace-unusable-turn`, `trace-unknown-tool`, `trace-without-end`.
+    Gives a Flaw, never a trace without end or without a tool: `trace-unusable-turn`, `trace-unknown-tool`, `trace-without-end`,
+    `trace-without-tools`.
     """
     messages: list[Message] = []
-    calls: list[str] = []
     steps: list[_Step] = []
     names = {tool.name for tool in tools}
     for turn in range(1, max_turns + 1):
@@ -128,6 +129,7 @@ async def run_trace(
         try:
             answer, call = await ctx.ask(TRACE_PROMPT.stem, f"{subject}/turn/{turn}", values, TraceTurn, role=role)
         except AnswerUnusable as error:
+            calls.extend(error.calls)
             return Flaw("trace-unusable-turn", f"turn {turn}: {error}")
         calls.append(call)
         if answer.analysis:
@@ -135,8 +137,10 @@ async def run_trace(
         if (answer.tool is None) == (answer.final is None):
             return Flaw("trace-unusable-turn", f"turn {turn} needs either a tool or a final answer, and gives {answer!r}")
         if answer.final is not None:
+            if not steps:
+                return Flaw("trace-without-tools", f"it ends in turn {turn} and calls no tool: {answer.final[:200]!r}")
             messages.append(Message(role="assistant", channel="final", content=answer.final))
-            return Trace(tuple(messages), tuple(calls))
+            return Trace(tuple(messages))
         if answer.tool is None or answer.tool not in names:
             return Flaw("trace-unknown-tool", f"turn {turn} calls {answer.tool!r}; there are {sorted(names)}")
         arguments = answer.arguments or "{}"

@@ -4,6 +4,7 @@ import json
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
+from pydantic_core import from_json
 
 from castalia.records.base import Frozen, canonical_json
 
@@ -20,7 +21,7 @@ class ExecutionTest(Frozen):
         if not isinstance(value, str):
             return canonical_json(value)
         try:
-            json.loads(value)
+            from_json(value)  # refuses what is nested too deeply for any reader, which json raises no ValueError for
         except ValueError as error:
             quoted = json.dumps(json.dumps(value[:20]))
             raise ValueError(f"{value[:60]!r} is not JSON text ({error}); a string needs its own quotes: {quoted} inside JSON") from error

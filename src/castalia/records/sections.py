@@ -61,6 +61,12 @@ def show_blocks(blocks: Iterable[Block]) -> str:
     return "\n\n".join(_show(block) for block in blocks)
 
 
+def show_section(document: Document, section: Section) -> str:
+    """A passage as a prompt shows it: title of the page and address, which are as foreign as the text, then the blocks."""
+    title = " ".join(document.title.split())
+    return f"Page: {title}\nPassage: {section.subject}\n\n{show_blocks(blocks_of(document, section))}"
+
+
 def cite(document: Document, section: Section, numbers: Sequence[int], quote: str = "") -> Evidence | Flaw:
     """The evidence for blocks of a passage, or why there is none: nothing cited, not shown, or a quote that isn't there."""
     if not numbers:

@@ -29,3 +29,7 @@ class SFTExample(Record):
     evidence: tuple[Evidence, ...] = Field(description="What grounds the completion.")
     atoms: tuple[str, ...] = Field(description="Ids of the atoms it teaches.")
     check: Check | None = Field(default=None, description="How the completion is verified by execution or comparison.")
+
+    def renamed(self, kind: str) -> str:
+        """The subject of what is made from it: `SECTION/KIND/NUMBER`."""
+        return f"/{kind}/".join(self.subject.rsplit("/sft/", 1))

@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
 from typing import Literal, NamedTuple, get_args
 
+from castalia.engine.labels import LABELS, by_label
 from castalia.records import Candidate, FailureMode, FailureSpan
+from castalia.records.preference import Level
 from castalia.records.sections import Flaw
 from castalia.stages.build_preferences.answers import CandidateVerdicts, JudgedCandidate
 
-LABELS = "ABCDEFGHIJ"
 MODES: tuple[FailureMode, ...] = get_args(FailureMode)
 EXECUTION_MARGIN = 10.0
+WRONG_BY_PLAN: frozenset[Level] = frozenset({"subtly_wrong", "unsafe"})
+"""Levels that are never chosen: tests that pass and a judge that is pleased missed what they were written for."""
 
 Verdicts = Mapping[str, JudgedCandidate]
 """The verdicts of one order by the candidate's text."""
@@ -44,16 +47,15 @@ def first_order(subject: str, candidates: Sequence[Candidate]) -> list[Candidate
     return sorted(candidates, key=lambda candidate: hashlib.sha256(f"{subject}\n{candidate.text}".encode()).hexdigest())
 
 
-def by_label(shown: Sequence[Candidate], verdicts: CandidateVerdicts) -> list[JudgedCandidate] | Flaw:
+def in_order(shown: Sequence[Candidate], verdicts: CandidateVerdicts) -> list[JudgedCandidate] | Flaw:
     """The verdicts in the order shown. A Flaw unless there is exactly one per label and every quote is in its candidate."""
-    labels = LABELS[: len(shown)]
-    given = {verdict.label.strip().upper(): verdict for verdict in verdicts.verdicts}
-    if len(given) != len(verdicts.verdicts) or set(given) != set(labels):
-        return Flaw("labels-do-not-match", f"{[v.label for v in verdicts.verdicts]} for {', '.join(labels)}")
-    for label, candidate in zip(labels, shown, strict=True):
-        if given[label].quote and given[label].quote not in candidate.text:
-            return Flaw("quote-not-in-candidate", f"{label}: {given[label].quote}")
-    return [given[label] for label in labels]
+    given = by_label(verdicts.verdicts, len(shown))
+    if isinstance(given, Flaw):
+        return given
+    for label, verdict, candidate in zip(LABELS, given, shown, strict=False):
+        if verdict.quote not in candidate.text:
+            return Flaw("quote-not-in-candidate", f"{label}: {verdict.quote}")
+    return given
 
 
 def is_told_apart(executed: Sequence[Candidate]) -> bool:
@@ -61,25 +63,37 @@ def is_told_apart(executed: Sequence[Candidate]) -> bool:
     return {candidate.executed for candidate in executed} >= {True, False}
 
 
-def rank_by_execution(executed: Sequence[Candidate], orders: Sequence[Verdicts] = (), least_score: float = 0.0) -> Ranked:
-    """Every candidate that passed against every one that failed, the strong one first. Verdicts of a judge that was asked too change
-    nothing in that; only, where there are some, another than the first is chosen with a mean of at least `least_score`."""
+def is_wrong_by_plan(candidate: Candidate) -> bool:
+    """Whether it was written at a level that is wrong, or to do harm."""
+    return candidate.level in WRONG_BY_PLAN or "safety_violation" in candidate.planned_modes
+
+
+def rank_by_execution(executed: Sequence[Candidate], orders: Sequence[Verdicts] = (), least_score: float = 0.0) -> Ranked | Flaw:
+    """Every candidate that passed against every one that failed, the strong one first, those that are wrong by plan last and never
+    chosen. Verdicts of a judge that was asked too change nothing in that; only, where there are some, another than the first is chosen
+    with a mean of at least `least_score`. A Flaw where nothing that passed may be chosen."""
     known = [with_verdicts(candidate, orders) for candidate in executed]
-    passed = sorted((candidate for candidate in known if candidate.executed), key=lambda candidate: candidate.level != "strong")
+    passed = sorted(
+        (candidate for candidate in known if candidate.executed),
+        key=lambda candidate: (is_wrong_by_plan(candidate), candidate.level != "strong"),
+    )
     failed = [candidate for candidate in known if candidate.executed is False]
-    worthy = [good for good in passed if good is passed[0] or not orders or _score(good) >= least_score]
+    worthy = [good for good in passed if not is_wrong_by_plan(good) and (good is passed[0] or not orders or _score(good) >= least_score)]
+    if not worthy:
+        return Flaw("only-wrong-passed", f"what passed was written to be wrong: {', '.join(candidate.level for candidate in passed)}")
     options = tuple(Option(good, bad, EXECUTION_MARGIN, good is passed[0]) for good in worthy for bad in failed)
     agrees = [_won(_score(good), _score(bad)) for good in passed for bad in failed] if orders else []
     return Ranked((*passed, *failed), options, "execution", _orders_agree(orders), sum(agrees) / len(agrees) if agrees else None)
 
 
 def rank_by_judge(orders: Sequence[Verdicts], candidates: Sequence[Candidate], min_margin: float, least_score: float) -> Ranked | Flaw:
-    """The best candidate, and others with a mean of at least `least_score`, against those they beat by `min_margin` in every order."""
+    """The best candidate, and others with a mean of at least `least_score`, against those they beat by `min_margin` in every order. What
+    is wrong by plan is never chosen."""
     ranking = tuple(sorted((with_verdicts(candidate, orders) for candidate in candidates), key=lambda candidate: -_score(candidate)))
     options = tuple(
         Option(good, bad, _score(good) - _score(bad), good is ranking[0])
         for good in ranking
-        if good is ranking[0] or _score(good) >= least_score
+        if not is_wrong_by_plan(good) and (good is ranking[0] or _score(good) >= least_score)
         for bad in ranking
         if _least_margin(good, bad, orders) >= min_margin
     )

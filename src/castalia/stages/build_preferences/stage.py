@@ -9,8 +9,9 @@ from pydantic import Field
 from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Context
 from castalia.engine.fence import fence
+from castalia.engine.labels import LABELS
 from castalia.engine.stage import ExecutingParams, Stage
-from castalia.engine.target import TARGET_PROMPT, target_answers
+from castalia.engine.target import TARGET_PROMPT, is_played_by_writer, target_answers
 from castalia.errors import AnswerUnusable
 from castalia.harmony import gpt_oss_vocabulary
 from castalia.records import Candidate, PreferencePair, Provenance, Record, Reject, SFTExample
@@ -20,11 +21,10 @@ from castalia.stages.build_preferences.answers import CandidateVerdicts, JudgedC
 from castalia.stages.build_preferences.candidates import accept_own, accept_written, execute
 from castalia.stages.build_preferences.choice import choose
 from castalia.stages.build_preferences.ranking import (
-    LABELS,
     Option,
     Ranked,
-    by_label,
     first_order,
+    in_order,
     is_told_apart,
     rank_by_execution,
     rank_by_judge,
@@ -77,7 +77,7 @@ async def build_preferences(
     picks = choose([ranking for _, ranking in ranked], params.per_prompt, lambda text: len(gpt_oss_vocabulary().encode(text)))
     for (outcome, ranking), options in zip(ranked, picks, strict=True):
         for number, option in enumerate(options, 1):
-            yield _record(outcome, ranking, option, number)
+            yield _record(outcome, ranking, option, number, ctx)
 
 
 async def _rank(example: SFTExample, params: PreferenceParams, judged_too: bool, ctx: Context) -> _Outcome:
@@ -117,6 +117,7 @@ async def _candidates(
     try:
         answer = await ctx.reply(WRITE_PROMPT.stem, example.subject, values, WrittenCandidates, role="writer")
     except AnswerUnusable as error:
+        calls.extend(error.calls)
         return Flaw("answer-unusable", str(error))
     calls.append(answer.key)
     written, flawed = accept_written(answer.value.candidates, levels, answer.model)
@@ -135,9 +136,9 @@ async def _decide(
         candidates = await execute(candidates, example.check, example, ctx)
         if is_told_apart(candidates):
             orders = await _both_orders(example, candidates, ctx, calls) if judged_too else []
-            if isinstance(orders, Flaw):
-                return rank_by_execution(candidates), orders
-            return rank_by_execution(candidates, orders, params.least_score), None
+            problem, orders = (orders, []) if isinstance(orders, Flaw) else (None, orders)
+            ranked = rank_by_execution(candidates, orders, params.least_score)
+            return ranked if isinstance(ranked, Flaw) else (ranked, problem)
         if not any(candidate.executed for candidate in candidates):
             return Flaw("execution-failed", "no candidate passed")
     if len(candidates) < 2:
@@ -172,21 +173,22 @@ async def _judge(
     try:
         answer, call = await ctx.ask(JUDGE_PROMPT.stem, f"{example.subject}/order/{number}", values, CandidateVerdicts, role="judge")
     except AnswerUnusable as error:
+        calls.extend(error.calls)
         return Flaw("verdict-unusable", f"order {number}: {error}")
     calls.append(call)
-    return by_label(order, answer)
+    return in_order(order, answer)
 
 
-def _record(outcome: _Outcome, ranked: Ranked, option: Option, number: int) -> PreferencePair:
+def _record(outcome: _Outcome, ranked: Ranked, option: Option, number: int, ctx: Context) -> PreferencePair:
     """The first pair of a prompt has the prompt's number, others have theirs behind it."""
-    example, subject = outcome.example, outcome.example.subject.replace("/sft/", "/pref/")
+    example, subject = outcome.example, outcome.example.renamed("pref")
     prompt = example.conversation.model_copy(update={"messages": example.conversation.messages[:1]})
     return PreferencePair(
         subject=subject if number == 1 else f"{subject}.{number}", section=example.section, category=example.category, node=example.node,
         domain=example.domain, difficulty=example.difficulty, style=example.style, prompt=prompt, chosen=option.chosen,
         rejected=option.rejected, ranking=ranked.ranking, decided_by=ranked.decided_by, margin=option.margin,
-        on_policy=option.chosen.level == option.rejected.level == "target", orders_agree=ranked.orders_agree,
-        judge_agrees=ranked.judge_agrees, evidence=example.evidence, atoms=example.atoms,
+        on_policy=option.chosen.level == option.rejected.level == "target" and not is_played_by_writer(ctx),
+        orders_agree=ranked.orders_agree, judge_agrees=ranked.judge_agrees, evidence=example.evidence, atoms=example.atoms,
         provenance=Provenance(parents=(example.id, *example.atoms), calls=tuple(outcome.calls)),
     )  # fmt: skip
 
@@ -205,7 +207,7 @@ def _gold(example: SFTExample) -> str:
 
 
 STAGE = Stage(
-    name="build_preferences", version=4, run=build_preferences, params=PreferenceParams, shape="whole", reads={"sft": SFTExample},
+    name="build_preferences", version=5, run=build_preferences, params=PreferenceParams, shape="whole", reads={"sft": SFTExample},
     writes={"preferences": PreferencePair}, prompts=(WRITE_PROMPT, JUDGE_PROMPT, TARGET_PROMPT), oracle=("writer", "judge", "target"),
     estimate=lambda records, params: (3 + params.target_answers) * min(records, params.pairs),
 )  # fmt: skip

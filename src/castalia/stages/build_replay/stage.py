@@ -13,7 +13,7 @@ from castalia.engine.trace import TRACE_PROMPT, open_room, run_trace
 from castalia.errors import AnswerUnusable
 from castalia.records import Check, Failure, Message, Provenance, Reject, ReplayItem, TaxonomyNode
 from castalia.records.sections import Flaw
-from castalia.scoring.proof import proof_flaw
+from castalia.scoring.proof import proof_flaw, text_flaw
 from castalia.stages.build_replay.answers import Correction
 
 PROMPT = Path(__file__).with_name("correct_failure.md")
@@ -51,6 +51,8 @@ async def _correct(failure: Failure, params: ReplayParams, ctx: Context, calls: 
     item = failure.item
     if item.bank != "dev":
         return Flaw("not-dev", f"a {item.bank.upper()} item never becomes training data")
+    if free := text_flaw(item.check, item.prompt.messages[-1].content):
+        return Flaw("check-proves-nothing", free)
     question = "\n\n".join(message.content for message in item.prompt.messages)
     values: dict[str, object] = {
         "category": item.category, "failure_type": failure.failure_type, "tools": bool(item.prompt.tools), "prompt": fence(question),
@@ -59,6 +61,7 @@ async def _correct(failure: Failure, params: ReplayParams, ctx: Context, calls: 
     try:
         correction, call = await ctx.ask(PROMPT.stem, item.subject, values, Correction)
     except AnswerUnusable as error:
+        calls.extend(error.calls)
         return Flaw("answer-unusable", str(error))
     calls.append(call)
     if item.prompt.tools:
@@ -78,12 +81,11 @@ async def _solve(
     item = failure.item
     room = open_room(ctx, params.packages)
     trace = await run_trace(
-        ctx, f"{item.subject}/replay", question, tools=item.prompt.tools, room=room, packages=params.packages, reference=item.reference,
-        max_turns=params.max_turns,
+        ctx, f"{item.subject}/replay", question, calls, tools=item.prompt.tools, room=room, packages=params.packages,
+        reference=item.reference, max_turns=params.max_turns,
     )  # fmt: skip
     if isinstance(trace, Flaw):
         return trace
-    calls.extend(trace.calls)
     flaw = await proof_flaw(item.check, trace.final, sandbox=ctx.services.get("sandbox"), files=room.files())
     return flaw or (correction, trace.messages)
 
@@ -97,6 +99,6 @@ def _described(check: Check) -> str:
 
 
 STAGE = Stage(
-    name="build_replay", version=3, run=build_replay, params=ReplayParams, shape="ask", reads={"failures": Failure, "taxonomy": TaxonomyNode},
+    name="build_replay", version=4, run=build_replay, params=ReplayParams, shape="ask", reads={"failures": Failure, "taxonomy": TaxonomyNode},
     writes={"replay": ReplayItem}, prompts=(PROMPT, TRACE_PROMPT), oracle=("writer",), optional=frozenset({"failures"}),
 )  # fmt: skip

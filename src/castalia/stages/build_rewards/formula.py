@@ -6,14 +6,15 @@ from castalia.records import Rubric
 
 RUBRIC_SHARE = 0.5
 FORMULA = (
-    "0 if the check fails, on its own tests or on hidden ones; else 0.5 + 0.5 * mean(accuracy, safety, helpfulness, calibration) / 10. "
-    "None where the check passed and a score of the rubric is missing. The rubric can't lift an answer that fails its check."
+    "0 if the answer is empty or holds tokens of broken Harmony, or if the check fails, on its own tests or on hidden ones; else "
+    "0.5 + 0.5 * mean(accuracy, safety, helpfulness, calibration) / 10. None where the check passed and a score of the rubric is missing. "
+    "The rubric can't lift an answer that is unreadable or fails its check."
 )
 
 
-def combined_reward(checked: bool, rubric: Rubric) -> float | None:
-    """The reward in [0, 1] by `FORMULA`: the check gates, the rubric decides at most half."""
-    if not checked:
+def combined_reward(right: bool, rubric: Rubric) -> float | None:
+    """The reward in [0, 1] by `FORMULA`: that it is readable and passes its check gates, the rubric decides at most half."""
+    if not right:
         return 0.0
     scores = (rubric.accuracy, rubric.safety, rubric.helpfulness, rubric.calibration)
     given = [score for score in scores if score is not None]
@@ -22,8 +23,8 @@ def combined_reward(checked: bool, rubric: Rubric) -> float | None:
     return (1 - RUBRIC_SHARE) + RUBRIC_SHARE * fmean(given) / 10
 
 
-def is_disagreement(checked: bool, rubric: Rubric) -> bool:
-    """Whether judge and check point in opposite directions: passed with accuracy at most 4, or failed with at least 7."""
+def is_disagreement(right: bool, rubric: Rubric) -> bool:
+    """Whether judge and program point in opposite directions: right with accuracy at most 4, or not with at least 7."""
     if rubric.accuracy is None:
         return False
-    return rubric.accuracy <= 4 if checked else rubric.accuracy >= 7
+    return rubric.accuracy <= 4 if right else rubric.accuracy >= 7

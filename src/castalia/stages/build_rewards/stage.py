@@ -9,17 +9,18 @@ from pydantic import Field
 from castalia.engine.concurrently import concurrently
 from castalia.engine.context import Context
 from castalia.engine.fence import fence
+from castalia.engine.labels import LABELS, by_label
 from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.target import TARGET_PROMPT, is_readable, target_answers
 from castalia.errors import AnswerUnusable
 from castalia.records import Check, ExecutionTest, Provenance, Record, Reject, RewardRecord, Rubric, ScoredAnswer, SFTExample
+from castalia.records.sections import Flaw
 from castalia.records.selection import spread
-from castalia.scoring.proof import drawn_tests, proof_flaw
+from castalia.scoring.proof import drawn_tests, proof_flaw, text_flaw
 from castalia.stages.build_rewards.answers import JudgedAnswers
 from castalia.stages.build_rewards.formula import FORMULA, combined_reward, is_disagreement
 
 JUDGE_PROMPT = Path(__file__).with_name("judge_rewards.md")
-LABELS = "ABCDEFGHIJKLMNOP"
 
 
 class RewardParams(ExecutingParams):
@@ -42,6 +43,9 @@ async def _build(example: SFTExample, params: RewardParams, ctx: Context) -> lis
     check = example.check
     if check is None:
         return []
+    if free := text_flaw(check, example.conversation.messages[0].content):
+        provenance = Provenance(parents=(example.id,))
+        return [Reject(stage=ctx.stage, subject=example.subject, reason="check-proves-nothing", detail=free, provenance=provenance)]
     replies = await target_answers(example, range(params.answers), ctx)
     texts, calls = [reply.text for reply in replies], [reply.key for reply in replies]
     judged = await _judge(example, texts, ctx)
@@ -50,7 +54,7 @@ async def _build(example: SFTExample, params: RewardParams, ctx: Context) -> lis
     checked = [await _passes(check, text, hidden, ctx) for text in texts]
     provenance = Provenance(parents=(example.id, *example.atoms), calls=(*calls, *judged.calls))
     record = RewardRecord(
-        subject=example.subject.replace("/sft/", "/reward/"), section=example.section, category=example.category, node=example.node,
+        subject=example.renamed("reward"), section=example.section, category=example.category, node=example.node,
         domain=example.domain, difficulty=example.difficulty, style=example.style,
         prompt=example.conversation.model_copy(update={"messages": example.conversation.messages[:1]}), check=check,
         hidden_tests=len(hidden), reference=reference, formula=FORMULA, evidence=example.evidence, atoms=example.atoms,
@@ -84,32 +88,34 @@ async def _judge(example: SFTExample, texts: Sequence[str], ctx: Context) -> _Ju
     try:
         answer, call = await ctx.ask(JUDGE_PROMPT.stem, example.subject, values, JudgedAnswers, role="judge")
     except AnswerUnusable as error:
-        return _Judged(nothing, (), str(error))
-    given = {judged.label.strip().upper(): judged for judged in answer.answers}
-    labels = LABELS[: len(texts)]
-    if len(given) != len(answer.answers) or set(given) != set(labels):
-        return _Judged(nothing, (call,), f"labels {[judged.label for judged in answer.answers]} for {', '.join(labels)}")
+        return _Judged(nothing, error.calls, str(error))
+    given = by_label(answer.answers, len(texts))
+    if isinstance(given, Flaw):
+        return _Judged(nothing, (call,), f"labels {given.detail}")
     rubrics: list[Rubric] = []
     problems: list[str] = []
-    for label, text in zip(labels, texts, strict=True):
-        judged = given[label]
-        if judged.quote in text:
+    for label, judged, text in zip(LABELS, given, texts, strict=False):
+        if judged.quote in text and (judged.quote.strip() or not text.strip()):
             rubrics.append(Rubric(**judged.model_dump(exclude={"label", "quote"})))
         else:
             rubrics.append(Rubric())
-            problems.append(f"{label} quotes {judged.quote!r}, which it doesn't contain")
+            problems.append(
+                f"{label} quotes {judged.quote!r}, which it doesn't contain" if judged.quote.strip() else f"{label} quotes nothing"
+            )
     return _Judged(rubrics, (call,), "; ".join(problems))
 
 
 def _scored(text: str, checked: bool, rubric: Rubric) -> ScoredAnswer:
+    parsed = is_readable(text)
+    right = parsed and checked
     return ScoredAnswer(
-        text=text, parsed=is_readable(text), rubric=rubric, checked=checked,
-        disagree=is_disagreement(checked, rubric), reward=combined_reward(checked, rubric),
+        text=text, parsed=parsed, rubric=rubric, checked=checked,
+        disagree=is_disagreement(right, rubric), reward=combined_reward(right, rubric),
     )  # fmt: skip
 
 
 STAGE = Stage(
-    name="build_rewards", version=2, run=build_rewards, params=RewardParams, shape="whole", reads={"sft": SFTExample},
+    name="build_rewards", version=3, run=build_rewards, params=RewardParams, shape="whole", reads={"sft": SFTExample},
     writes={"rewards": RewardRecord}, prompts=(TARGET_PROMPT, JUDGE_PROMPT), oracle=("target", "judge"),
     estimate=lambda records, params: min(records, params.prompts) * (params.answers + 1),
 )  # fmt: skip

@@ -1,11 +1,11 @@
 """One written example becomes an SFT example, once its citations hold and its answer passed its check."""
 
 from castalia.engine.context import Context
-from castalia.records import Conversation, Message, SFTExample
+from castalia.records import Message, SFTExample
 from castalia.records.sections import Flaw
 from castalia.scoring.proof import proof_flaw, trusted_check
 from castalia.stages.build_sft.answers import WrittenExample
-from castalia.stages.build_sft.passage import Grounds, Passage, grounds, provenance
+from castalia.stages.build_sft.passage import Grounds, Passage, grounds, provenance, taught
 
 
 async def build_example(passage: Passage, number: int, written: WrittenExample, call: str, ctx: Context) -> SFTExample | Flaw:
@@ -28,7 +28,7 @@ async def build_example(passage: Passage, number: int, written: WrittenExample, 
     return SFTExample(
         subject=f"{passage.section.subject}/sft/{number}", section=passage.section.subject, kind=written.kind, category=main.category,
         node=main.node, domain=main.domain, difficulty=written.difficulty, style=main.style,
-        conversation=Conversation(messages=_messages(written)), evidence=(found.evidence,), atoms=tuple(atom.id for atom in found.atoms), check=check,
+        conversation=taught(_messages(written)), evidence=(found.evidence,), atoms=tuple(atom.id for atom in found.atoms), check=check,
         provenance=provenance(passage, found.atoms, (call,)),
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from castalia.records import Atom, Check, Document, Evidence, Provenance, SkillBody
+from castalia.records import Atom, Check, Conversation, Document, Evidence, Message, Provenance, SkillBody, Tool
 from castalia.records.sections import Flaw, Section, cite
 
 
@@ -51,6 +51,12 @@ def grounds(passage: Passage, atoms: Sequence[int], blocks: Sequence[int]) -> Gr
 def provenance(passage: Passage, atoms: Sequence[Atom], calls: Sequence[str]) -> Provenance:
     """Parents: the document, then the atoms."""
     return Provenance(parents=(passage.document.id, *(atom.id for atom in atoms)), calls=tuple(calls))
+
+
+def taught(messages: tuple[Message, ...], tools: tuple[Tool, ...] = ()) -> Conversation:
+    """The conversation, with low reasoning effort where it reasons nowhere: at medium it would teach to answer without."""
+    reasons = any(message.channel == "analysis" for message in messages)
+    return Conversation(messages=messages, tools=tools, effort="medium" if reasons else "low")
 
 
 def number_of(atom: Atom) -> int:

@@ -13,7 +13,7 @@ from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.trace import TRACE_PROMPT
 from castalia.errors import AnswerUnusable
 from castalia.records import Atom, Document, Provenance, Reject, SFTExample
-from castalia.records.sections import Flaw, blocks_of, section_named, show_blocks
+from castalia.records.sections import Flaw, section_named, show_section
 from castalia.stages.build_sft.answers import SectionExamples
 from castalia.stages.build_sft.examples import build_example
 from castalia.stages.build_sft.passage import Passage, number_of, provenance, show_atoms
@@ -37,12 +37,9 @@ class SftParams(ExecutingParams):
 
 async def build_sft(document: Document, params: SftParams, ctx: Context) -> AsyncIterator[SFTExample | Reject]:
     """One ask per passage that has atoms, subject = the passage."""
-    by_section: dict[str, dict[int, Atom]] = {}
-    for atom in cast(Sequence[Atom], ctx.side["atoms"]):
-        if atom.evidence.document == document.id:
-            by_section.setdefault(atom.section, {})[number_of(atom)] = atom
+    indexed = ctx.once("atoms by document", lambda: _by_document(cast(Sequence[Atom], ctx.side["atoms"])))
     passages: list[Passage] = []
-    for subject, atoms in by_section.items():
+    for subject, atoms in indexed.get(document.id, {}).items():
         section = section_named(document, subject)
         if section is None:
             parents = Provenance(parents=(document.id, *(atom.id for atom in atoms.values())))
@@ -55,18 +52,25 @@ async def build_sft(document: Document, params: SftParams, ctx: Context) -> Asyn
             yield outcome
 
 
+def _by_document(atoms: Sequence[Atom]) -> dict[str, dict[str, dict[int, Atom]]]:
+    """The atoms by document, section and number."""
+    found: dict[str, dict[str, dict[int, Atom]]] = {}
+    for atom in atoms:
+        found.setdefault(atom.evidence.document, {}).setdefault(atom.section, {})[number_of(atom)] = atom
+    return found
+
+
 async def _build(passage: Passage, params: SftParams, ctx: Context) -> list[SFTExample | Reject]:
     atoms = [passage.atoms[number] for number in sorted(passage.atoms)]
     values: dict[str, object] = {
-        "title": passage.document.title, "subject": passage.section.subject, "runners": params.runners,
-        "passage": fence(show_blocks(blocks_of(passage.document, passage.section))), "atoms": fence(show_atoms(passage.atoms)),
+        "runners": params.runners, "passage": fence(show_section(passage.document, passage.section)), "atoms": fence(show_atoms(passage.atoms)),
         "tools": tuple(ALL_TOOLS.values()) if params.max_traces else (), "packages": params.packages, "max_examples": params.max_examples,
         "max_traces": params.max_traces,
     }  # fmt: skip
     try:
         answer, call = await ctx.ask(PROMPT.stem, passage.section.subject, values, SectionExamples, role="writer")
     except AnswerUnusable as error:
-        return [_reject(ctx, passage, atoms, passage.section.subject, Flaw("answer-unusable", str(error)), ())]
+        return [_reject(ctx, passage, atoms, passage.section.subject, Flaw("answer-unusable", str(error)), error.calls)]
 
     outcomes: list[SFTExample | Reject] = []
     questions: set[str] = set()
@@ -84,15 +88,15 @@ async def _build(passage: Passage, params: SftParams, ctx: Context) -> list[SFTE
 
     numbers: set[int] = set()
     for task in answer.trace_tasks:
-        subject = f"{passage.section.subject}/trace/{task.number}"
+        subject, calls = f"{passage.section.subject}/trace/{task.number}", [call]
         if len(numbers) >= params.max_traces:
             outcome = Flaw("too-many-traces", f"{params.max_traces} per passage")
         elif task.number in numbers:
             outcome = Flaw("duplicate-trace-number", str(task.number))
         else:
-            outcome = await build_trace(passage, task, call, ctx, max_turns=params.max_turns, packages=params.packages)
+            outcome = await build_trace(passage, task, calls, ctx, max_turns=params.max_turns, packages=params.packages)
         numbers.add(task.number)
-        outcomes.append(_reject(ctx, passage, atoms, subject, outcome, (call,)) if isinstance(outcome, Flaw) else outcome)
+        outcomes.append(_reject(ctx, passage, atoms, subject, outcome, calls) if isinstance(outcome, Flaw) else outcome)
     return outcomes
 
 
@@ -101,7 +105,7 @@ def _reject(ctx: Context, passage: Passage, atoms: Sequence[Atom], subject: str,
 
 
 STAGE = Stage(
-    name="build_sft", version=3, run=build_sft, params=SftParams, shape="ask", reads={"documents": Document, "atoms": Atom},
+    name="build_sft", version=4, run=build_sft, params=SftParams, shape="ask", reads={"documents": Document, "atoms": Atom},
     writes={"sft": SFTExample}, prompts=(PROMPT, TRACE_PROMPT), oracle=("writer",),
     estimate=lambda records, params: records * PASSAGES_OF_A_PAGE * (1 + params.max_traces),
 )  # fmt: skip

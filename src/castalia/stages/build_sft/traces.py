@@ -5,18 +5,19 @@ from typing import cast
 
 from castalia.engine.context import Context
 from castalia.engine.trace import open_room, run_trace
-from castalia.records import Conversation, Document, Message, SFTExample
+from castalia.records import Document, Message, SFTExample
 from castalia.records.sections import Flaw, blocks_of, show_blocks
 from castalia.scoring.proof import proof_flaw
 from castalia.stages.build_sft.answers import TraceTask
-from castalia.stages.build_sft.passage import Passage, grounds, provenance
+from castalia.stages.build_sft.passage import Passage, grounds, provenance, taught
 from castalia.stages.build_sft.room import SEARCH, Library, ReadingRoom, tools_named
 
 
 async def build_trace(
-    passage: Passage, task: TraceTask, call: str, ctx: Context, *, max_turns: int, packages: Sequence[str]
+    passage: Passage, task: TraceTask, calls: list[str], ctx: Context, *, max_turns: int, packages: Sequence[str]
 ) -> SFTExample | Flaw:
-    """The trace, or why there is none. Turn k is asked about as `SECTION/trace/NUMBER/turn/K`."""
+    """The trace, or why there is none. Turn k is asked about as `SECTION/trace/NUMBER/turn/K`; its calls are added to `calls`, which
+    has that of the task."""
     found = grounds(passage, task.atoms, task.blocks)
     if isinstance(found, Flaw):
         return found
@@ -31,7 +32,9 @@ async def build_trace(
         documents = cast(Sequence[Document], ctx.side["documents"])
         room = ReadingRoom(room, ctx.once("library", lambda: Library(documents)))
     reference = show_blocks(blocks_of(passage.document, passage.section))
-    trace = await run_trace(ctx, subject, task.task, tools=tools, room=room, packages=packages, reference=reference, max_turns=max_turns)
+    trace = await run_trace(
+        ctx, subject, task.task, calls, tools=tools, room=room, packages=packages, reference=reference, max_turns=max_turns
+    )
     if isinstance(trace, Flaw):
         return trace
     if task.check:
@@ -43,6 +46,6 @@ async def build_trace(
         subject=subject, section=passage.section.subject, kind="agent-trace", category=main.category, node=main.node,
         domain=main.domain, difficulty=task.difficulty, style=main.style, evidence=(found.evidence,),
         atoms=tuple(atom.id for atom in found.atoms), check=task.check,
-        conversation=Conversation(messages=(Message(role="user", content=task.task), *trace.messages), tools=tools),
-        provenance=provenance(passage, found.atoms, (call, *trace.calls)),
+        conversation=taught((Message(role="user", content=task.task), *trace.messages), tools),
+        provenance=provenance(passage, found.atoms, calls),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from castalia.engine.fence import fence
 from castalia.engine.stage import Params, Stage
 from castalia.errors import AnswerUnusable
 from castalia.records import Atom, Check, Document, Evidence, Provenance, Reject, TaxonomyNode
-from castalia.records.sections import Flaw, Section, blocks_of, cite, sections, show_blocks
+from castalia.records.sections import Flaw, Section, cite, sections, show_section
 from castalia.scoring.execution import tests_flaw
 from castalia.stages.extract.answers import Extraction, FoundAtom
 
@@ -42,13 +42,13 @@ async def _extract(
     document: Document, section: Section, nodes: Mapping[str, TaxonomyNode], params: ExtractParams, ctx: Context
 ) -> list[Atom | Reject]:
     values: dict[str, object] = {
-        "title": document.title, "subject": section.subject, "nodes": sorted(nodes.values(), key=lambda node: node.key),
-        "runners": params.runners, "max_atoms": params.max_atoms, "passage": fence(show_blocks(blocks_of(document, section))),
+        "nodes": sorted(nodes.values(), key=lambda node: node.key), "runners": params.runners, "max_atoms": params.max_atoms,
+        "passage": fence(show_section(document, section)),
     }  # fmt: skip
     try:
         answer, call = await ctx.ask(PROMPT.stem, section.subject, values, Extraction)
     except AnswerUnusable as error:
-        provenance = Provenance(parents=(document.id,))
+        provenance = Provenance(parents=(document.id,), calls=error.calls)
         return [Reject(stage=ctx.stage, subject=section.subject, reason="answer-unusable", detail=str(error), provenance=provenance)]
     outcomes: list[Atom | Reject] = []
     for number, found in enumerate(answer.atoms, start=1):
@@ -98,7 +98,7 @@ def _check_flaw(check: Check, runners: Sequence[str]) -> Flaw | None:
 
 
 STAGE = Stage(
-    name="extract", version=3, run=extract_atoms, params=ExtractParams, shape="ask",
+    name="extract", version=4, run=extract_atoms, params=ExtractParams, shape="ask",
     reads={"documents": Document, "taxonomy": TaxonomyNode}, writes={"atoms": Atom}, prompts=(PROMPT,), oracle=("extractor",),
     estimate=lambda records, params: records * -(-WORDS_OF_A_PAGE // params.max_words),
 )  # fmt: skip

@@ -194,7 +194,7 @@ async def _ask_category(
     try:
         return await ctx.ask(CATEGORY_PROMPTS[category].stem, category, values, WrittenQueries)
     except AnswerUnusable as error:
-        return Reject(stage=ctx.stage, subject=category, reason="answer-unusable", detail=str(error))
+        return _unusable(ctx, category, error)
 
 
 async def _ask_review(number: int, plan: _Plan, params: PlanParams, ctx: Context) -> Answer[CoverageReview] | Reject:
@@ -206,7 +206,7 @@ async def _ask_review(number: int, plan: _Plan, params: PlanParams, ctx: Context
     try:
         return await ctx.ask(REVIEW_PROMPT.stem, f"review/{number}", values, CoverageReview)
     except AnswerUnusable as error:
-        return Reject(stage=ctx.stage, subject=f"review/{number}", reason="answer-unusable", detail=str(error))
+        return _unusable(ctx, f"review/{number}", error)
 
 
 async def _ask_gaps(
@@ -228,11 +228,16 @@ async def _ask_gaps(
     try:
         return await ctx.ask(prompt.stem, subject, values, CoverageReview)
     except AnswerUnusable as error:
-        return Reject(stage=ctx.stage, subject=subject, reason="answer-unusable", detail=str(error))
+        return _unusable(ctx, subject, error)
+
+
+def _unusable(ctx: Context, subject: str, error: AnswerUnusable) -> Reject:
+    provenance = Provenance(calls=error.calls)
+    return Reject(stage=ctx.stage, subject=subject, reason="answer-unusable", detail=str(error), provenance=provenance)
 
 
 STAGE = Stage(
-    name="plan_queries", version=4, run=plan_queries, params=PlanParams, shape="whole",
+    name="plan_queries", version=5, run=plan_queries, params=PlanParams, shape="whole",
     reads={"taxonomy": TaxonomyNode, "gaps": CoverageGap, "example_gaps": ExampleGap}, writes={"queries": Query},
     optional=frozenset({"gaps", "example_gaps"}),
     prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT, COLLECTED_PROMPT, EXAMPLES_PROMPT, *FILES.values()), oracle=("writer",),

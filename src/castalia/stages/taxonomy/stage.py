@@ -28,7 +28,8 @@ async def build_taxonomy(_: Mapping[str, Sequence[Record]], params: TaxonomyPara
     try:
         answer, call = await ctx.ask(PROMPT.stem, "taxonomy", dict(params), WrittenTaxonomy)
     except AnswerUnusable as error:
-        yield Reject(stage=ctx.stage, subject="taxonomy", reason="answer-unusable", detail=str(error))
+        provenance = Provenance(calls=error.calls)
+        yield Reject(stage=ctx.stage, subject="taxonomy", reason="answer-unusable", detail=str(error), provenance=provenance)
         return
     provenance = Provenance(calls=(call,))
     kept: dict[str, TaxonomyNode] = {}
@@ -58,6 +59,6 @@ def _flaw(node: WrittenNode, kept: Mapping[str, TaxonomyNode], limit: int) -> Fl
 
 
 STAGE = Stage(
-    name="taxonomy", version=2, run=build_taxonomy, params=TaxonomyParams, shape="whole",
+    name="taxonomy", version=3, run=build_taxonomy, params=TaxonomyParams, shape="whole",
     reads={}, writes={"taxonomy": TaxonomyNode}, prompts=(PROMPT,), oracle=("writer",), estimate=lambda _records, _params: 1,
 )  # fmt: skip
