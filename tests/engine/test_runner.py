@@ -30,6 +30,7 @@ from toy_stages import (
 )  # fmt: skip
 
 from castalia.engine import Event, RunReport, Stage, StageAdvanced, StageFinished, StageSkipped, StageStarted, compute, plan, run_pipeline
+from castalia.engine.ask import run_ask
 from castalia.engine.context import Context
 from castalia.errors import AnswerUnusable, BudgetReached, ConfigError, CorruptObject, MissingRecording, StaleStage, StoreError
 from castalia.records import Record, Reject
@@ -236,7 +237,7 @@ def test_a_killed_worker_process_is_an_error_that_says_what_to_try(tmp_path, sto
         yield Shout(text=str(os.kill(os.getpid(), signal.SIGKILL)), subject="")
 
     stages = [toy_pipeline(tmp_path)[0], Stage("die", 1, dies, NoParams, {"words": Word}, {"shouts": Shout}, "map")]
-    with pytest.raises(Exception, match=r"'die': a worker process ended without an answer.*workers=0"):
+    with pytest.raises(Exception, match=r"'die': a worker process ended without an answer.*--set execution.workers=0"):
         run(stages, store, workers=1)
     assert not store.has("shouts")
 
@@ -292,6 +293,23 @@ def test_no_more_records_are_in_flight_than_allowed(tmp_path, store):
     stages = [*toy_pipeline(tmp_path)[:2], Stage("watch", 1, watched, NoParams, {"shouts": Shout}, {"meanings": Meaning}, "ask")]
     run(stages, store, params={"words": many}, in_flight=5)
     assert most == 5
+
+
+def test_what_a_record_became_is_handed_on_before_the_last_one_is_asked_about():
+    handed: list[Record] = []
+    waiting: list[int] = []
+
+    async def watched(record: Word, params: NoParams, ctx: Context) -> AsyncIterator[Record]:
+        waiting.append(int(record.text) - len(handed))
+        yield Meaning(text=record.text, provenance=origin(record))
+
+    stage = Stage("watch", 1, watched, NoParams, {"words": Word}, {"meanings": Meaning}, "ask")
+    records = [Word(text=str(number)) for number in range(20)]
+    asyncio.run(
+        run_ask(stage, NoParams(), Context("watch", (), {}, None), records, add=handed.append, in_flight=1, advanced=lambda _: None)
+    )
+    assert waiting == [0] * 20
+    assert len(handed) == 20
 
 
 def test_a_record_without_origin_is_refused_in_a_stage_with_inputs(tmp_path, store):
@@ -399,6 +417,15 @@ def test_rebuilding_a_stage_cures_its_damaged_output(tmp_path, store, part: str)
     after = run(stages, open_store(tmp_path / "store"), rebuild=["shout"])
     assert hashes(after) == hashes(before)
     assert open_store(tmp_path / "store").verify() == []
+
+
+def test_a_plan_says_which_damaged_output_to_rebuild(tmp_path, store):
+    stages = toy_pipeline(tmp_path)
+    run(stages, store)
+    (tmp_path / "store" / "refs" / "shouts.json").write_text("half a na")
+    planned = plan(stages, {}, store, role_identity=toy_identity)
+    assert [step.state for step in planned] == ["fresh", "stale", "blocked", "blocked"]
+    assert "rebuild the stage that writes it" in planned[1].reason
 
 
 def test_a_publication_that_was_interrupted_is_finished_without_asking(tmp_path, store):

@@ -13,31 +13,38 @@ from castalia.records import Provenance, Record, Reject
 
 
 async def run_ask(
-    stage: Stage, params: Params, ctx: Context, records: Sequence[Record], *, in_flight: int, advanced: Callable[[int], None]
-) -> list[Record]:
-    """The outputs for all records. At most `in_flight` records are worked on at once.
+    stage: Stage,
+    params: Params,
+    ctx: Context,
+    records: Sequence[Record],
+    *,
+    add: Callable[[Record], None],
+    in_flight: int,
+    advanced: Callable[[int], None],
+) -> None:
+    """Gives the outputs of each record to `add` as soon as all of them are there, in no order. At most `in_flight` records are worked on
+    at once.
 
     An AnswerUnusable that the stage lets through becomes a Reject. Recordings that are missing don't stop the others and are
     raised as one MissingRecording. Any other error stops the stage: no record is started anymore, those in flight end first.
     """
-    work = _Work(iter(records), [], [], advanced)
+    work = _Work(iter(records), add, advanced)
     workers = [asyncio.ensure_future(_worker(stage, params, ctx, work)) for _ in range(min(in_flight, len(records)))]
     failures = [error for error in await asyncio.gather(*workers, return_exceptions=True) if isinstance(error, BaseException)]
     if failures:
         raise failures[0]
     if work.missing:
         raise MissingRecording(_summary(work.missing))
-    return work.outputs
 
 
 class _Work:
     """What the workers of one stage share."""
 
-    def __init__(self, source: Iterator[Record], outputs: list[Record], missing: list[str], advanced: Callable[[int], None]) -> None:
+    def __init__(self, source: Iterator[Record], add: Callable[[Record], None], advanced: Callable[[int], None]) -> None:
         self.source = source
-        self.outputs = outputs
-        self.missing = missing
+        self.add = add
         self.advanced = advanced
+        self.missing: list[str] = []
         self.stopped = False
         self.done = 0
 
@@ -45,7 +52,8 @@ class _Work:
 async def _worker(stage: Stage, params: Params, ctx: Context, work: _Work) -> None:
     for record in work.source:
         try:
-            work.outputs += await _ask(stage, params, ctx, record)
+            for output in await _ask(stage, params, ctx, record):
+                work.add(output)
         except MissingRecording as error:
             work.missing.append(str(error))
         except BaseException as error:

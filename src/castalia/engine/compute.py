@@ -44,7 +44,7 @@ def run_map(
 ) -> Iterator[Mapped]:
     """The outputs of a map stage, record by record.
 
-    `workers` is the number of processes: 0 keeps everything here, None decides by the time the first records take. `ray`
+    `workers` is the number of processes: 0 keeps everything here, None starts them where the first records show that it pays. `ray`
     sends all records to the Ray cluster that Daft is configured for. Raises what the stage's function raises, with the
     record's id as a note; ConfigError when `ray` is asked for and not installed.
     """
@@ -109,7 +109,7 @@ def _worker_died(stage: Stage, error: Exception) -> CastaliaError:
     """A worker that is killed, by lack of memory for example, takes no exception with it."""
     return CastaliaError(
         f"stage {stage.name!r}: a worker process ended without an answer: {error!s:.400}; nothing was published. "
-        f"Run it with `workers=0` to see the failing record, or with fewer workers where memory is short"
+        f"`--set execution.workers=0` works in one process and shows the failing record, `--set execution.workers=1` takes the least memory"
     )
 
 

@@ -189,8 +189,7 @@ async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run,
     prompts = {path.stem: path for path in stage.prompts}
     ctx = Context(stage.name, stage.roles(params), prompts, run.oracle, side, run.services, advanced)
     if stage.shape == "ask":
-        for output in await run_ask(stage, params, ctx, inputs[stage.source], in_flight=run.in_flight, advanced=advanced):
-            outputs.add(output)
+        await run_ask(stage, params, ctx, inputs[stage.source], add=outputs.add, in_flight=run.in_flight, advanced=advanced)
         return
     async for output in _iterate(stage, stage.run(inputs, params, ctx)):
         outputs.add(output)
@@ -209,7 +208,9 @@ async def _map(
         # Lets an interrupt and other tasks in between records.
         await asyncio.sleep(0)
     if done != len(records):
-        raise ConfigError(f"stage {stage.name!r} was given {len(records)} records and {done} came back; run it again with workers=0")
+        raise ConfigError(
+            f"stage {stage.name!r} was given {len(records)} records and {done} came back; run it again with `--set execution.workers=0`"
+        )
 
 
 async def _iterate(stage: Stage, outputs: Any) -> AsyncIterator[Record]:

@@ -1,7 +1,7 @@
 """How many calls a stage will make: counted where its input exists, else following from what is upstream."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,7 +64,7 @@ def sizes_of(workspace: Workspace, seen: Seen) -> Sizes:
     has_documents = store.has("documents")
     passages, tokens, bounded = Count(0), max_words * TOKENS_OF_A_WORD * 0.7, False
     if has_documents:
-        documents = list(store.read_dataset("documents", Document))
+        documents = store.read_dataset("documents", Document)
         pages = Count(len(documents))
         passages, tokens = _passages(documents, max_words)
     else:
@@ -82,7 +82,7 @@ def sizes_of(workspace: Workspace, seen: Seen) -> Sizes:
     return Sizes(nodes, pages, passages, tokens, dev_items, failures, bounded)
 
 
-def _passages(documents: Sequence[Document], max_words: int) -> tuple[Count, float]:
+def _passages(documents: Iterable[Document], max_words: int) -> tuple[Count, float]:
     """How many passages there are, and the mean length of one in tokens as a prompt shows it."""
     count = characters = 0
     for document in documents:

@@ -68,7 +68,7 @@ async def _ask_all(workspace: Workspace, stage: Stage, oracle: DryOracle, servic
     ctx = Context(stage.name, stage.oracle, {path.stem: path for path in stage.prompts}, oracle, side, services)
     try:
         if stage.shape == "ask":
-            await run_ask(stage, params, ctx, inputs[stage.source], in_flight=64, advanced=lambda _: None)
+            await run_ask(stage, params, ctx, inputs[stage.source], add=lambda _: None, in_flight=64, advanced=lambda _: None)
         elif isasyncgenfunction(stage.run):
             async for _ in stage.run(inputs, params, ctx):
                 pass
