@@ -348,6 +348,7 @@ def test_what_a_killed_process_left_is_no_release_and_in_nobodys_way(made):
         (lambda folder: (folder / "data/more.parquet").write_text("x"), "data/more.parquet was added after the release"),
         (lambda folder: (folder / "lock.json").unlink(), "lock.json can't be read"),
         (lambda folder: (folder / "lock.json").write_text("[]"), "lock.json was changed after the release"),
+        (lambda folder: (folder / "lock.json").write_text('{"files": []}'), "lock.json was changed after the release"),
     ],
 )
 def test_an_edited_release_is_found_out_and_not_exported(made, tmp_path, spoil, said: str):
@@ -509,10 +510,10 @@ def test_calls_and_tools_have_the_form_that_prime_rl_parses(made, tmp_path):
 def test_a_disk_that_fills_up_during_an_export_leaves_nothing_behind(made, tmp_path, monkeypatch):
     make_release(made)
 
-    def full(path: Path, content: bytes) -> int:
+    def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageFull, match="nothing was left behind"):
         export_release(made.releases, "tea", "trl", tmp_path / "out")
     assert not list(tmp_path.glob("*out*"))

@@ -48,13 +48,6 @@ class LicenceDecision(Frozen):
     attribution: str = Field(default="", description="The notice that an export must carry.")
     parts: tuple[ScopedLicence, ...] = Field(default=(), description="Parts under a licence of their own, e.g. code.")
 
-    def licence_of(self, kind: str) -> str | None:
-        """The licence of a block of this kind: its own where the page states one, that of the text otherwise; None when not allowed."""
-        own = next((part for part in self.parts if part.scope == kind), None)
-        if own is not None:
-            return own.spdx if own.allowed else None
-        return self.spdx if self.verdict == "allowed" else None
-
 
 class StatedLicence(Frozen):
     """What the user says about a site, as the user's own evidence: it is recorded as `configuration`, with the reason."""

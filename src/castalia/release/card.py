@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from castalia.quality.canaries import Trial
-from castalia.records import CATEGORIES, Page, Record
+from castalia.records import CATEGORIES, Record
 from castalia.release.accept import Accepted
 from castalia.release.balance import balance_lines
 from castalia.release.making import Making
+from castalia.release.sources import Source, licences_of
 
 _FORMS = {
     "sft": "complete conversations to imitate",
@@ -22,7 +23,7 @@ def dataset_card(
     name: str,
     making: Making,
     accepted: Accepted,
-    pages: Sequence[Page],
+    sources: Sequence[Source],
     waiting_for_people: int,
     balance: Mapping[str, Any],
     judges: Sequence[Trial] = (),
@@ -30,17 +31,16 @@ def dataset_card(
 ) -> str:
     """README.md of a release, with the metadata header that dataset hubs read. `balance` is what `measure_balance` gave, `judges` how the
     judges stood records whose truth is known, `judge_is_writer` whether the model that judged had written what it judged."""
-    licences = sorted({page.licence.spdx for page in pages if page.licence.spdx})
     lines = [
         "---",
         "configs:",
         *(line for dataset in accepted.records for line in (f"- config_name: {dataset}", f"  data_files: data/{dataset}.parquet")),
-        f"source_licences: [{', '.join(licences)}]",
+        f"source_licences: [{', '.join(licences_of(sources))}]",
         "---",
         "",
         f"# {name}",
         "",
-        f"Training data about {making.domain or 'the configured domain'}, made from {len(pages)} licensed pages. Every record can be",
+        f"Training data about {making.domain or 'the configured domain'}, made from {len(sources)} licensed pages. Every record can be",
         "traced to its pages, their licence evidence and the oracle answers behind it (`provenance.parquet`, `castalia trace ID`).",
         "",
         "| dataset | records | " + " | ".join(CATEGORIES) + " | what a record is |",
@@ -100,7 +100,7 @@ def training_lines(name: str) -> list[str]:
     ]
 
 
-def attribution(pages: Sequence[Page]) -> str:
+def attribution(sources: Sequence[Source]) -> str:
     """ATTRIBUTION.md: every source with its licence, the evidence for it and the notice it asks for."""
     lines = [
         "# Sources and licences",
@@ -108,10 +108,12 @@ def attribution(pages: Sequence[Page]) -> str:
         "All of them were changed: text was taken from the pages, cut into passages, and written anew by models.",
         "",
     ]
-    for page in sorted(pages, key=lambda page: page.url):
-        lines += [f"## {page.url}", "", f"Licence: {page.licence.spdx} ({page.licence.reason})", ""]
-        lines += [f"* {evidence.place}, scope {evidence.scope}: {evidence.url}" for evidence in page.licence.evidence]
-        lines += ["", *(f"> {line}".rstrip() for line in page.licence.attribution.splitlines()), ""]
+    for source in sorted(sources, key=lambda source: source.url):
+        licence = source.licence
+        lines += [f"## {source.url}", "", f"Licence: {licence.spdx} ({licence.reason})", ""]
+        lines += [f"Licence of its {part.scope}: {part.spdx}{'' if part.allowed else ', so it was not used'}\n" for part in licence.parts]
+        lines += [f"* {evidence.place}, scope {evidence.scope}: {evidence.url}" for evidence in licence.evidence]
+        lines += ["", *(f"> {line}".rstrip() for line in licence.attribution.splitlines()), ""]
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 # pyright: basic
 """The columns of released Parquet files, spelled out: a dataset has the same types in every version, also where it is empty."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -78,12 +78,3 @@ COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "tokens/rewards": {"id": _TEXT, "prompt_ids": _IDS},
     "provenance": {"id": _TEXT, "pages": _TEXTS, "calls": _TEXTS},
 }
-
-
-def to_table(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The rows of a released file as a table with exactly its columns. Raises KeyError for a row that has others."""
-    columns = COLUMNS[name]
-    for row in rows:
-        if row.keys() != columns.keys():
-            raise KeyError(f"a row of {name!r} has the columns {sorted(row)}, the file has {sorted(columns)}")
-    return pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns.items())))

@@ -4,11 +4,11 @@ MLCommons Croissant 1.0, https://docs.mlcommons.org/croissant/docs/croissant-spe
 bytes.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from castalia.records import Page
+from castalia.release.folder import Written
+from castalia.release.sources import Source, licence_addresses, licences_of
 
 _CONTEXT: Mapping[str, Any] = {
     "@language": "en",
@@ -51,7 +51,7 @@ _TYPES = {"string": "sc:Text", "double": "sc:Float", "int32": "sc:Integer", "int
 
 
 def croissant(
-    name: str, description: str, files: Mapping[str, bytes], columns: Mapping[str, Mapping[str, Any]], pages: Sequence[Page]
+    name: str, description: str, files: Mapping[str, Written], columns: Mapping[str, Mapping[str, Any]], sources: Sequence[Source]
 ) -> dict[str, Any]:
     """The JSON-LD of a release. `columns` are the Arrow types of its Parquet files, by file name without ending."""
     return {
@@ -60,18 +60,18 @@ def croissant(
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": name,
         "description": description,
-        "license": _licences(pages),
+        "license": licence_addresses(licences_of(sources)),
         "url": "README.md",  # where it will be published is not known yet
         "creator": {"@type": "Organization", "name": "castalia"},
-        "distribution": [_file(path, data) for path, data in sorted(files.items())],
+        "distribution": [_file(path, file) for path, file in sorted(files.items())],
         "recordSet": [_record_set(stem, types) for stem, types in columns.items() if f"{stem}.parquet" in files],
     }
 
 
-def described(release: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+def described(release: Mapping[str, Any], files: Mapping[str, Written]) -> dict[str, Any]:
     """The metadata of a release for other `files`: their distribution, and the record sets whose file is among them unchanged."""
     hashes = {file["@id"]: file["sha256"] for file in release["distribution"]}
-    distribution = [_file(path, data) for path, data in sorted(files.items())]
+    distribution = [_file(path, file) for path, file in sorted(files.items())]
     same = {file["@id"] for file in distribution if hashes.get(file["@id"]) == file["sha256"]}
     return {**release, "distribution": distribution, "recordSet": [part for part in release["recordSet"] if _file_of(part) in same]}
 
@@ -82,20 +82,15 @@ def _file_of(record_set: Mapping[str, Any]) -> str:
     return str((field.get("source") or field["subField"][0]["source"])["fileObject"]["@id"])
 
 
-def _licences(pages: Sequence[Page]) -> list[str]:
-    known = sorted({page.licence.spdx for page in pages if page.licence.spdx})
-    return [f"https://spdx.org/licenses/{spdx}" for spdx in known]
-
-
-def _file(path: str, data: bytes) -> dict[str, Any]:
+def _file(path: str, file: Written) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
         "@id": path,
         "name": path,
         "contentUrl": path,
-        "contentSize": f"{len(data)} B",
+        "contentSize": f"{file.size} B",
         "encodingFormat": _ENCODINGS.get(path.rpartition(".")[2], "application/octet-stream"),
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": file.sha256,
     }
 
 

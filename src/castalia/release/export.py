@@ -4,17 +4,16 @@ The papers that name files (card, Croissant metadata, lock) name those of the la
 by the names in its card, and `verify_release` checks an export like a release.
 """
 
-import errno
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from castalia.errors import InputError, ReleaseRefused, StorageFull, StoreError
+from castalia.errors import InputError, ReleaseRefused
 from castalia.release.croissant import described
-from castalia.release.layouts import prime_rl_files, trl_files
+from castalia.release.folder import NewFolder, new_folder
+from castalia.release.layouts import write_prime_rl, write_trl
 from castalia.release.publish import find_release, verify_release
 
 Layout = Literal["hub", "trl", "prime-rl", "jsonl"]
@@ -43,50 +42,40 @@ def export_release(folder: Path, release: str, layout: Layout, out: Path) -> lis
         raise ReleaseRefused(f"release {source.name!r} is not what was released: {wrong[0]}; make it again with `castalia release`")
     if out.exists():
         raise InputError(f"{str(out)!r} exists already; name a folder that does not")
-    files = _files(source, layout)
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        for name, content in files.items():
-            path = unfinished / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        unfinished.rename(out)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        kind = StorageFull if error.errno == errno.ENOSPC else StoreError
-        raise kind(f"{source.name!r} can't be exported to {str(out)!r}: {error.strerror}; nothing was left behind") from error
-    return sorted(files)
+    with new_folder(out, f"the export {out.name!r} of {source.name!r}") as filled:
+        _write(filled, source, layout)
+    return sorted(filled.files)
 
 
-def _files(source: Path, layout: Layout) -> dict[str, bytes]:
-    """File names with their content."""
-    files = {name: (source / name).read_bytes() for name in _PAPERS}
+def _write(out: NewFolder, source: Path, layout: Layout) -> None:
     if layout == "trl":
-        files |= trl_files(source)
+        write_trl(source, out)
     elif layout == "prime-rl":
-        files |= prime_rl_files(source)
-    else:
-        files |= {name: (source / name).read_bytes() for name in _CONFIGS[layout].values()}
-    files["README.md"] = _card((source / "README.md").read_text(encoding="utf-8"), _CONFIGS[layout]).encode()
-    files["croissant.json"] = _json(described(json.loads((source / "croissant.json").read_bytes()), files))
+        write_prime_rl(source, out)
+    copied = _CONFIGS[layout].values() if layout in ("hub", "jsonl") else ()
+    for name in (*_PAPERS, *copied):
+        out.write(name, _parts(source / name))
+    out.write_text("README.md", _card((source / "README.md").read_text(encoding="utf-8"), _CONFIGS[layout]))
+    out.write_json("croissant.json", described(json.loads((source / "croissant.json").read_bytes()), out.files))
     released = (source / "lock.json").read_bytes()
     lock = {
         "release": {"name": source.name, "lock": hashlib.sha256(released).hexdigest()},
         "layout": layout,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
+        "files": {name: file.sha256 for name, file in sorted(out.files.items())},
         "datasets": json.loads(released)["datasets"],
     }
-    return files | {"lock.json": _json(lock)}
+    out.write_json("lock.json", lock)
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(1024 * 1024):
+            yield part
 
 
 def _card(text: str, configs: Mapping[str, str]) -> str:
     """The card with the files of a layout in its metadata header."""
     _, header, body = text.split("---\n", 2)
-    kept = [line for line in header.splitlines() if not line.startswith(("configs:", "- config_name:", "  data_files:"))]
+    kept = [line for line in header.split("\n") if line and not line.startswith(("configs:", "- config_name:", "  data_files:"))]
     lines = [line for name, path in configs.items() for line in (f"- config_name: {name}", f"  data_files: {path}")]
     return "\n".join(["---", "configs:", *lines, *kept, "---", body])
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -5,39 +5,44 @@ TRL: https://huggingface.co/docs/trl/dataset_formats. prime-rl trains on convers
 calls as JSON text; its environments (verifiers) take a prompt with an answer and JSON text of whatever else scoring needs.
 """
 
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from castalia.harmony import to_openai_messages
+from castalia.records import Conversation, Message
+from castalia.release.folder import NewFolder
+
 Row = dict[str, Any]
 _IGNORED = -100  # the label of tokens that are not trained on
+_IDS = pa.list_(pa.int32())
+_LABELLED = {"input_ids": _IDS, "labels": _IDS}
 
 
-def trl_files(source: Path) -> dict[str, bytes]:
+def write_trl(source: Path, out: NewFolder) -> None:
     """`tokens/sft.parquet` has the exact ids with `labels`: what a chat template renders may differ from what the model was trained on."""
-    sft, replay, pairs, rewards = (_rows(source, name) for name in ("sft", "replay", "preferences", "rewards"))
-    return {
-        "tokens/sft.parquet": _labelled(source / "tokens" / "sft.parquet"),
-        "sft.jsonl": _lines([trl_row(row) for row in sft]),
-        "replay.jsonl": _lines([trl_row(row) for row in replay]),
-        "preferences.jsonl": _lines(
-            [{"prompt": _prompt(row), "chosen": chat(row["chosen"]), "rejected": chat(row["rejected"]), **_given(row)} for row in pairs]
-        ),
-        "rewards.jsonl": _lines(
-            [{"prompt": _prompt(row), "reference": row["reference"], "check": row["check"], **_given(row)} for row in rewards]
-        ),
-    }
+    out.write_parquet("tokens/sft.parquet", _labelled(source / "tokens" / "sft.parquet"), _LABELLED)
+    for name in ("sft", "replay"):
+        out.write(f"{name}.jsonl", _lines(trl_row(row) for row in _rows(source, name)))
+    pairs = (
+        {"prompt": _prompt(row), "chosen": chat(row["chosen"]), "rejected": chat(row["rejected"]), **_declared(row)}
+        for row in _rows(source, "preferences")
+    )
+    out.write("preferences.jsonl", _lines(pairs))
+    rewards = (
+        {"prompt": _prompt(row), "reference": row["reference"], "check": row["check"], **_declared(row)} for row in _rows(source, "rewards")
+    )
+    out.write("rewards.jsonl", _lines(rewards))
 
 
-def prime_rl_files(source: Path) -> dict[str, bytes]:
+def write_prime_rl(source: Path, out: NewFolder) -> None:
     """One SFT row per user turn, the turns before it in the prompt; the last of them is what is learned."""
-    conversations = [*_rows(source, "sft"), *_rows(source, "replay")]
-    rl = [
+    out.write("sft.jsonl", _lines(turn for name in ("sft", "replay") for row in _rows(source, name) for turn in turns_of(row)))
+    rl = (
         {
             "prompt": _prompt(row),
             "answer": row["reference"],
@@ -45,42 +50,82 @@ def prime_rl_files(source: Path) -> dict[str, bytes]:
             "info": json.dumps({"id": row["id"], "category": row["category"], "check": row["check"]}, ensure_ascii=False, sort_keys=True),
         }
         for row in _rows(source, "rewards")
-    ]
-    return {"sft.jsonl": _lines([turn for row in conversations for turn in turns_of(row)]), "rl.jsonl": _lines(rl)}
+    )
+    out.write("rl.jsonl", _lines(rl))
 
 
 def chat(messages: Sequence[Row]) -> list[Row]:
-    """Chat messages: analysis goes into `thinking` of the message that follows it, calls into `tool_calls`."""
+    """Chat messages as `castalia.harmony.to_openai_messages` writes them, in the form that the chat template of GPT-OSS renders: the thought
+    in `thinking` of the message that follows it, one call a message, its arguments as an object, and text everywhere.
+
+    What chat has no words for stands alone with its `channel`, `recipient` and `content_type`, as `castalia.harmony.from_trl` reads it: a
+    second thought, a preamble that follows a thought, code for a built-in tool, arguments that are no object.
+    """
     turned: list[Row] = []
-    thinking = ""
-    for message in messages:
-        if message["role"] == "assistant" and message["channel"] == "analysis" and not message["recipient"]:
-            thinking = message["content"]
+    thought: str | None = None
+    asked: dict[str, str] = {}
+    for said in to_openai_messages(Conversation(messages=tuple(Message.model_validate(message) for message in messages))):
+        if said["role"] == "tool":
+            said.pop("tool_call_id", None)
+            if said.get("channel") == asked.get(said["name"], "commentary"):
+                del said["channel"]
+        own = said.pop("reasoning_content", None)
+        if thought is not None and (own is not None or said["role"] != "assistant"):
+            turned.append(_alone(thought, "analysis"))
+            thought = None
+        thought = own if own is not None else thought
+        if said["role"] == "assistant" and said["content"] is None and "tool_calls" not in said:
             continue
-        said: Row = {"role": message["role"], "content": message["content"]}
-        if message["role"] == "tool":
-            said["name"] = message["name"].removeprefix("functions.")
-        if message["recipient"]:
-            call = {"name": message["recipient"].removeprefix("functions."), "arguments": _arguments(message["content"])}
-            said = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": call}]}
-        if message["role"] == "assistant" and thinking:
-            said["thinking"], thinking = thinking, ""
-        turned.append(said)
-    return turned
+        for part in _one_by_one(said, thought is not None):
+            if thought is not None:
+                part["thinking"], thought = thought, None
+            for call in part.get("tool_calls", ()):
+                asked[call["function"]["name"]] = part.get("channel", "commentary")
+            if "recipient" in part:
+                asked[part["recipient"].removeprefix("functions.")] = part["channel"]
+            turned.append(part)
+    return [*turned, _alone(thought, "analysis")] if thought is not None else turned
 
 
-def _arguments(content: str) -> Any:
-    """The object that a call's JSON says; the text itself of one that has none, as code for the built-in Python tool."""
+def _one_by_one(said: Row, thought: bool) -> Iterator[Row]:
+    """A chat message, or one for each of its calls; the preamble stands with the first call where no thought does."""
+    calls = said.pop("tool_calls", ())
+    if not calls:
+        yield said
+        return
+    channel = said.pop("channel", None)
+    preamble = said["content"] or ""
+    if preamble and (thought or channel is not None or _arguments(calls[0]) is None):
+        yield _alone(preamble, "commentary")
+        preamble, channel = "", None
+    for call in calls:
+        arguments, name = _arguments(call), call["function"]["name"]
+        if arguments is None:
+            recipient = name if "." in name else f"functions.{name}"
+            alone = _alone(call["function"]["arguments"], channel or "commentary")
+            yield {**alone, "recipient": recipient, "content_type": "json"}
+        else:
+            call = {"type": "function", "function": {"name": name, "arguments": arguments}}
+            yield {"role": "assistant", "content": preamble, "tool_calls": [call]} | ({"channel": channel} if channel else {})
+        preamble = ""
+
+
+def _alone(text: str, channel: str) -> Row:
+    return {"role": "assistant", "channel": channel, "content": text}
+
+
+def _arguments(call: Row) -> Row | None:
+    """The object that the JSON of a call says, None where it says none."""
     try:
-        value = json.loads(content)
-    except ValueError:
-        return content
-    return value if isinstance(value, dict) else content
+        value = json.loads(call["function"]["arguments"])
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def trl_row(row: Row) -> Row:
     """A released conversation as `castalia.harmony.from_trl` reads it."""
-    return {"messages": [*_instructions(row), *chat(row["messages"])], **_given(row)}
+    return {"messages": [*_instructions(row), *chat(row["messages"])], **_declared(row)}
 
 
 def _prompt(row: Row) -> list[Row]:
@@ -91,7 +136,7 @@ def turns_of(row: Row) -> list[Row]:
     """A row for every user turn in which the assistant said something, up to its last word: those that have tokens to learn, too."""
     messages = [_with_text_arguments(message) for message in (*_instructions(row), *chat(row["messages"]))]
     starts = [number for number, message in enumerate(messages) if message["role"] == "user"]
-    given = {"tools": "[]"} | {name: value for name, value in _given(row).items() if name in ("tools", "chat_template_kwargs")}
+    given = {name: value for name, value in _declared(row).items() if name in ("tools", "chat_template_kwargs")}
     turns: list[Row] = []
     for start, end in zip(starts, [*starts, len(messages)][1:], strict=True):
         said = [number for number in range(start, end) if messages[number]["role"] == "assistant"]
@@ -105,49 +150,47 @@ def _with_text_arguments(message: Row) -> Row:
     if "tool_calls" not in message:
         return message
     calls = [
-        {**call, "function": {**call["function"], "arguments": _as_text(call["function"]["arguments"])}}
+        {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"], ensure_ascii=False)}}
         for call in message["tool_calls"]
     ]
     return {**message, "tool_calls": calls}
-
-
-def _as_text(arguments: Any) -> str:
-    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 def _instructions(row: Row) -> list[Row]:
     return [{"role": "system", "content": row["instructions"]}] if row["instructions"] else []
 
 
-def _given(row: Row) -> Row:
-    """Tools and formats as JSON text, because their schemas differ from row to row, and what the chat template takes."""
-    given: Row = {"chat_template_kwargs": {"reasoning_effort": row["effort"]}}
+def _declared(row: Row) -> Row:
+    """Tools and formats as JSON text, because their schemas differ from row to row, and what the chat template takes.
+
+    Every row has every key, and text where it has nothing: readers take the columns and their types from the first rows of a file.
+    """
+    template: Row = {"reasoning_effort": row["effort"]}
     tools: list[Row] = json.loads(row["tools"] or "[]")
     functions = [{**tool, "parameters": json.loads(tool["parameters"])} for tool in tools if "name" in tool]
     built_in = [tool["type"] for tool in tools if "name" not in tool]
     if built_in:
-        given["chat_template_kwargs"]["builtin_tools"] = built_in
-    if functions:
-        given["tools"] = json.dumps([{"type": "function", "function": function} for function in functions], ensure_ascii=False)
-    return given | {name: row[name] for name in ("response_formats", "date") if row[name]}
+        template["builtin_tools"] = built_in
+    return {
+        "chat_template_kwargs": template,
+        "tools": json.dumps([{"type": "function", "function": function} for function in functions], ensure_ascii=False),
+        "response_formats": row["response_formats"] or "[]",
+        "date": row["date"],
+    }
 
 
-def _labelled(path: Path) -> bytes:
-    table = pq.read_table(path)
-    ids, masks = table["input_ids"].to_pylist(), table["loss_mask"].to_pylist()
-    labels = [
-        [token if trained else _IGNORED for token, trained in zip(row, mask, strict=True)] for row, mask in zip(ids, masks, strict=True)
-    ]
-    sink = io.BytesIO()
-    kinds = pa.list_(pa.int32())
-    pq.write_table(pa.table({"input_ids": pa.array(ids, kinds), "labels": pa.array(labels, kinds)}), sink, compression="zstd")
-    return sink.getvalue()
+def _labelled(path: Path) -> Iterator[Row]:
+    for batch in pq.ParquetFile(path).iter_batches(columns=["input_ids", "loss_mask"]):
+        for row in batch.to_pylist():
+            labels = [token if trained else _IGNORED for token, trained in zip(row["input_ids"], row["loss_mask"], strict=True)]
+            yield {"input_ids": row["input_ids"], "labels": labels}
 
 
-def _rows(source: Path, dataset: str) -> list[Row]:
-    text = (source / "data" / f"{dataset}.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.split("\n") if line]
+def _rows(source: Path, dataset: str) -> Iterator[Row]:
+    with (source / "data" / f"{dataset}.jsonl").open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            yield json.loads(line)
 
 
-def _lines(rows: Sequence[Row]) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
+def _lines(rows: Iterable[Row]) -> Iterator[bytes]:
+    return (f"{json.dumps(row, ensure_ascii=False, sort_keys=True)}\n".encode() for row in rows)

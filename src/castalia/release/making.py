@@ -63,11 +63,23 @@ def find_making(stages: Sequence[Stage], params: Mapping[str, Params], store: St
     return Making(made, _inputs(stages, store), tuple(kept))
 
 
-def _inputs(stages: Sequence[Stage], store: Store) -> dict[str, Mapping[str, Any]]:
-    """Datasets that no stage wrote, with the note their writer left of how they were made."""
+def inputs_of(stages: Sequence[Stage], store: Store) -> list[str]:
+    """Datasets that stages read and no stage wrote."""
     written = {dataset for stage in stages for dataset in stage.outputs}
-    names = sorted({dataset for stage in stages for dataset in stage.reads if dataset not in written and store.has(dataset)})
-    return {name: {"content": store.manifest(name).content, "made_by": _note(store, name)} for name in names}
+    return sorted({dataset for stage in stages for dataset in stage.reads if dataset not in written and store.has(dataset)})
+
+
+def in_order(stages: Sequence[Stage], store: Store) -> list[str]:
+    """All datasets in the order in which records are looked up: those of stages, their inputs and what was filed together with these, and
+    only then others, which may be written anew at any time."""
+    written = {dataset for stage in stages for dataset in stage.outputs}
+    filed = {store.manifest(name).fingerprint for name in inputs_of(stages, store)}
+    return sorted(store.names(), key=lambda name: (name not in written, store.manifest(name).fingerprint not in filed, name))
+
+
+def _inputs(stages: Sequence[Stage], store: Store) -> dict[str, Mapping[str, Any]]:
+    """The inputs with the note their writer left of how they were made."""
+    return {name: {"content": store.manifest(name).content, "made_by": _note(store, name)} for name in inputs_of(stages, store)}
 
 
 def _note(store: Store, name: str) -> Any:

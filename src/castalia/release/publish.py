@@ -8,39 +8,38 @@ provenance.parquet              record -> pages and oracle calls   config.json  
 croissant.json                  the same for machines: files and columns
 left_out.jsonl                  records that passed and that the mix left out, each with its reason
 balance.json                    counts, coverage, and what length and style give away
-lock.json                       hash of every file above and of every dataset behind them
+lock.json                       hash of every file above and of every dataset behind them, and the versions of what no stage wrote
 
-The folder appears by one rename, so a release exists completely or not at all. Making it twice from the same records gives the
-same bytes and no new version.
+The folder appears by one rename, so a release exists completely or not at all. Making it twice from the same records with the same
+versions of castalia and pyarrow gives the same bytes and no new version.
 """
 
 import hashlib
-import io
 import json
-import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import pyarrow.parquet as pq
+import pyarrow
 
+import castalia
 from castalia.engine import Params, RoleIdentity, Stage
-from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull, StoreError
+from castalia.errors import ConfigError, InputError, ReleaseRefused
 from castalia.harmony import Style, gpt_oss_vocabulary
 from castalia.quality.audit import returned
 from castalia.quality.canaries import trials
 from castalia.quality.labels import undecided
-from castalia.records import DATASETS, Canary, Label, Leak, Mix, Page, Query, Record, ReviewItem, TaxonomyNode, Verdict, canonical_json
+from castalia.records import DATASETS, Canary, Label, Leak, Mix, Query, Record, ReviewItem, TaxonomyNode, Verdict
 from castalia.release.accept import accept
 from castalia.release.balance import measure_balance
 from castalia.release.card import attribution, dataset_card
 from castalia.release.closure import close_provenance
-from castalia.release.columns import COLUMNS, to_table
+from castalia.release.columns import COLUMNS
 from castalia.release.croissant import croissant
-from castalia.release.making import find_making
+from castalia.release.folder import NewFolder, new_folder
+from castalia.release.making import find_making, in_order, inputs_of
 from castalia.release.rows import (
     pair_token_row,
     preference_row,
@@ -50,6 +49,7 @@ from castalia.release.rows import (
     sft_row,
     token_rows,
 )
+from castalia.release.sources import read_sources
 from castalia.stages.plan_queries import acquisition_specification, specification_page
 from castalia.store import Store
 
@@ -59,7 +59,6 @@ _ROWS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "rewards": reward_row,
     "replay": replay_row,
 }
-_NO_SPACE = 28  # errno.ENOSPC
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -117,61 +116,63 @@ def publish(
             f"{len(leaked)} accepted records overlap with protected items, the first is {leaked[0].record!r} ({leaked[0].method} with a "
             f"{leaked[0].bank} item): their verdicts are older than that finding; `castalia run --rebuild verify`"
         )
-    origins = close_provenance(records, store.find, known_calls)
-    wanted = {page for origin in origins.values() for page in origin.pages}
-    pages = [page for page in store.read_dataset("pages", Page) if page.id in wanted]
-    for page in pages:
-        if page.licence.verdict != "allowed":
-            made = next(identity for identity, origin in sorted(origins.items()) if page.id in origin.pages)
+    closure = close_provenance(records, store, in_order(stages, store), known_calls)
+    sources = read_sources(store, {page for origin in closure.origins.values() for page in origin.pages})
+    for source in sources:
+        if source.licence.verdict != "allowed":
+            made = next(identity for identity, origin in sorted(closure.origins.items()) if source.id in origin.pages)
             raise ReleaseRefused(
-                f"page {page.url!r} is {page.licence.verdict} ({page.licence.reason}) but records were made from it, the first is {made!r}; "
-                f"`castalia run --rebuild collect` decides anew which pages may be used"
+                f"page {source.url!r} is {source.licence.verdict} ({source.licence.reason}) but records were made from it, the first is "
+                f"{made!r}; `castalia run --rebuild collect` decides anew which pages may be used"
             )
-
-    files = dict(_data_files(accepted.records))
-    files.update(_token_files(accepted.records))
-    provenance = [
-        {"id": identity, "pages": list(origin.pages), "calls": list(origin.calls)} for identity, origin in sorted(origins.items())
-    ]
-    files["provenance.parquet"] = _parquet("provenance", provenance)
     queue = list(store.read_dataset("review_queue", ReviewItem))
     waiting = len(undecided([*queue, *returned(verdicts, labels, queue)], labels))
     nodes = list(store.read_dataset("taxonomy", TaxonomyNode))
     balance = measure_balance(accepted.records, nodes, gpt_oss_vocabulary(), settings=settings, left_out=accepted.left_out)
     rejects = sorted((reject for found in accepted.left_out.values() for reject in found), key=lambda reject: reject.id)
-    files["left_out.jsonl"] = "".join(canonical_json(reject.to_row()) + "\n" for reject in rejects).encode()
-    files["balance.json"] = _json(balance)
     judges = trials(store.read_dataset("canaries", Canary)) if store.has("canaries") else []
-    files["README.md"] = dataset_card(name, making, accepted, pages, waiting, balance, judges, judge_is_writer).encode()
-    files["ATTRIBUTION.md"] = attribution(pages).encode()
     specification = acquisition_specification(
         nodes,
         list(store.read_dataset("queries", Query)),
         licences=getattr(params.get("collect"), "licences", "permissive"),
-        collected=Counter(page.topic for page in pages),
+        collected=Counter(source.topic for source in sources),
     )
-    files["ACQUISITION.md"] = specification_page(specification).encode()
-    files["acquisition.json"] = _json(specification)
-    files["config.json"] = _json({"name": name, **making.to_json(), "mix": settings.model_dump(mode="json")})
-    held = ", ".join(f"{len(kept)} {dataset}" for dataset, kept in accepted.records.items())
-    summary = f"Training data about {making.domain or 'the configured domain'}: {held}."
-    files["croissant.json"] = _json(croissant(name, summary, files, COLUMNS, pages))
-    sources = ("taxonomy", "queries", "pages", "documents", "atoms", *DATASETS, "verdicts", "leaks", "suite")
-    sources = (*sources, "labels") if labels else sources
-    lock = {
-        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
-        "datasets": {source: store.manifest(source).content for source in sources},
-    }
-    files["lock.json"] = _json(lock)
-
-    counts = {dataset: len(kept) for dataset, kept in accepted.records.items()}
-    kept_out = sum(accepted.kept_out.values())
     versions = released_versions(folder, name)
-    if versions and _is_intact(versions[-1], files["lock.json"]):
-        return Release(versions[-1].name, versions[-1], counts, kept_out, new=False)
     target = folder / f"{name}@v{_number(versions[-1]) + 1 if versions else 1}"
-    _write_folder(target, files)
-    return Release(target.name, target, counts, kept_out, new=True)
+    with new_folder(target, f"release {target.name!r}") as out:
+        _write_data(out, accepted.records)
+        _write_tokens(out, accepted.records)
+        origins = sorted(closure.origins.items())
+        provenance = ({"id": identity, "pages": list(origin.pages), "calls": list(origin.calls)} for identity, origin in origins)
+        out.write_parquet("provenance.parquet", provenance, COLUMNS["provenance"])
+        out.write_lines("left_out.jsonl", (reject.to_row() for reject in rejects))
+        out.write_json("balance.json", balance)
+        out.write_text("README.md", dataset_card(name, making, accepted, sources, waiting, balance, judges, judge_is_writer))
+        out.write_text("ATTRIBUTION.md", attribution(sources))
+        out.write_text("ACQUISITION.md", specification_page(specification))
+        out.write_json("acquisition.json", specification)
+        made_with = {"castalia": castalia.__version__, "pyarrow": pyarrow.__version__}
+        out.write_json("config.json", {"name": name, **making.to_json(), "mix": settings.model_dump(mode="json"), "made_with": made_with})
+        held = ", ".join(f"{len(kept)} {dataset}" for dataset, kept in accepted.records.items())
+        summary = f"Training data about {making.domain or 'the configured domain'}: {held}."
+        out.write_json("croissant.json", croissant(name, summary, out.files, COLUMNS, sources))
+        behind = ("taxonomy", "queries", "pages", "documents", "atoms", *DATASETS, "verdicts", "leaks", "suite")
+        behind = (*behind, "labels") if labels else behind
+        written = {dataset for stage in stages for dataset in stage.outputs}
+        given = sorted({*inputs_of(stages, store), *(closure.datasets - written)})
+        lock = {
+            "files": {path: file.sha256 for path, file in sorted(out.files.items())},
+            "datasets": {dataset: store.manifest(dataset).content for dataset in behind},
+            "inputs": {dataset: store.manifest(dataset).hash for dataset in given},
+        }
+        new = not (versions and _is_intact(versions[-1], lock))
+        if new:
+            out.write_json("lock.json", lock)
+        else:
+            out.discard()
+    released = target if new else versions[-1]
+    counts = {dataset: len(kept) for dataset, kept in accepted.records.items()}
+    return Release(released.name, released, counts, sum(accepted.kept_out.values()), new)
 
 
 def all_releases(folder: Path) -> list[Path]:
@@ -196,11 +197,15 @@ def find_release(folder: Path, release: str) -> Path:
 def verify_release(folder: Path) -> list[str]:
     """Files of a release that are not what its lock says: missing, changed (with both hashes) or added; empty when all is as released."""
     try:
-        locked: dict[str, str] = json.loads((folder / "lock.json").read_bytes())["files"]
+        found: Any = json.loads((folder / "lock.json").read_bytes())
     except OSError as error:
         return [f"lock.json can't be read: {error.strerror}"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError):
+        found = None
+    files = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(files, dict):
         return ["lock.json was changed after the release: it is no lock"]
+    locked = cast("dict[str, str]", files)
     wrong = []
     for path, expected in locked.items():
         file = folder / path
@@ -212,59 +217,28 @@ def verify_release(folder: Path) -> list[str]:
     return wrong + [f"{path} was added after the release" for path in sorted(present - locked.keys() - {"lock.json"})]
 
 
-def _is_intact(folder: Path, lock: bytes) -> bool:
+def _is_intact(folder: Path, lock: Mapping[str, Any]) -> bool:
     """Whether a release has this lock and is as released: a damaged one is made again, as the next version."""
-    return not verify_release(folder) and (folder / "lock.json").read_bytes() == lock
+    return not verify_release(folder) and json.loads((folder / "lock.json").read_bytes()) == lock
 
 
-def _data_files(records: Mapping[str, Sequence[Record]]) -> Iterable[tuple[str, bytes]]:
+def _write_data(out: NewFolder, records: Mapping[str, Sequence[Record]]) -> None:
     for dataset, kept in records.items():
-        rows = [_ROWS[dataset](record) for record in kept]
-        yield f"data/{dataset}.parquet", _parquet(f"data/{dataset}", rows)
-        yield f"data/{dataset}.jsonl", "".join(canonical_json(row) + "\n" for row in rows).encode()
+        row = _ROWS[dataset]
+        out.write_parquet(f"data/{dataset}.parquet", map(row, kept), COLUMNS[f"data/{dataset}"])
+        out.write_lines(f"data/{dataset}.jsonl", map(row, kept))
 
 
-def _token_files(records: Mapping[str, Sequence[Any]]) -> Iterable[tuple[str, bytes]]:
+def _write_tokens(out: NewFolder, records: Mapping[str, Sequence[Any]]) -> None:
     vocabulary, style = gpt_oss_vocabulary(), Style()
-    for dataset in ("sft", "replay"):
-        rows = [row for record in records[dataset] for row in token_rows(record, vocabulary, style)]
-        yield f"tokens/{dataset}.parquet", _parquet(f"tokens/{dataset}", rows)
-    pairs = [pair_token_row(record, vocabulary, style) for record in records["preferences"]]
-    yield "tokens/preferences.parquet", _parquet("tokens/preferences", pairs)
-    prompts = [prompt_token_row(record, vocabulary, style) for record in records["rewards"]]
-    yield "tokens/rewards.parquet", _parquet("tokens/rewards", prompts)
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def _parquet(name: str, rows: Sequence[Mapping[str, Any]]) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(to_table(name, rows), sink, compression="zstd", compression_level=3, version="2.6")
-    return sink.getvalue()
+    rows: dict[str, Iterable[dict[str, Any]]] = {
+        dataset: (row for record in records[dataset] for row in token_rows(record, vocabulary, style)) for dataset in ("sft", "replay")
+    }
+    rows["preferences"] = (pair_token_row(record, vocabulary, style) for record in records["preferences"])
+    rows["rewards"] = (prompt_token_row(record, vocabulary, style) for record in records["rewards"])
+    for dataset, found in rows.items():
+        out.write_parquet(f"tokens/{dataset}.parquet", found, COLUMNS[f"tokens/{dataset}"])
 
 
 def _number(folder: Path) -> int:
     return int(folder.name.rpartition("@v")[2])
-
-
-def _write_folder(target: Path, files: Mapping[str, bytes]) -> None:
-    """All files in a temporary folder, flushed, then one rename."""
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        for name, data in files.items():
-            path = unfinished / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        unfinished.rename(target)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        kind = StorageFull if error.errno == _NO_SPACE else StoreError
-        raise kind(
-            f"release {target.name!r} can't be written to {str(target.parent)!r}: {error.strerror}; nothing was left behind"
-        ) from error
