@@ -1,10 +1,11 @@
 """`castalia harmony`: files of chat data checked and converted."""
 
 import json
+import os
 
 import pytest
 
-from castalia.cli import main
+from castalia.cli import harmony, main
 from castalia.harmony import gpt_oss_vocabulary, render_samples
 from castalia.harmony.style import Style
 from castalia.records import Conversation, Message
@@ -60,7 +61,7 @@ def test_convert_writes_what_it_can_and_names_the_rest_by_line(data, tmp_path, c
     out = tmp_path / "out.jsonl"
     assert main(["harmony", "convert", str(data), "--to", "trl", "--out", str(out), "--json"]) == 3
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == {"read": 4, "written": 2, "left_out": 2}
+    assert json.loads(printed.out) == {"read": 4, "written": 2, "left_out": 2, "rejected_left_out": 0}
     assert [line.split(":")[0] for line in printed.err.splitlines()] == ["line 2", "line 3"]
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert rows[1]["messages"][1] == {"role": "assistant", "content": "b", "thinking": "t"}
@@ -85,6 +86,58 @@ def test_convert_does_not_overwrite_what_it_reads(data, capsys):
     before = data.read_bytes()
     assert main(["harmony", "convert", str(data), "--to", "trl", "--out", str(data)]) == 2
     assert data.read_bytes() == before
+
+
+def test_convert_says_how_many_rejected_answers_it_left_out(tmp_path, capsys):
+    path = tmp_path / "pairs.jsonl"
+    said = [[{"role": "user", "content": "q"}, {"role": "assistant", "content": text}] for text in ("good", "BAD")]
+    path.write_text(lines({"chosen": said[0], "rejected": said[1]}), encoding="utf-8")
+    assert main(["harmony", "convert", str(path), "--to", "openai"]) == 0
+    printed = capsys.readouterr()
+    assert "BAD" not in printed.out and "1 rejected answers left out, which only --to trl can mark" in printed.err
+
+
+@pytest.mark.parametrize("broken", ["missing", "no table", "full"])
+def test_convert_that_fails_leaves_what_was_there_before(broken, data, tmp_path, capsys, monkeypatch):
+    out, source = tmp_path / "out.jsonl", tmp_path / "source"
+    out.write_text("kept\n", encoding="utf-8")
+    if broken == "no table":
+        source.write_bytes(b"PAR1 and no more")
+    elif broken == "full":
+        source = data
+
+        def full(row):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(harmony, "_line", full)
+    assert main(["harmony", "convert", str(source), "--to", "trl", "--out", str(out)]) == (2 if broken == "full" else 3)
+    assert out.read_text(encoding="utf-8") == "kept\n"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name not in ("data.jsonl", "source")) == ["out.jsonl"]
+    assert ("No space left on device" in capsys.readouterr().err) == (broken == "full")
+
+
+def test_convert_replaces_the_file_behind_a_link_and_keeps_its_mode(data, tmp_path):
+    real, link = tmp_path / "real.jsonl", tmp_path / "link.jsonl"
+    real.write_text("old\n", encoding="utf-8")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    assert main(["harmony", "convert", str(data), "--to", "trl", "--out", str(link)]) == 3
+    assert link.is_symlink() and real.stat().st_mode & 0o777 == 0o600 and real.read_text(encoding="utf-8").startswith('{"messages"')
+
+
+def test_convert_writes_into_a_pipe(data, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert main(["harmony", "convert", str(data), "--to", "trl", "--out", str(pipe)]) == 3
+    assert os.read(reader, 1 << 16).count(b"\n") == 2
+    os.close(reader)
+
+
+def test_an_output_that_cannot_be_written_is_named(data, tmp_path, capsys):
+    for out in (tmp_path, tmp_path / "none" / "out.jsonl", tmp_path / ("x" * 300)):
+        assert main(["harmony", "convert", str(data), "--to", "trl", "--out", str(out)]) == 2
+        assert "can't be written" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_tokenizer_is_named(data, tmp_path, capsys):

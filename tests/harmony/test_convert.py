@@ -164,6 +164,41 @@ def test_rows_of_trl_are_read_in_both_kinds_and_with_tools_as_text():
     assert from_trl({"messages": prompt, "tools": "", "effort": "high"}).effort == "high"
 
 
+FUNCTION = {"name": "f", "description": "Looks.", "parameters": {"type": "object"}}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"system": "Be brief.", "functions": [FUNCTION]},
+        {"system_prompt": "Be brief.", "functions": json.dumps([FUNCTION])},
+        {
+            "instructions": "Be brief.",
+            "system": "Be brief.",
+            "tools": [{"type": "function", "function": FUNCTION}],
+            "functions": [FUNCTION],
+        },
+        {"system": f"Be brief.\n<tools>[{json.dumps(FUNCTION)}]</tools>"},
+    ],
+)
+def test_what_older_rows_say_beside_messages_is_read(row):
+    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
+    declared = (Tool(name="f", description="Looks.", parameters='{"type": "object"}'),)
+    for conversation in (
+        from_trl({"messages": messages, **row}),
+        from_trl({"prompt": messages[:1], "completion": messages[1:], **row}),
+        from_sharegpt({"conversations": turns, **row}),
+    ):
+        assert (conversation.instructions, conversation.tools) == ("Be brief.", declared)
+
+
+def test_a_system_message_is_not_said_twice():
+    row = {"system": "Be brief.", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "q"}]}
+    assert from_trl(row).instructions == "Be brief."
+    assert from_trl({**row, "system": "Be kind."}).instructions == "Be kind.\n\nBe brief."
+
+
 def test_sharegpt_of_other_writers_is_read():
     row = {
         "conversations": [

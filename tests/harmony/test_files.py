@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import sys
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,6 +80,85 @@ def test_a_broken_item_of_a_list_is_named_and_ends_it(tmp_path):
     assert [(row.number, row.problem[:12]) for row in read_rows(path)] == [(1, ""), (2, "a JSON objec"), (3, "no JSON from")]
     cut = written(tmp_path / "b.json", b'[{"messages": []},')
     assert [row.problem for row in read_rows(cut)] == ["", "the list isn't closed: the file is cut off"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ('[{"n": 1}][{"n": 2}]\n[]\n [ {"n": 3} ]\n', [(1, ""), (2, ""), (3, "")]),
+        ('[{"n": 1}]\n{"n": 2}\n', [(1, ""), (2, "")]),
+        ('[{"n": 1}, {"n": 2}]\n["a"]\n', [(1, ""), (2, ""), (3, "a JSON object is needed, got 'a'")]),
+        ('[{"n": 1}] and more', [(1, ""), (2, "no JSON from here on: Expecting value")]),
+        ('[{"n": 1}]]', [(1, ""), (2, "no JSON from here on: Expecting value")]),
+        ('[{"n": 1}][{"n": 2}', [(1, ""), (2, ""), (3, "the list isn't closed: the file is cut off")]),
+    ],
+)
+def test_what_stands_behind_a_list_is_read_too(text, rows, tmp_path):
+    assert [(row.number, row.problem) for row in read_rows(written(tmp_path / "a.json", text.encode()))] == rows
+
+
+def test_lines_that_are_conversations_without_a_key_are_named_one_by_one(tmp_path):
+    line = json.dumps(ROWS[0]["messages"]) + "\n"
+    report = lint_file(written(tmp_path / "a.jsonl", (line * 3).encode()))
+    assert (report.lines, report.unreadable) == (6, 6)
+
+
+def test_keys_that_a_table_filled_with_nothing_are_left_out(tmp_path):
+    call = {"type": "function", "function": {"name": "f", "arguments": {"city": "Rome"}}}
+    other = {"type": "function", "function": {"name": "g", "arguments": {"n": 1}}}
+    rows = [{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [one]}]} for one in (call, other)]
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    assert [from_trl(row.fields or {}) for row in read_rows(path)] == [from_trl(row) for row in rows]
+
+
+def test_a_row_of_a_table_that_json_cannot_say_does_not_end_the_file(tmp_path, vocabulary):
+    odd = {"when": datetime(2026, 1, 31, tzinfo=UTC), "price": Decimal("1.50"), "data": b"x"}
+    calls_of = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": odd}}]}
+    plain = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_pylist([{"messages": [plain[0], calls_of]}, {"messages": plain}]), path)
+    report = lint_file(path)
+    assert [(finding.line, finding.code) for finding in report.findings] == [(1, "bad-line")]
+    assert "which JSON can't say" in report.findings[0].message
+    assert [bool(one.problem) for one in convert(read_rows(path), "trl", vocabulary)] == [True, False]
+
+
+def nested(depth):
+    return '{"type":"array","items":' * depth + "{}" + "}" * depth
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": ROWS[1]["messages"], "tools": json.dumps([{"name": "f", "parameters": nested(400)}])},
+        {"messages": ROWS[1]["messages"], "tools": [{"name": "f", "parameters": '{"minimum": ' + "9" * 5000 + "}"}]},
+        {"messages": ROWS[1]["messages"], "tools": [{"name": "f", "parameters": json.loads(nested(150))}]},
+        {"messages": ROWS[1]["messages"], "response_formats": [{"type": "x", "json_schema": json.loads(nested(300))}]},
+        {"messages": [{"role": "user", "content": json.loads(nested(400))}]},
+        {
+            "messages": [
+                *ROWS[1]["messages"][:1],
+                {"role": "assistant", "content": f'<tool_call>{{"name": "f", "arguments": {nested(400)}}}</tool_call>'},
+            ]
+        },
+        {"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": nested(400)}]},
+    ],
+)
+def test_what_is_too_deep_or_too_large_is_a_row_with_a_problem(row, tmp_path, vocabulary):
+    for path in (written(tmp_path / "a.jsonl", lines([row, ROWS[0]])), written(tmp_path / "a.json", json.dumps([row, ROWS[0]]).encode())):
+        report = lint_file(path)
+        assert report.findings[0].line == 1 and report.findings[0].severity == "error"
+        assert report.samples == 1
+        assert [bool(one.problem) for one in convert(read_rows(path), "ids", vocabulary)] == [True, False]
+
+
+def test_special_tokens_inside_data_do_not_become_tokens_of_a_transcript(vocabulary):
+    said = [FileRow(1, to_trl(talk(user("q<|end|><|start|>assistant"), answers("a")))), FileRow(2, to_trl(TALK))]
+    found = list(convert(said, "text", vocabulary))
+    assert [(one.number, bool(one.rows)) for one in found] == [(1, False), (2, True)]
+    assert "read back as other tokens" in found[0].problem
+    assert all(one.rows for one in convert(said, "ids", vocabulary))
 
 
 def test_a_damaged_archive_says_from_where(tmp_path):

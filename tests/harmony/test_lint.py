@@ -88,6 +88,29 @@ def test_tools_that_are_undeclared_or_inexpressible_are_warned_of(vocabulary):
     assert {finding.severity for finding in findings} == {"warning"}
 
 
+@pytest.mark.parametrize(
+    ("schema", "lost"),
+    [
+        ({"enum": ["a", "b"]}, ["enum"]),
+        ({"type": "integer", "enum": [1, 2]}, ["enum"]),
+        ({"type": ["string", "null"], "enum": ["a", None]}, ["enum"]),
+        ({"type": "string", "enum": ["a", 1]}, ["enum"]),
+        ({"type": "string", "enum": ["a"]}, []),
+        ({"type": "string", "pattern": "^a", "maxLength": 3}, ["maxLength", "pattern"]),
+        ({"type": "number", "minimum": 0, "maximum": 1}, ["maximum", "minimum"]),
+        ({"properties": {"b": {"type": "string"}}}, ["properties"]),
+        ({"items": {"type": "string"}}, ["items"]),
+        ({"type": "object", "additionalProperties": {"type": "string"}}, ["additionalProperties"]),
+        ({"type": "object", "additionalProperties": False}, []),
+        ({"type": "array", "items": {"type": "integer", "const": 1}}, ["const"]),
+    ],
+)
+def test_what_a_schema_says_and_the_model_does_not_see_is_named(schema, lost, vocabulary):
+    tool = Tool(name="f", description="", parameters=json.dumps({"type": "object", "properties": {"a": schema}}))
+    findings = lint_conversation(talk(user("q"), answers("a")).model_copy(update={"tools": (tool,)}), vocabulary)
+    assert [(finding.code, f"uses {lost} where" in finding.message) for finding in findings] == [("lossy-schema", True)] * bool(lost)
+
+
 def test_over_length_is_counted_in_tokens(vocabulary):
     conversation = talk(user("q"), answers("a " * 200))
     assert codes(lint_conversation(conversation, vocabulary, max_tokens=100)) == ["over-length"]
@@ -154,6 +177,30 @@ def test_samples_rendered_elsewhere_must_have_the_dialect_that_is_asked_for(tmp_
     assert codes(lint_file(path, style=Style(dialect="A")).findings) == ["mixed-dialects"]
 
 
+def rendered(dialects, vocabulary, *messages):
+    for dialect in dialects:
+        (sample,) = render_samples(talk(*(messages or (user("q"), calls("f", "{}")))), vocabulary, Style(dialect=dialect))
+        yield json.dumps({"input_ids": sample.ids, "labels": sample.labels()}) + "\n"
+
+
+def test_a_file_that_changes_its_dialect_is_warned_of_once(tmp_path, vocabulary):
+    path = tmp_path / "tokens.jsonl"
+    plain = [*rendered("A", vocabulary, user("q"), answers("a"))]
+    path.write_text("".join([*rendered("AA", vocabulary), *plain, *rendered("BABC", vocabulary)]), encoding="utf-8")
+    (finding,) = lint_file(path).findings
+    assert (finding.line, finding.code) == (4, "mixed-dialects")
+    assert "in dialect B here and in A in rows before" in finding.message
+    assert codes(lint_file(path, style=Style(dialect="A")).findings) == ["mixed-dialects"] * 3
+
+
+def test_conversations_have_no_dialect_of_their_own(tmp_path, vocabulary):
+    path = tmp_path / "mixed.jsonl"
+    called = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+    row = {"messages": [{"role": "user", "content": "q"}, called, {"role": "tool", "content": "r"}, {"role": "assistant", "content": "a"}]}
+    path.write_text("".join([json.dumps(row) + "\n", *rendered("BB", vocabulary)]), encoding="utf-8")
+    assert lint_file(path).findings == ()
+
+
 def test_both_answers_of_a_pair_are_checked(tmp_path):
     path = tmp_path / "pairs.jsonl"
     chosen, rejected = [{"role": "assistant", "content": "a"}], [{"role": "assistant", "content": " "}]
@@ -174,6 +221,12 @@ def test_keys_that_no_conversation_has_a_place_for_are_named_once(tmp_path):
         (1, "ignored-key", "'messages.weight'"),
     ]
     assert report.ok
+
+
+def test_parts_of_a_prompt_that_are_not_read_are_named(tmp_path):
+    path = tmp_path / "grounded.jsonl"
+    path.write_text(json.dumps({**GOOD, "documents": [{"text": "x"}], "context": "", "source": "web"}), encoding="utf-8")
+    assert [(finding.code, finding.message.split()[0]) for finding in lint_file(path).findings] == [("ignored-key", "'documents'")]
 
 
 def call_to(recipient, arguments="{}", channel="analysis"):

@@ -1,6 +1,8 @@
 """Chat data that keeps thoughts, calls, results and functions as tags in its text."""
 
+import contextlib
 import json
+import time
 
 import pytest
 from harmony_cases import answers, calls, returns, says, talk, thinks, user
@@ -139,6 +141,45 @@ def test_a_row_is_written_as_hermes_models_know_it():
         '<tool_response>\n{"name": "f", "content": "sun"}\n</tool_response>\n<tool_response>\n{"name": "g", "content": {}}\n</tool_response>'
     )
     assert from_sharegpt(row) == conversation
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "json schema for each tool call " * (LONG // 31),
+        "x" * LONG,
+        "<tools>[" * (LONG // 8),
+        "<tools>{" + " " * LONG,
+        "</tools>" + "<tools>[" * (LONG // 8),
+        "<tool_call>{" * (LONG // 12),
+        "```\n" + "<tool_call>\n" * (LONG // 12),
+        "```\n" + "<tool_call>{" * (LONG // 12),
+        "<tool_response>" * (LONG // 15),
+        "<tool_response></tool_response>" + " " * LONG + "x",
+        "<think>" * (LONG // 7),
+        " " * LONG + "<think>",
+    ],
+)
+def test_long_text_with_many_tags_is_read_in_a_moment(text):
+    told = f"<tools>[]</tools>{text}"
+    start = time.process_time()
+    for read in (
+        lambda: from_sharegpt(turns(("system", told), ("human", "q"))),
+        lambda: from_sharegpt(turns(("system", text), ("human", "q"))),
+        lambda: from_sharegpt(turns(("human", "q"), ("gpt", text))),
+        lambda: from_openai_messages([{"role": "tool", "name": None, "content": text}]),
+    ):
+        with contextlib.suppress(InputError):
+            read()
+    assert time.process_time() - start < 2
+
+
+def test_the_announcement_of_the_schema_of_calls_is_left_out_with_the_schema():
+    told = 'Be kind. Use this JSON schema for each tool call: {"title": "F"} Bye.\n<tools>[]</tools>'
+    assert from_sharegpt(turns(("system", told), ("human", "q"))).instructions == "Be kind. Bye."
 
 
 def test_turns_may_say_role_and_content():

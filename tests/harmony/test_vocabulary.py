@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from castalia.errors import ConfigError
 from castalia.harmony import (
     HARMONY_TOKENS,
+    FileRow,
+    convert,
     foreign_vocabulary,
     gpt_oss,
     gpt_oss_vocabulary,
     parse_completion,
     render_samples,
     save_tokenizer,
+    to_trl,
 )
 from castalia.harmony.gpt_oss import read_ranks
 
@@ -67,6 +70,21 @@ def test_a_missing_or_wrong_vocabulary_says_how_to_get_it(tmp_path, monkeypatch)
     monkeypatch.delenv("TIKTOKEN_ENCODINGS_BASE")
     monkeypatch.setattr(gpt_oss, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install 'bpe-openai"):
+        read_ranks()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda packed: packed[:-9], lambda packed: b"x" + packed, lambda packed: packed[:20] + b"\0" * 9 + packed[29:]]
+)
+def test_a_damaged_vocabulary_says_how_to_mend_it(damage, tmp_path, monkeypatch):
+    class Package:
+        submodule_search_locations = (str(tmp_path),)
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "o200k_base.tiktoken.gz").write_bytes(damage(gzip.compress(b"AA== 0\n" * 9, mtime=0)))
+    monkeypatch.delenv("TIKTOKEN_ENCODINGS_BASE", raising=False)
+    monkeypatch.setattr(gpt_oss, "find_spec", lambda name: Package)
+    with pytest.raises(ConfigError, match=r"can't be read .*install bpe-openai afresh"):
         read_ranks()
 
 
@@ -153,6 +171,18 @@ def test_special_tokens_of_a_foreign_tokenizer_never_come_out_of_text(small_toke
     assert not set(vocabulary.encode(text)) & set(tokenizer.added_tokens_decoder)
     assert vocabulary.decode(vocabulary.encode(text)) == text
     assert vocabulary.decode([-3, 10**9]) == "\ufffd\ufffd"
+
+
+def test_half_a_character_is_a_row_with_a_problem_for_a_tokenizer_that_cannot_read_it(small_tokenizer):
+    import copy
+
+    tokenizer = copy.deepcopy(small_tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(HARMONY_TOKENS)})
+    vocabulary = foreign_vocabulary(tokenizer, name="small")
+    texts = ["a\ud800", "a\ud800<|end|>", "a"]
+    rows = [FileRow(number, to_trl(talk(user(text), answers("b")))) for number, text in enumerate(texts, 1)]
+    found = list(convert(rows, "ids", vocabulary))
+    assert ["holds half of a character" in one.problem for one in found] == [True, True, False]
 
 
 def test_a_tokenizer_that_changes_text_is_refused(small_tokenizer):

@@ -2,13 +2,15 @@
 
 import argparse
 import json
+import os
+import shutil
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from castalia.cli.common import print_facts, print_table
+from castalia.cli.common import plain, print_facts, print_table
 from castalia.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,19 +56,22 @@ def _convert(options: argparse.Namespace) -> int:
     from castalia.harmony.files import read_rows
 
     vocabulary = _vocabulary(options) or gpt_oss_vocabulary()
-    read = written = broken = 0
+    read = written = broken = rejected = 0
     with _out(options.out, options.file) as out:
         for converted in convert(read_rows(options.file), options.to, vocabulary, _style(options)):
             read += 1
             broken += bool(converted.problem)
+            rejected += converted.rejected
             if converted.problem:
-                print(f"line {converted.number}: {converted.problem}", file=sys.stderr)
+                print(plain(f"line {converted.number}: {converted.problem}"), file=sys.stderr)
             for row in converted.rows:
                 written += 1
                 out.write(_line(row) + "\n")
-    facts = {"read": read, "written": written, "left_out": broken}
-    said = json.dumps(facts) if options.json else f"{read} rows read, {written} written, {broken} left out"
-    print(said, file=sys.stdout if options.out else sys.stderr)
+    facts = {"read": read, "written": written, "left_out": broken, "rejected_left_out": rejected}
+    said = f"{read} rows read, {written} written, {broken} left out"
+    if rejected:
+        said += f"; {rejected} rejected answers left out, which only --to trl can mark"
+    print(json.dumps(facts) if options.json else said, file=sys.stdout if options.out else sys.stderr)
     return 3 if broken else 0
 
 
@@ -81,13 +86,33 @@ def _out(path: Path | None, source: Path) -> Generator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    if path.exists() and source.exists() and path.samefile(source):
-        raise ConfigError(f"--out {str(path)!r} is the file that is read: give another")
     try:
-        with path.open("w", encoding="utf-8") as out:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise ConfigError(f"--out {str(path)!r} is the file that is read: give another")
+        with _replacing(Path(os.path.realpath(path))) as out:
             yield out
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as problem:
-        raise ConfigError(f"--out {str(path)!r} can't be written: {problem.strerror}") from problem
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise ConfigError(f"--out {str(path)!r} can't be written: {problem.strerror or problem}") from problem
+
+
+@contextmanager
+def _replacing(target: Path) -> Generator[TextIO]:
+    """A file that takes the target's place when everything is in it. What is no file, such as a pipe, is written as it comes."""
+    if target.exists() and not target.is_file():
+        with target.open("w", encoding="utf-8") as out:
+            yield out
+        return
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with unfinished.open("w", encoding="utf-8") as out:
+            yield out
+        if target.exists():
+            shutil.copymode(target, unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _style(options: argparse.Namespace) -> "Style | None":

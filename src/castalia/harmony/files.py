@@ -132,7 +132,7 @@ def _items(file: Any) -> Iterator[FileRow]:
                 value, end = decoder.raw_decode(waiting, at)
             except (ValueError, RecursionError) as problem:
                 if ended or isinstance(problem, RecursionError) or len(waiting) - at > LONGEST_ROW:
-                    yield FileRow(number + 1, None, f"no JSON from here on: {problem}")
+                    yield FileRow(number + 1, None, f"no JSON from here on: {getattr(problem, 'msg', problem)}")
                     return
             else:
                 if end < len(waiting) or ended:  # a number at the very end may go on

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
-from castalia.errors import ConfigError
+from castalia.errors import ConfigError, InputError
 from castalia.harmony.vocabulary import HARMONY_TOKENS, Vocabulary
 
 _PROBES = ("a", " a", "a B\n\n  c", '{"k": [1, 2]}', "<|end|>", "naïve – 日本")
@@ -48,7 +48,14 @@ class _Foreign:
         return "".join(text) + self._text(run)
 
     def _ids(self, text: str, **options: Any) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False, **options)["input_ids"]) if text else []
+        if not text:
+            return []
+        try:
+            return list(self._tokenizer(text, add_special_tokens=False, **options)["input_ids"])
+        except (TypeError, UnicodeError) as error:
+            if not any("\ud800" <= character <= "\udfff" for character in text):
+                raise
+            raise InputError(f"the text {text[:60]!r} holds half of a character, which tokenizer {self.name!r} can't read") from error
 
     def _text(self, ids: list[int]) -> str:
         if not ids:

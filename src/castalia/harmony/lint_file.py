@@ -76,4 +76,5 @@ def _row(row: FileRow, vocabulary: Vocabulary, style: Style | None, max_tokens: 
         return [Linted((error("bad-line", str(problem)),))]
     if what.sample:
         return [lint_counted([what.sample], vocabulary, max_tokens, style.dialect if style else None)]
-    return [lint_rendered(conversation, vocabulary, style, max_tokens) for conversation in what.conversations]
+    conversations = what.preference.conversations if what.preference else (what.conversation,) if what.conversation else ()
+    return [lint_rendered(conversation, vocabulary, style, max_tokens) for conversation in conversations]

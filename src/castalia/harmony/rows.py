@@ -1,7 +1,7 @@
 """What a row of chat data holds: conversations in any of the forms, or token ids with a mask.
 
 Forms are told by their keys: `conversations` is ShareGPT; `messages`, or `prompt` and `completion`, are of the OpenAI API, of TRL or
-of a release; `chosen` and `rejected` are pairs, a conversation each; `input_ids` or `ids` stand with `labels` (-100 where not
+of a release; `chosen` and `rejected` are pairs, `completion` with a boolean `label` is half of one; `input_ids` or `ids` stand with `labels` (-100 where not
 trained), `loss_mask` or `mask`; `text` is a rendered transcript.
 """
 
@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from castalia.errors import InputError
-from castalia.harmony.declared import Chat, objects
+from castalia.harmony.declared import Chat
 from castalia.harmony.lint_tokens import emitted
+from castalia.harmony.preference import Preference, read_preference
 from castalia.harmony.samples import Sample
 from castalia.harmony.sharegpt import from_sharegpt
 from castalia.harmony.transcript import transcript_ids
@@ -25,31 +26,38 @@ _TOLD: Final = {
         "channel", "recipient", "content_type", "audio",
     },
 }  # fmt: skip
+_UNREAD: Final = ("context", "documents", "response_format")
+"""What may be part of a prompt beside messages."""
 _SPEAKERS_WITH_NAMES: Final = ("tool", "function", "observation", "tool_response", "function_response", "function-response")
 
 
 class Held(NamedTuple):
-    """What a row holds: conversations, or one sample that was rendered elsewhere."""
+    """What a row holds: a conversation, a preference, or a sample that was rendered elsewhere."""
 
-    conversations: tuple[Conversation, ...] = ()
+    conversation: Conversation | None = None
+    preference: Preference | None = None
     sample: Sample | None = None
 
 
 def held(row: Chat, vocabulary: Vocabulary) -> Held:
     """Raises InputError for a row of no known form, and for what its form can't say."""
     if "conversations" in row:
-        return Held((from_sharegpt(row),))
-    if "chosen" in row and "rejected" in row and "messages" not in row:
-        return Held(tuple(from_trl(_completed(row, which)) for which in ("chosen", "rejected")))
+        return Held(from_sharegpt(row))
+    preference = read_preference(row)
+    if preference:
+        return Held(preference=preference)
     if "messages" in row or "completion" in row:
-        return Held((from_trl(row),))
+        return Held(from_trl(row))
     if "text" in row and isinstance(row["text"], str) and "<|start|>" in row["text"]:
         return Held(sample=_as_trained(transcript_ids(row["text"], vocabulary), vocabulary))
     return Held(sample=_rendered(row))
 
 
 def ignored_keys(row: Chat) -> Iterator[str]:
-    """Keys of messages that say something and that no conversation has a place for, such as `weight`, as `messages.weight`."""
+    """Keys that say something and that no conversation has a place for: those beside messages that belong to a prompt, such as
+    `documents`, and all of messages, such as `weight`, as `messages.weight`.
+    """
+    yield from (key for key in _UNREAD if row.get(key) not in (None, "", []))
     for form, told in _TOLD.items():
         turns = row.get(form)
         if not isinstance(turns, list):
@@ -63,12 +71,6 @@ def ignored_keys(row: Chat) -> Iterator[str]:
                     key for key, value in chat.items() if (key not in told or (key == "name" and not named)) and value not in (None, "", [])
                 }
         yield from sorted(f"{form}.{key}" for key in found)
-
-
-def _completed(row: Chat, which: str) -> dict[str, Any]:
-    """The conversation that ends with one answer of a pair; the prompt may stand before both or inside each."""
-    rest = {key: value for key, value in row.items() if key not in ("prompt", "chosen", "rejected", "completion")}
-    return {**rest, "messages": [*objects(row.get("prompt"), "'prompt'"), *objects(row[which], repr(which))]}
 
 
 def _rendered(row: Chat) -> Sample:
