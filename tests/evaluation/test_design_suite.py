@@ -101,6 +101,12 @@ def test_items_that_can_not_be_scored_are_rejects(changes, reason):
     assert rejects == [(f"{KEY}/dev/1", reason)]
 
 
+def test_tests_that_no_program_could_pass_are_a_reject_before_anything_runs():
+    check = {"kind": "execution", "execution": {"runner": "python", "tests": [{"input": 1, "expected": "NaN"}]}}
+    _, _, rejects = design(ITEM | {"check": check}, gate(), runners=("python: defines the function that the input names",))
+    assert rejects == [(f"{KEY}/dev/1", "tests-unusable")]
+
+
 def test_an_unusable_answer_is_a_reject():
     _, kept, rejects = design({"bank": "train"})
     assert (kept, rejects) == ([], [(KEY, "answer-unusable")])

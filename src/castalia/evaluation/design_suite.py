@@ -19,6 +19,7 @@ from castalia.errors import AnswerUnusable
 from castalia.records import Bank, Check, Frozen, Provenance, Reject, SuiteItem, TaxonomyNode, ask_user
 from castalia.records.sections import Flaw
 from castalia.scoring import RULES
+from castalia.scoring.execution import execution_flaw
 from castalia.scoring.proof import proof_flaw
 
 PROMPT = Path(__file__).with_suffix(".md")
@@ -72,7 +73,7 @@ async def design_suite(node: TaxonomyNode, params: SuiteParams, ctx: Context) ->
     try:
         answer, call = await ctx.ask(PROMPT.stem, node.key, values, WrittenItems)
     except AnswerUnusable as error:
-        provenance = Provenance(parents=(node.id,))
+        provenance = Provenance(parents=(node.id,), calls=error.calls)
         yield Reject(stage=ctx.stage, subject=node.key, reason="answer-unusable", detail=str(error), provenance=provenance)
         return
     provenance = Provenance(parents=(node.id,), calls=(call,))
@@ -117,14 +118,9 @@ def _flaw(item: WrittenItem, number: int, counts: dict[Bank, int], params: Suite
         return Flaw("solution-does-not-fit", "items with tools come with the calls that solve them, others without")
     if item.check.kind == "state" and not item.tools:
         return Flaw("check-needs-tools", "only tools leave files behind")
-    if item.check.kind != "execution":
-        return None if item.check.expected else Flaw("empty-check", item.check.kind)
-    if item.check.execution is None or not item.check.execution.tests:
-        return Flaw("empty-check", "an execution check needs a runner and at least one test")
-    names = [runner.partition(":")[0].strip() for runner in params.runners]
-    return (
-        None if item.check.execution.runner in names else Flaw("unknown-runner", f"{item.check.execution.runner!r} is not one of {names}")
-    )
+    if item.check.kind == "execution":
+        return execution_flaw(item.check, params.runners)
+    return None if item.check.expected else Flaw("empty-check", item.check.kind)
 
 
 async def _proof_flaw(item: WrittenItem, params: SuiteParams, ctx: Context) -> Flaw | None:
@@ -143,6 +139,6 @@ def _plain(question: str) -> str:
 
 
 STAGE = Stage(
-    name="design_suite", version=1, run=design_suite, params=SuiteParams, shape="ask", reads={"taxonomy": TaxonomyNode},
+    name="design_suite", version=2, run=design_suite, params=SuiteParams, shape="ask", reads={"taxonomy": TaxonomyNode},
     writes={"suite": SuiteItem}, prompts=(PROMPT,), oracle=("writer",),
 )  # fmt: skip

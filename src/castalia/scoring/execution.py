@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from castalia.errors import ConfigError, SandboxUnavailable
 from castalia.records import Check, Execution, ExecutionTest
 from castalia.records.base import canonical_json
+from castalia.records.sections import Flaw
 from castalia.sandbox import Grade, Sandbox
 from castalia.sandbox.compare import parse_value
 from castalia.sandbox.grading import grade_answers, inputs_of
@@ -55,6 +56,18 @@ def tests_flaw(execution: Execution | None) -> str:
         if expected.setdefault(given, wanted) != wanted:
             return f"the input {test.input[:80]!r} is to give {expected[given][:80]!r} and {wanted[:80]!r}"
     return ""
+
+
+def execution_flaw(check: Check, runners: Sequence[str]) -> Flaw | None:
+    """Why nothing can be run by a check of kind `execution`, None where something can. `runners` as the params of stages name them:
+    `NAME: what candidate, input and value are`."""
+    if check.execution is None or not check.execution.tests:
+        return Flaw("empty-check", "an execution check needs a runner and at least one test")
+    names = [runner.partition(":")[0].strip() for runner in runners]
+    if check.execution.runner not in names:
+        return Flaw("unknown-runner", f"{check.execution.runner!r} is not one of {names}")
+    flaw = tests_flaw(check.execution)
+    return Flaw("tests-unusable", flaw) if flaw else None
 
 
 def constant_share(tests: Sequence[ExecutionTest]) -> float:

@@ -11,9 +11,9 @@ from castalia.engine.context import Context
 from castalia.engine.fence import fence
 from castalia.engine.stage import Params, Stage
 from castalia.errors import AnswerUnusable
-from castalia.records import Atom, Check, Document, Evidence, Provenance, Reject, TaxonomyNode
+from castalia.records import Atom, Document, Evidence, Provenance, Reject, TaxonomyNode
 from castalia.records.sections import Flaw, Section, cite, sections, show_section
-from castalia.scoring.execution import tests_flaw
+from castalia.scoring.execution import execution_flaw
 from castalia.stages.extract.answers import Extraction, FoundAtom
 
 PROMPT = Path(__file__).with_name("extract.md")
@@ -82,19 +82,10 @@ def _flaw(found: FoundAtom, number: int, nodes: Mapping[str, TaxonomyNode], para
     filled = [category for category, body in bodies.items() if body is not None]
     if filled != [found.category]:
         return Flaw("wrong-body", f"category {found.category!r} fills {filled}")
-    return _check_flaw(found.skill.check, params.runners) if found.skill and found.skill.check else None
-
-
-def _check_flaw(check: Check, runners: Sequence[str]) -> Flaw | None:
-    if check.kind != "execution":
+    check = found.skill.check if found.skill else None
+    if check and check.kind != "execution":
         return Flaw("check-not-executable", f"{check.kind!r}: an atom's check executes its example")
-    names = [runner.partition(":")[0].strip() for runner in runners]
-    if check.execution is None or not check.execution.tests:
-        return Flaw("empty-check", "an execution check needs a runner and at least one test")
-    if check.execution.runner not in names:
-        return Flaw("unknown-runner", f"{check.execution.runner!r} is not one of {names}")
-    flaw = tests_flaw(check.execution)
-    return Flaw("tests-unusable", flaw) if flaw else None
+    return execution_flaw(check, params.runners) if check else None
 
 
 STAGE = Stage(
