@@ -22,6 +22,7 @@ from castalia.ui.review import ReviewServer
 from castalia.workspace import Workspace
 from small_world import passed, replay, sft, world
 
+KEPT = re.compile(r'data-kept="([^"]*)"')
 RECORD = re.compile(r'name="record" value="([^"]*)"')
 
 
@@ -99,6 +100,37 @@ def test_a_note_and_what_is_wrong_are_kept_with_the_label(made, served):
     [label] = read_labels(made.labels)
     assert (label.modes, label.note) == (("hallucination", "verbosity"), "three, not two")
     assert "what people found wrong: hallucination 1, verbosity 1" in people(made).lines()
+
+
+def test_a_note_of_full_length_with_line_ends_as_browsers_send_them_is_kept(made, served):
+    note = ("x" * 199 + "\r\n") * 9 + "y" * 200
+    Browser(served.address()).press("reject", note=note)
+    [label] = read_labels(made.labels)
+    assert label.note == note.replace("\r\n", "\n")
+    assert len(label.note) == 2000
+
+
+def test_a_draft_is_dropped_only_where_the_page_tells_that_its_label_is_kept(made, served):
+    ada = Browser(served.address())
+    first = ada.record
+    assert KEPT.findall(ada.page) == [""]
+    kept = made.labels.read_text() if made.labels.is_file() else ""
+    made.labels.write_text(f"{kept}no label\n")
+    assert KEPT.findall(ada.press("reject", note="dear to me")) == []
+    made.labels.write_text(kept)
+    assert KEPT.findall(ada.open(f"/?reviewer=ada&said={first}")) == [""]
+    assert KEPT.findall(ada.press("reject", note="dear to me")) == [first]
+    assert KEPT.findall(Browser(served.address(), "ben").open(f"/?reviewer=ben&said={first}")) == [""]
+
+
+def test_what_was_said_with_a_label_stands_again_once_it_is_taken_back(made, served):
+    ada = Browser(served.address())
+    ada.press("reject", modes=["verbosity"], note="<b>two\nlines</b>")
+    assert "lines" not in ada.page
+    ada.press("undo")
+    assert "\n&lt;b&gt;two\nlines&lt;/b&gt;</textarea>" in ada.page
+    assert re.findall(r'value="(\w+)" data-key="\d" checked', ada.page) == ["verbosity"]
+    assert "lines" not in Browser(served.address(), "ben").page
 
 
 def test_undo_shows_the_record_again_also_after_a_reload_and_a_new_server(made, served):

@@ -39,6 +39,11 @@ class Review(NamedTuple):
         """The label that this person gave last, of those that hold."""
         return last_label(all_labels(self.workspace.labels), reviewer)
 
+    def taken_back(self, reviewer: str, record: str) -> Label | None:
+        """The label that this person gave a record and took back, whose note may hold again."""
+        said = [label for label in all_labels(self.workspace.labels) if (label.record, label.reviewer) == (record, reviewer)]
+        return next((label for label in reversed(said) if label.label != "undone"), None)
+
     def told(self, record: str, label: LabelValue) -> str:
         """What checks had said of a record, now that it can't sway the reviewer; nothing of a planted one, of which the next may be another."""
         if any(item.record == record and item.stratum == gold.STRATUM for item in self.queue):

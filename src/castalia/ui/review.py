@@ -1,14 +1,16 @@
 """The review page: one record a screen, the passages it cites beside it, one key a label.
 
 It is served on loopback to whoever holds the token, asks nobody for anything, and keeps nothing itself: a label is on the disk before the
-next record shows, so a reload, a crash or a second reviewer loses nothing. What the page shows was written by models and by strangers'
-pages: the template engine escapes all of it, and the page's policy lets no script run but the one with this answer's nonce.
+next record shows, so a reload, a crash or a second reviewer loses nothing. A note and failure modes without a label yet are drafts of the
+browser, which drops them when a page tells that the label is kept. What the page shows was written by models and by strangers' pages: the
+template engine escapes all of it, and the page's policy lets no script run but the one with this answer's nonce.
 """
 
 import http.cookies
 import http.server
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -60,6 +62,11 @@ class ReviewServer(http.server.ThreadingHTTPServer):
         self.port = int(self.server_address[1])
         self.cookie = f"castalia-review-{self.port}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a browser that went away before its answer came, as one does that loads a page anew."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
     def address(self, reviewer: str | None = None) -> str:
         """What to open in a browser; it holds the token."""
         return f"http://127.0.0.1:{self.port}/?" + urlencode({"token": self.token, **({"reviewer": reviewer} if reviewer else {})})
@@ -70,19 +77,24 @@ class ReviewServer(http.server.ThreadingHTTPServer):
             item, waiting = self.review.next(reviewer, self.skipped.get(reviewer, ()), first)
             labels = {label.record: label for label in read_labels(self.review.workspace.labels) if label.reviewer == reviewer}
             label = labels.get(said)
+            again = self.review.taken_back(reviewer, item.record) if item else None
             return {
                 "reviewer": reviewer,
                 "item": item,
                 "waiting": waiting,
                 "labeled": len(labels),
                 "found": material(self.review.workspace, item.record) if item else None,
+                "note": again.note if again else "",
+                "ticked": again.modes if again else (),
                 "last": (label.label, self.review.told(said, label.label)) if label else None,
+                "kept": said if label else "",
             }
 
     def take(self, reviewer: str, form: Mapping[str, list[str]]) -> Mapping[str, str]:
         """Does what a button says; where the page goes on. Raises ConfigError for what no button of the page sends and
         StoreError; then nothing was kept."""
         record, label, note = (form.get(name, [""])[0] for name in ("record", "label", "note"))
+        note = note.replace("\r\n", "\n").replace("\r", "\n")  # forms send two characters for what the page counts as one
         modes = form.get("modes", [])
         if label == "again":
             self.skipped.pop(reviewer, None)
@@ -182,7 +194,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _show(self, status: HTTPStatus, screen: Mapping[str, Any]) -> None:
         nonce = secrets.token_urlsafe(16)
         page = render_review(screen, nonce).encode("utf-8", "replace")
-        policy = f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'"
+        allowed = f"style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; form-action 'self'"
+        policy = f"default-src 'none'; {allowed}; base-uri 'none'"
         self.send_response(status)
         for name, value in {
             "Content-Type": "text/html; charset=utf-8",
@@ -203,8 +216,8 @@ def render_review(screen: Mapping[str, Any], nonce: str) -> str:
     template = environment.from_string(resources.files("castalia.ui").joinpath("pages/review.html.j2").read_text(encoding="utf-8"))
     found = screen.get("found")
     sources = [(source.url, _pieces(source)) for source in found.sources] if found else []
-    modes = get_args(FailureMode)
-    return template.render({"item": None, "last": None, "refused": "", **screen}, sources=sources, modes=modes, nonce=nonce)
+    nothing = {"item": None, "last": None, "kept": "", "note": "", "ticked": (), "refused": ""}
+    return template.render({**nothing, **screen}, sources=sources, modes=get_args(FailureMode), nonce=nonce)
 
 
 def _pieces(source: Source) -> list[tuple[int, bool, str, str, str]]:
