@@ -39,3 +39,12 @@ def rust() -> Iterator[Sandbox]:
         except ToolchainMissing as error:
             pytest.skip(str(error))
         yield opened
+
+
+@pytest.fixture(scope="session")
+def any_tier() -> Iterator[Sandbox]:
+    """A sandbox of the best tier here, for what is the same in both."""
+    if doctor().tier is None:
+        pytest.skip(doctor().why)
+    with Sandbox() as opened:
+        yield opened

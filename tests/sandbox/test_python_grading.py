@@ -23,7 +23,7 @@ def test_assertions_on_values_become_cases_that_the_host_compares() -> None:
     )
     assert found == (
         Case("f", (1, [2]), expected=(3, None)),
-        Case("f", kwargs={"x": {1}}, expected=True),
+        Case("f", kwargs={"x": {1}}, expected=True, relation="is"),
         Case("f", relation="falsy"),
         Case("f", (2,), expected=0.5, relation="close", tolerance=1e-6),
     )

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, cast
 
 from castalia.sandbox.compare import shorten
 from castalia.sandbox.inside.plain import decode, encode
-from castalia.sandbox.jails import START
 from castalia.sandbox.supervise import Conversation
 from castalia.sandbox.values import Case, Grade, Kind
 
@@ -51,7 +50,7 @@ def ask_all(open_jail: Open, talk: Talk, cases: Sequence[Case], seconds: float) 
         for case in cases:
             jail.send(json.dumps(encode_call(case)).encode())
         jail.finish()
-        first = jail.receive(START + talk.patience)
+        first = jail.receive(talk.patience)
         began = time.monotonic()
         problem = _not_loaded(jail, first)
         while problem is None and len(answers) < len(cases):
@@ -86,6 +85,8 @@ def holds(case: Case, value: object) -> bool:
             return bool(value)
         if case.relation == "falsy":
             return not value
+        if case.relation == "is":
+            return value is case.expected
         if case.relation == "close":
             return isinstance(value, (int, float)) and abs(value - cast(float, case.expected)) <= case.tolerance
         return bool(value == case.expected)
@@ -93,32 +94,42 @@ def holds(case: Case, value: object) -> bool:
         return False
 
 
-class Verdict(NamedTuple):
-    """What the tests' jail said (None: nothing), what the candidate did when it was lost, how many calls were made, what it used."""
+class Said(NamedTuple):
+    """What the tests' jail said: how many tests ran, passed and were skipped, what failed, and why they don't run at all."""
 
-    said: dict[str, Any] | None
+    ran: int = 0
+    passed: int = 0
+    skipped: int = 0
+    failures: tuple[str, ...] = ()
+    broken: str = ""
+
+
+class Verdict(NamedTuple):
+    """What the tests' jail said, what the candidate did when it was lost, how many calls were made, what it used."""
+
+    said: Said
     lost: Answer | None
     calls: int
     used: Mapping[str, Any]
 
 
+_ALL_CALLS = 20
+"""Times as long as one call may take, all calls of one grading may take together, beside what there is per test."""
+
+
 def relay_tests(open_jail: Open, tests: Talk, candidate: Talk, seconds: float, patience: float) -> Verdict:
-    """Runs tests in one jail against a candidate in another. `seconds` bounds each call of the candidate, `patience` all that the tests
-    do."""
-    calls, began = 0, time.monotonic()
+    """Runs tests in one jail against a candidate in another. `seconds` bounds each call of the candidate, 20 times as much and `patience` all
+    of them; `patience` also bounds what the tests do themselves."""
+    calls, began, waited, most = 0, time.monotonic(), 0.0, _ALL_CALLS * seconds + patience
     with open_jail(tests) as inner, open_jail(candidate) as outer:
-        loaded = outer.receive(START + candidate.patience)
-        lost = _not_loaded(outer, loaded)
-        deadline = time.monotonic() + START + tests.patience + patience
-        said: dict[str, Any] | None = None
-        while said is None and (frame := inner.receive(deadline - time.monotonic())) is not None:
-            if "verdict" in frame or "broken" in frame:
-                said = frame.get("verdict") or {"broken": str(frame.get("broken"))}
-                break
-            if "call" not in frame:
-                break
+        lost = _not_loaded(outer, outer.receive(candidate.patience))
+        deadline = time.monotonic() + tests.patience + patience
+        while (frame := inner.receive(deadline + waited - time.monotonic())) is not None and "call" in frame:
             calls += 1
             answer: dict[str, Any] | None = None
+            asked = time.monotonic()
+            if lost is None and waited >= most:
+                lost = Answer("timeout", None, f"all calls together took more than {most:g} s")
             if lost is None:
                 outer.send(json.dumps(frame).encode())
                 answer = outer.receive(seconds)
@@ -127,14 +138,29 @@ def relay_tests(open_jail: Open, tests: Talk, candidate: Talk, seconds: float, p
             if answer is None:
                 assert lost is not None
                 answer = {"lost": f"{lost.kind}: {lost.detail}"}
+            waited += time.monotonic() - asked
             inner.send(json.dumps(answer).encode())
-        if said is None and inner.limit:
-            said = {"broken": f"they ended at a limit: {inner.limit}"}
+        said = Said() if lost is not None and frame is None else _said(frame, inner.limit)
         used = {"seconds": time.monotonic() - began, "cpu_seconds": None, "peak_memory_mb": outer.peak_memory_mb or None}
         if lost is None:
             outer.finish()
             used |= _used(outer, outer.receive(seconds))
         return Verdict(said, lost, calls, used)
+
+
+def _said(frame: Mapping[str, Any] | None, limit: str | None) -> Said:
+    """The verdict of a frame. Tests are foreign code, too: what is no verdict says that they don't run."""
+    if frame is None or "ended" in frame:
+        return Said(broken=f"they ended at a limit: {limit}" if limit else "they ended without a verdict")
+    verdict = frame.get("verdict", frame)
+    if isinstance(verdict, dict):
+        told = cast(dict[str, Any], verdict)
+        counts, failures = [told.get(name) for name in ("ran", "passed", "skipped")], told.get("failures")
+        if isinstance(told.get("broken"), str) and told["broken"]:
+            return Said(broken=told["broken"])
+        if isinstance(failures, list) and all(type(count) is int and count >= 0 for count in counts):
+            return Said(*cast(list[int], counts), failures=tuple(map(str, cast(list[object], failures))))
+    return Said(broken="what they say is no verdict")
 
 
 def _used(jail: Conversation, last: Mapping[str, Any] | None) -> dict[str, float | None]:

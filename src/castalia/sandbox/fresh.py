@@ -22,10 +22,15 @@ def fresh_cases(ask: Callable[[Sequence[Case]], Sequence[Answer]], known: Sequen
     kept = [(case, answer) for case, answer in zip(drawn, first, strict=True) if answer.kind == "ok"][:count]
     second = _answers(ask, [case for case, _ in kept])
     return [
-        replace(case, expected=answer.value)
+        _expecting(case, answer.value)
         for (case, answer), again in zip(kept, second, strict=True)
         if again.kind == "ok" and again.value == answer.value
     ]
+
+
+def _expecting(case: Case, value: object) -> Case:
+    itself = value is None or isinstance(value, bool)  # what is True for known inputs may be a number for others
+    return replace(case, expected=value, relation="equal" if case.relation == "is" and not itself else case.relation)
 
 
 def _near(known: Sequence[Case], count: int, *, seed: str) -> list[Case]:
@@ -40,7 +45,7 @@ def _near(known: Sequence[Case], count: int, *, seed: str) -> list[Case]:
 
 def _case(made: Mapping[str, Any], first: Mapping[str, Case]) -> Case:
     like = first[made["call"]]
-    relation = "close" if like.relation == "close" else "equal"
+    relation = like.relation if like.relation in ("close", "is") else "equal"
     return Case(like.function, tuple(made["args"]), made["kwargs"], relation=relation, tolerance=like.tolerance)
 
 

@@ -8,6 +8,7 @@ inputs by type.
 
 import copy
 import json
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -216,7 +217,8 @@ def _changed(value: object, known: Sequence[object], chance: random.Random) -> o
         return _changed_number(value, [one for one in known if type(one) is int], chance)
     if isinstance(value, float):
         low = 0.0 if all(one >= 0 for one in known if isinstance(one, float)) else -2 * abs(value) - 1
-        return chance.choice((value + 1.0, value * 2, round(chance.uniform(low, 2 * abs(value) + 1), 2)))
+        made = chance.choice((value + 1.0, value * 2, round(chance.uniform(low, 2 * abs(value) + 1), 2)))
+        return made if math.isfinite(made) else value  # twice a number may be too large for one
     if isinstance(value, str):
         return _changed_text(value, [one for one in known if isinstance(one, str)] or [value], chance)
     if isinstance(value, list):

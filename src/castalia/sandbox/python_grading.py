@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from castalia.sandbox.calls import Answer, Open, Talk, Verdict, ask_all, encode_call, grade_cases, relay_tests
-from castalia.sandbox.jails import Jails
+from castalia.sandbox.jails import START, Jails
 from castalia.sandbox.python_tests import MODULES, TestCode, read_tests
 from castalia.sandbox.supervise import Conversation
 from castalia.sandbox.values import Case, Grade, Limits
@@ -38,6 +38,10 @@ def grade_python(
             code = read_tests(tests, entry_point=entry_point, setup=setup)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return refused(f"the tests do not compile: {error}")
+        if code.flaw:
+            return refused(f"some of the tests would never run: {code.flaw}", code.total)
+        if "check" in code.names and not entry_point:
+            return refused("test code with `check(candidate)` needs `entry_point`, the name of the function to check", code.total)
         if code.cases is None:
             return _by_tests(jails, candidate, tests, code, entry_point, setup, limits, packages)
         cases = code.cases
@@ -81,36 +85,32 @@ def _by_tests(
 ) -> Grade:
     if not code.total:
         return refused("the test code has no test: no `check`, no function or method named test..., no bare assertion")
-    if "check" in code.names and not entry_point:
-        return refused("test code with `check(candidate)` needs `entry_point`, the name of the function to check", code.total)
     task: Mapping[str, Any] = {
-        "tests": tests, "setup": setup, "names": list(code.names), "module_asserts": code.module_asserts, "pytest": code.uses_pytest,
+        "tests": tests, "setup": setup, "names": list(code.names), "module_asserts": code.module_asserts, "pytest": code.needs_pytest,
         "entry_point": entry_point, "modules": list(MODULES),
         "functions": [*dict.fromkeys([*([entry_point] if entry_point else []), *code.functions])],
     }  # fmt: skip
-    talk = Talk(_TESTS, task, 4 * limits.seconds)
+    talk = Talk(_TESTS, task, START + 4 * limits.seconds)
     open_jail = opener(jails, limits, packages)
     verdict = relay_tests(open_jail, talk, candidate_talk(candidate, limits), limits.seconds, limits.seconds * code.total)
-    return grade_verdict(verdict, code.total, counted_by_tests=code.uses_pytest)
+    return grade_verdict(verdict, code.total, counted_by_tests=code.needs_pytest)
 
 
 def grade_verdict(found: Verdict, expected: int, *, counted_by_tests: bool) -> Grade:
-    """From what the tests' jail says to a grade: all tests ran, none was skipped, all passed, and the candidate was asked."""
-    verdict, lost, used = found.said, found.lost, found.used
-    if lost is not None and not (verdict or {}).get("broken"):
+    """From what the tests' jail says to a grade: all tests ran, none was skipped, all passed, and the candidate was asked. With
+    `counted_by_tests` there may be more tests than can be read from their source: parametrized ones, those that macros make."""
+    said, lost, used = found.said, found.lost, found.used
+    if lost is not None and not said.broken:
         return Grade(False, lost.kind, (f"{lost.kind}: {lost.detail}",), expected, 0, **used)
-    if verdict is None:
-        return Grade(False, "crash", ("the tests gave no verdict",), expected, 0, **used)
-    if verdict.get("broken"):
-        return refused(f"the tests do not run: {verdict['broken']}", expected)
-    ran, passed, skipped = (int(verdict[name]) for name in ("ran", "passed", "skipped"))
-    details = [str(failure) for failure in verdict["failures"]]
-    if not found.calls and passed:
+    if said.broken:
+        return refused(f"the tests do not run: {said.broken}", expected)
+    if not found.calls and said.passed:
         return refused("the tests never called the candidate, so they prove nothing", expected)
-    if skipped:
-        details.append(f"{skipped} tests were skipped")
-    if ran < expected or (ran != expected and not counted_by_tests):
-        details.append(f"{ran} of {expected} tests ran")
-    right = passed == ran and ran >= max(1, expected) and not skipped and not details
-    total = max(ran, expected)
-    return Grade(right, "ok" if right else "wrong", tuple(details), total, min(passed, total), **used)
+    details = [*said.failures]
+    if said.skipped:
+        details.append(f"{said.skipped} tests were skipped")
+    if not details and (said.ran < max(1, expected) or (said.ran > expected and not counted_by_tests)):
+        return refused(f"{said.ran} of {expected} tests ran", expected)
+    right = said.passed == said.ran and not details
+    total = max(said.ran, expected)
+    return Grade(right, "ok" if right else "wrong", tuple(details), total, min(said.passed, total), **used)

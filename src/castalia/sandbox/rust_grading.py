@@ -154,7 +154,7 @@ def _by_tests(rust: RustJails, candidate: str, tests: str, declared: Declared, l
         verdict = relay_tests(open_jail, inner, outer, limits.seconds, limits.seconds * expected)
     except ToolchainMissing as error:
         return refused(str(error), expected)
-    return grade_verdict(verdict, expected, counted_by_tests=False)
+    return grade_verdict(verdict, expected, counted_by_tests=True)
 
 
 def _result(answer: Answer) -> Value | Failure:

@@ -104,14 +104,15 @@ class Grade:
 class Case:
     """One call of a candidate's function and what must come of it. The expected value stays with the host.
 
-    equal: equal to `expected`, as Python compares plain values. close: within `tolerance` of it. truthy, falsy: what `if` would say.
+    equal: equal to `expected`, as Python compares plain values (1 == True). is: True, False or None itself. close: within `tolerance` of
+    it. truthy, falsy: what `if` would say.
     """
 
     function: str
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
     expected: object = None
-    relation: Literal["equal", "close", "truthy", "falsy"] = "equal"
+    relation: Literal["equal", "is", "close", "truthy", "falsy"] = "equal"
     tolerance: float = 0.0
 
 
