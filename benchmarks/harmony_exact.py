@@ -1,5 +1,7 @@
 # pyright: basic
-"""Random conversations against openai-harmony: tokens, masks, and back again. Run in as many processes as there are cores."""
+"""Random conversations against openai-harmony: system and developer message, tokens, masks, and back again. Run in as many processes as
+there are cores. One in four has no system message, as for small targets.
+"""
 
 import multiprocessing
 import os
@@ -8,10 +10,10 @@ from collections import Counter
 from typing import Any
 
 from benchmarks.harmony_talks import DIALECTS, conversation, reference, theirs
+from benchmarks.harmony_told import reference_told, told
 from castalia.harmony import (
     Sample,
     Style,
-    from_openai_messages,
     from_sharegpt,
     from_trl,
     gpt_oss_vocabulary,
@@ -23,6 +25,7 @@ from castalia.harmony import (
     to_sharegpt,
     to_trl,
 )
+from castalia.harmony.declared import write_declarations
 from castalia.records import Conversation, Message
 
 CHUNK = 500
@@ -45,6 +48,8 @@ def measure(count: int) -> dict[str, Any]:
         "formats_round_trip": found["formats"] / count,
         "conversations": count,
         "messages": found["messages"],
+        "system_messages": found["systems"],
+        "developer_messages": found["developers"],
         "emit_tokens": found["emit"],
     }
 
@@ -54,8 +59,10 @@ def _chunk(span: tuple[int, int]) -> Counter[str]:
     vocabulary = gpt_oss_vocabulary()
     found: Counter[str] = Counter()
     for number in range(*span):
-        talk = conversation(random.Random(number))
-        style = Style(preamble="none", dialect=DIALECTS[number % 4])
+        rng = random.Random(number)
+        talk = conversation(rng)
+        talk = talk.model_copy(update=told(rng, talk.builtin_tools))
+        style = Style(preamble="none" if number // 4 % 4 == 0 else "full", dialect=DIALECTS[number % 4])
         samples = render_samples(talk, vocabulary, style)
         turns = _turns(talk)
         said: list[Message] = []
@@ -69,26 +76,40 @@ def _chunk(span: tuple[int, int]) -> Counter[str]:
             from_trl(to_trl(talk)) == talk
             and from_sharegpt(to_sharegpt(talk)) == talk
             and from_sharegpt(to_hermes(talk)) == talk
-            and from_openai_messages(to_openai_messages(talk), builtin_tools=talk.builtin_tools) == talk
+            and from_trl({"messages": to_openai_messages(talk), **write_declarations(talk)}) == talk
         )
         if harmony_and_encoding is None:
             continue
         harmony, encoding = harmony_and_encoding
+        before = reference_told(harmony, talk, style)
+        preamble = encoding.render_conversation(harmony.Conversation.from_messages(before)) if before else []
+        found["systems"] += style.preamble == "full"
+        found["developers"] += len(before) - (style.preamble == "full")
         rendered = [encoding.render(theirs(harmony, message, style.dialect)) for message in talk.messages]
         for sample, (start, end) in zip(samples, turns, strict=True):
-            _compare(found, sample, talk.messages, rendered, (start, end), vocabulary)
+            _compare(found, sample, talk.messages, preamble, rendered, (start, end), vocabulary)
         if number % WHOLE_EVERY == 0:
-            _whole(found, talk, style, harmony, encoding, vocabulary)
+            _whole(found, talk, style, before, harmony, encoding, vocabulary)
     return found
 
 
 def _compare(
-    found: Counter[str], sample: Sample, messages: tuple[Message, ...], rendered: list[list[int]], turn: tuple[int, int], vocabulary: Any
+    found: Counter[str],
+    sample: Sample,
+    messages: tuple[Message, ...],
+    preamble: list[int],
+    rendered: list[list[int]],
+    turn: tuple[int, int],
+    vocabulary: Any,
 ) -> None:
-    """One sample against the reference: its ids message by message, its mask token by token."""
+    """One sample against the reference: its ids message by message, those before the conversation first; its mask token by token."""
     start, end = turn
     opening = [vocabulary.special["<|start|>"], *vocabulary.encode("assistant")]
-    ids = [token for message, tokens in zip(messages[:start], rendered, strict=False) if message.channel != "analysis" for token in tokens]
+    if preamble:
+        found["equal"] += sample.ids[: len(preamble)] == preamble
+        found["messages"] += 1
+    shown = [tokens for message, tokens in zip(messages[:start], rendered, strict=False) if message.channel != "analysis"]
+    ids = [*preamble, *(token for tokens in shown for token in tokens)]
     mask = [False] * len(ids)
     for index in range(start, end):
         message, tokens = messages[index], list(rendered[index])
@@ -107,7 +128,9 @@ def _compare(
     found["wrong"] += sum(has and not want for want, has in zip([*mask, *[False] * (len(ours) - len(mask))], ours, strict=True))
 
 
-def _whole(found: Counter[str], talk: Conversation, style: Style, harmony: Any, encoding: Any, vocabulary: Any) -> None:
+def _whole(
+    found: Counter[str], talk: Conversation, style: Style, preamble: list[Any], harmony: Any, encoding: Any, vocabulary: Any
+) -> None:
     """Every prompt of a conversation against the reference's render of the whole conversation so far."""
     keep = harmony.RenderConversationConfig(auto_drop_analysis=False)
     for index, message in enumerate(talk.messages):
@@ -116,8 +139,9 @@ def _whole(found: Counter[str], talk: Conversation, style: Style, harmony: Any, 
         before = talk.messages[: index + 1]
         turn = max(at for at, one in enumerate(before) if one.role == "user")
         shown = [theirs(harmony, one, style.dialect) for at, one in enumerate(before) if at >= turn or one.channel != "analysis"]
-        expected = encoding.render_conversation_for_completion(harmony.Conversation.from_messages(shown), harmony.Role.ASSISTANT, keep)
-        found["equal"] += render_prompt(Conversation(messages=before), vocabulary, style) == expected
+        asked = harmony.Conversation.from_messages([*preamble, *shown])
+        expected = encoding.render_conversation_for_completion(asked, harmony.Role.ASSISTANT, keep)
+        found["equal"] += render_prompt(talk.model_copy(update={"messages": before}), vocabulary, style) == expected
         found["messages"] += 1
 
 
