@@ -9,7 +9,7 @@ def test_the_marker_is_never_in_the_text_and_is_the_same_on_every_run(text):
     fenced = fence(text)
     assert fenced.mark not in text
     assert fence(text) == fenced
-    assert str(fenced) == f"{fenced.mark}\n{text}\n{fenced.mark}"
+    assert fenced.text == text
 
 
 def test_a_text_that_holds_the_marker_of_another_text_gets_its_own():

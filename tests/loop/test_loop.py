@@ -23,9 +23,9 @@ from castalia.evaluation.results import ItemResult
 from castalia.loop import LoopEnd, LoopState, RoundCost, loop_state, practise, run_loop
 from castalia.records import Failure, SFTExample, SuiteItem, Verdict
 from castalia.rounds.record import all_rounds
-from castalia.training.here import run_here
 from castalia.workspace import Workspace, open_workspace
 from small_world import configuration, item, passed, put, world
+from train_here import run_here
 
 USELESS = recipe(epochs=1, learning_rate=1e-9)
 

@@ -22,9 +22,9 @@ from castalia.rounds.record import all_rounds, latest_model, models_trained_on, 
 from castalia.statistics import alpha_for_round
 from castalia.store.lock import hold_lock
 from castalia.summary import summarize
-from castalia.training.here import run_here
 from castalia.workspace import Workspace, open_workspace
 from small_world import item, sft
+from train_here import run_here
 
 USELESS = recipe(epochs=1, learning_rate=1e-9)
 

@@ -18,8 +18,8 @@ from castalia.config import load_config
 from castalia.errors import MissingRecording
 from castalia.loop import LoopEnd, run_loop
 from castalia.rounds.record import all_rounds
-from castalia.training.here import run_here
 from castalia.workspace import Workspace, open_services, open_workspace
+from train_here import run_here
 
 STAGE = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-9, "checkpoint_seconds": None}
 RECIPE = {"name": "tiny", "precision": "fp32", "sft": STAGE}

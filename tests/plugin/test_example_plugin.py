@@ -12,7 +12,7 @@ import pytest
 
 from castalia.cli import main
 from castalia.config import load_config
-from castalia.engine import plugin_names, run_pipeline
+from castalia.engine import load_plugin, run_pipeline
 from castalia.errors import MissingRecording
 from castalia.oracle import RoleConfig, Task, open_ledger, open_oracle
 from castalia.pipeline import STAGES, all_stages
@@ -48,10 +48,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def test_everything_it_offers_is_found_under_its_name(installed):
-    dist = f"distribution {PROJECT['name']!r}"
-    assert plugin_names("castalia.stages")["count_words"] == dist
-    assert plugin_names("castalia.providers")["table"] == dist
-    assert plugin_names("castalia.checks")["ascii-code"] == dist
+    assert load_plugin("castalia.stages", "count_words").name == "count_words"
+    assert load_plugin("castalia.providers", "table").name == "table"
+    assert load_plugin("castalia.checks", "ascii-code").check.name == "ascii-code"
 
 
 def test_its_stage_comes_after_the_shipped_ones_in_a_plan(installed, capsys):

@@ -32,13 +32,13 @@ from castalia.training import (  # noqa: E402
     sft,
 )
 from castalia.training.data import preference_pairs  # noqa: E402
-from castalia.training.here import run_here  # noqa: E402
 from castalia.training.job import read_records, write_records  # noqa: E402
 from castalia.training.models import added_rows, load_model, load_tokenizer  # noqa: E402
 from castalia.training.pipeline import StageCheck, best_model, train  # noqa: E402
 from castalia.training.process import main  # noqa: E402
-from castalia.training.rewards import Scored, checks, combine, score_completion  # noqa: E402
-from castalia.training.stage import StageResult, read_metrics  # noqa: E402
+from castalia.training.rewards import Scored, checks, combine, record_terms, score_completion  # noqa: E402
+from castalia.training.stage import StageResult, prepare, read_metrics  # noqa: E402
+from train_here import run_here  # noqa: E402
 
 STYLE = Style(preamble="none")
 PLACE = {"section": "s", "category": "skills", "node": "skills/x"}
@@ -138,6 +138,28 @@ def test_grpo_samples_groups_scores_ids_and_records_every_term(base, tmp_path):
     assert len(asked) == sum(term["format"] for term in terms)
 
 
+def test_a_resumed_run_records_the_rewards_of_a_step_once(base, tmp_path):
+    vocabulary, settings = foreign_vocabulary(load_tokenizer(base)), {"epochs": 1}
+
+    def sampled(step):
+        return score_completion(
+            reward(step), [5], vocabulary, lambda record, answer, step: Scored(1.0, "é"), finished=False, floor=0.1, step=step
+        )
+
+    out = tmp_path / "g"
+    assert prepare(out, "this", settings) is None
+    for step in range(3):
+        record_terms(out / "rewards.jsonl", [sampled(step), sampled(step)])
+    with (out / "rewards.jsonl").open("a") as file:
+        file.write('{"record": "half')
+    (out / "checkpoints" / "checkpoint-2").mkdir(parents=True)
+    (out / "checkpoints" / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    for _ in range(2):  # by each of two ranks
+        assert prepare(out, "this", settings) == out / "checkpoints" / "checkpoint-2"
+    record_terms(out / "rewards.jsonl", [sampled(2)])
+    assert [json.loads(line)["step"] for line in (out / "rewards.jsonl").read_text().splitlines()] == [0, 0, 1, 1, 2]
+
+
 def test_grpo_makes_rewarded_completions_likelier(base, tmp_path):
     """The reward function is replaced by one a random model can earn: a low first token."""
     settings = GrpoSettings(
@@ -176,16 +198,7 @@ def test_grpo_makes_rewarded_completions_likelier(base, tmp_path):
     assert sum(shares[-4:]) / 4 > sum(shares[:4]) / 4 + 0.2
 
 
-def test_an_absent_reward_is_left_out_of_its_group():
-    full = grpo.group_advantages([1.0, 0.0, 1.0, 0.0], 4)
-    assert full[0] == pytest.approx(-full[1])
-    absent = grpo.group_advantages([1.0, 0.0, None, None], 4)
-    assert absent[2:] == [0.0, 0.0]
-    assert absent[0] == pytest.approx(0.5 / (0.5**0.5 + 1e-4), rel=1e-4)
-    assert grpo.group_advantages([0.3, 0.3, 0.3, 0.3], 4) == pytest.approx([0, 0, 0, 0])
-
-
-def test_trl_forms_the_same_advantages_with_absent_rewards(base, tmp_path):
+def test_an_absent_reward_is_left_out_of_its_group(base, tmp_path):
     given = iter([1.0, 0.0, None, None])
     settings = GrpoSettings(epochs=1, batch_size=4, generations=4, max_completion=3, checkpoint_seconds=None)
     tokenizer = load_tokenizer(base)
@@ -204,7 +217,8 @@ def test_trl_forms_the_same_advantages_with_absent_rewards(base, tmp_path):
     )
     trainer.reward_funcs = [lambda prompts, completion_ids, **kwargs: [next(given) for _ in prompts]]
     batch = trainer._generate_and_score_completions([{"prompt": prompts[0].record.id}] * 4)
-    assert batch["advantages"].tolist() == pytest.approx(grpo.group_advantages([1.0, 0.0, None, None], 4), abs=1e-5)
+    above = 0.5 / (0.5**0.5 + 1e-4)  # over the deviation of the two that have one
+    assert batch["advantages"].tolist() == pytest.approx([above, -above, 0.0, 0.0], abs=1e-5)
 
 
 def test_the_reward_is_none_when_the_check_is_undecided_and_zero_when_the_format_is_broken(base):

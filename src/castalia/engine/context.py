@@ -44,14 +44,13 @@ class Context:
         answer: type[T],
         *,
         role: str | None = None,
-        sample: int = 0,
     ) -> Answer[T]:
         """Renders prompt file `prompt` with `values`, asks `role` (default: the stage's first), validates as `answer`.
 
         `subject` is the stable name of what is asked about; a recording answers by (prompt, subject). Raises
         AnswerUnusable when the answer stays invalid after the recorded repairs, so that the stage can yield a Reject.
         """
-        reply = await self.reply(prompt, subject, values, answer, role=role, sample=sample)
+        reply = await self.reply(prompt, subject, values, answer, role=role)
         return Answer(reply.value, reply.key)
 
     async def reply(
@@ -62,7 +61,6 @@ class Context:
         answer: type[T],
         *,
         role: str | None = None,
-        sample: int = 0,
     ) -> Reply[T]:
         """As `ask`, with the name of the model that answered and its bytes."""
         if self.oracle is None or not self.roles:
@@ -71,7 +69,7 @@ class Context:
             raise ConfigError(f"stage {self.stage!r} asks with prompt {prompt!r}, but declares {sorted(self.prompts)}; add the file")
         rendered = render_prompt(self.prompts[prompt], values)
         task = Task(stage=self.stage, prompt=prompt, subject=subject, prompt_sha256=rendered.template_sha256)
-        return await self.oracle.ask(role or self.roles[0], rendered.system, rendered.user, answer, task=task, sample=sample)
+        return await self.oracle.ask(role or self.roles[0], rendered.system, rendered.user, answer, task=task)
 
     def once(self, name: str, make: Callable[[], T_made]) -> T_made:
         """What `make` gives, made when it is first wanted in this run of the stage: an index over a side dataset, say."""

@@ -5,13 +5,10 @@ from typing import NamedTuple
 
 
 class Fenced(NamedTuple):
-    """A text and the marker line to put before and after it; `str()` gives all three."""
+    """A text and the marker line to put before and after it."""
 
     mark: str
     text: str
-
-    def __str__(self) -> str:
-        return f"{self.mark}\n{self.text}\n{self.mark}"
 
 
 def fence(text: str) -> Fenced:

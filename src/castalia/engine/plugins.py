@@ -6,7 +6,6 @@ loading imports the package.
 """
 
 import hashlib
-from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,14 +15,6 @@ from castalia.engine.stage import Stage
 from castalia.errors import ConfigError
 
 GROUPS = ("castalia.stages", "castalia.checks", "castalia.providers", "castalia.runners", "castalia.detectors", "castalia.embedders")
-
-
-def plugin_names(group: str) -> Mapping[str, str]:
-    """Name of every plug-in of a group -> the distribution that brings it. Imports nothing.
-
-    Raises ConfigError when two distributions bring one name.
-    """
-    return {name: _distribution(found) for name, found in _found(group).items()}
 
 
 def load_plugin(group: str, name: str) -> Any:

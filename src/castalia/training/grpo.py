@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -171,15 +170,6 @@ class Reward:
         ]
         record_terms(self.out / "rewards.jsonl", terms)
         return [term.reward for term in terms]
-
-
-def group_advantages(rewards: Sequence[float | None], generations: int) -> list[float]:
-    """Advantages as GRPO forms them, for reading records: within a group, absent rewards take no part and get 0."""
-    values = torch.tensor([float("nan") if r is None else r for r in rewards]).view(-1, generations)
-    mean = values.nanmean(dim=1, keepdim=True)
-    count = (~values.isnan()).sum(dim=1, keepdim=True)
-    spread = ((values - mean).square().nansum(dim=1, keepdim=True) / (count - 1).clamp(min=1)).sqrt()
-    return torch.nan_to_num((values - mean) / (spread + 1e-4)).flatten().tolist()
 
 
 def run_job(job: Job, on_event: OnEvent) -> StageResult:

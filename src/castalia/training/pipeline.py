@@ -46,8 +46,8 @@ def train(
     `datasets` has `sft`, `preference`, `reward` and `replay`, as far as the recipe's stages need them. `protected` names
     what of the training data leaks evaluation items; any name refuses the training. `check(folder, stage)` looks at each
     result: where it doesn't promote, the next stage starts from the best model so far. Finished stages are not run again,
-    an interrupted one is resumed. `run_stage(stage, job file, on_event)` runs one stage: in a child process, which gives all its
-    memory back, or here with `run_here`. Raises TrainingRefused before anything is trained, TrainingFailed when a child dies.
+    an interrupted one is resumed. `run_stage(stage, job file, on_event)` runs one stage, by default in a child process, which gives all its
+    memory back. Raises TrainingRefused before anything is trained, TrainingFailed when a child dies.
     """
     _refuse_leaks(datasets, protected)
     for stage, _ in recipe.stages():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from castalia.errors import SandboxUnavailable
+from castalia.errors import SandboxUnavailable, TrainingFailed
 from castalia.harmony import Parsed, Vocabulary, parse_completion
 from castalia.records import ExecutionTest, Frozen, RewardRecord
 from castalia.sandbox import Sandbox
@@ -116,6 +116,8 @@ def score_completion(
 
 
 def record_terms(path: Path, terms: Sequence[RewardTerms]) -> None:
-    """Appends to a JSONL file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(term.model_dump(mode="json"), ensure_ascii=False) + "\n" for term in terms)
+    """Appends to a JSONL file, in one write: other ranks append to the same one. Raises TrainingFailed when the disk is full."""
+    block = "".join(json.dumps(term.model_dump(mode="json"), ensure_ascii=False) + "\n" for term in terms).encode()
+    with path.open("ab", buffering=0) as file:
+        if file.write(block) != len(block):
+            raise TrainingFailed(f"{str(path)!r} can't grow: the disk is full; free some space, and the same command resumes")

@@ -95,6 +95,8 @@ def prepare(out: Path, fingerprint: str, settings: Mapping[str, Any]) -> Path | 
             (out / name).unlink(missing_ok=True)
         else:
             _drop_torn_line(out / name)
+    if checkpoint is not None:
+        _drop_steps(out / "rewards.jsonl", _step(checkpoint))
     return checkpoint
 
 
@@ -105,10 +107,30 @@ def _drop_torn_line(path: Path) -> None:
         os.truncate(path, text.rfind(b"\n") + 1)
 
 
+def _drop_steps(path: Path, first: int) -> None:
+    """Cuts off the lines of optimizer step `first` and later ones, which a resumed run makes again. Lines stand in the order of steps.
+
+    Every rank does so before any of them trains, so it changes nothing the second time.
+    """
+    if path.exists():
+        kept = 0
+        with path.open("rb") as file:
+            for line in file:
+                if json.loads(line)["step"] >= first:
+                    break
+                kept += len(line)
+        os.truncate(path, kept)
+
+
 def newest_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint. `trainer_state.json` is the last file the trainer writes into one."""
     complete = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return max(complete, key=_step, default=None)
+
+
+def _step(checkpoint: Path) -> int:
+    """Optimizer steps that were done when it was written."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def finish(out: Path, result: StageResult) -> StageResult:

@@ -1,5 +1,4 @@
-# pyright: basic
-"""A stage in this process, where a child is not wanted. What a stage needs is imported when it runs: torch takes seconds."""
+"""A training stage in this process, without the seconds a child takes to start. What a stage needs is imported when it runs."""
 
 from collections.abc import Callable
 from pathlib import Path
