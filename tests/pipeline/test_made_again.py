@@ -1,5 +1,6 @@
 """A release made again from what docs/datasets.md says it takes: elsewhere, without the data of any stage, without a network, after edits."""
 
+import asyncio
 import json
 import shutil
 import socket
@@ -7,11 +8,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 import yaml
+from pegboard import HOST, lines
 from pegboard_world import Finished, World
 
+import castalia.release.folder
 from castalia.cli import main
+from castalia.config import load_config
+from castalia.oracle.scripted import FAULTS, Act, scripted_server
+from castalia.records import Reject
+from castalia.rounds.measure import store_failures
+from castalia.store import open_store
+from castalia.store.lock import hold_lock
+from castalia.workspace import Workspace, open_workspace
 
 
 @pytest.fixture
@@ -117,11 +128,95 @@ def test_settings_that_were_edited_after_the_release_are_named(
     said = capsys.readouterr().err
     assert ".".join(section) in said, said
     assert world.lock() == before
-    assert not list(world.work.glob(".rebuild*"))
+    assert not list(world.work.glob(".rebuild/*/"))
 
 
 def test_settings_that_decide_no_data_may_be_edited(moved: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     edited(moved, ("execution", "concurrency"), 2)
     edited(moved, ("execution", "connect_to"), {})
     edited(moved, ("execution", "pages_per_second"), 9)
+    assert rebuilt(moved, capsys, monkeypatch)["same"]
+
+
+def test_what_a_provider_could_not_take_is_left_out_again_without_the_provider(finished: Finished, copy_of: Callable[[World], World]):
+    world = copy_of(finished.world)
+    answers = {line["subject"]: json.dumps(line["answer"]) for line in lines() if line["prompt"] == "extract"}
+    too_long = f"{HOST}/guide/#0-2"
+
+    def script(_: int, user: str) -> Act:
+        subject = next(subject for subject in answers if subject in user)
+        return FAULTS["context"] if subject == too_long else Act(text=answers[subject])
+
+    async def made() -> None:
+        async with scripted_server(script) as server:
+            edited(world.folder, ("oracles", "extractor"), {"provider": "openai", "model": "scripted", "base_url": server.openai})
+            for command in (("run", "--rebuild", "extract"), ("release",)):
+                await asyncio.to_thread(world.run, *command)
+            assert server.count == len(answers)
+
+    asyncio.run(made())
+    [reject] = open_store(world.work / "store").read_dataset("extract.rejects", Reject)
+    assert (reject.subject, reject.reason) == (too_long, "answer-unusable")
+    assert world.run("rebuild", "pegboard@v2", "--json").facts[-1]["same"]
+    world.run("run", "--offline", "--rebuild", "extract")
+
+
+def forget_failures(workspace: Workspace, after: str) -> None:
+    """What a round of `castalia loop` does to the failures of the round before: here everything is mended."""
+    store_failures(workspace, [], after, source="loop")
+
+
+def test_a_release_is_made_from_the_failures_of_its_time_and_not_from_later_ones(
+    finished: Finished,
+    copy_of: Callable[[World], World],
+    unreachable: list[object],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    world = copy_of(finished.world)
+    monkeypatch.chdir(world.folder)
+    workspace = open_workspace(load_config([world.folder / "castalia.yaml"]))
+    forget_failures(workspace, "round 1")
+    assert rebuilt(world.folder, capsys, monkeypatch)["same"]
+    assert main(["run", "--rebuild", "build_replay"]) == 0
+    assert main(["release"]) == 0
+    noted = workspace.store.manifest("failures")
+    forget_failures(workspace, "round 2")
+    capsys.readouterr()
+    assert main(["rebuild", "pegboard@v2", "--json"]) == 0
+    lost = Path(workspace.store.root) / "objects" / noted.hash[:2] / noted.hash
+    lost.unlink()
+    capsys.readouterr()
+    assert main(["rebuild", "pegboard@v2"]) != 0
+    assert "the version of 'failures' that it was made with is not in store" in capsys.readouterr().err
+    assert unreachable == []
+
+
+def test_the_same_rows_from_another_writer_are_told_apart_from_other_rows(
+    finished: Finished, copy_of: Callable[[World], World], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    world = copy_of(finished.world)
+    monkeypatch.setattr(castalia.release.folder, "_ROWS_PER_GROUP", 1)
+    monkeypatch.chdir(world.folder)
+    assert main(["rebuild", "pegboard@v1"]) == 8  # by the same versions, the bytes must be the same
+    capsys.readouterr()
+    monkeypatch.setattr(pyarrow, "__version__", "0.0.1")
+    found = rebuilt(world.folder, capsys, monkeypatch)
+    assert (found["same"], found["different"]) == (False, [])
+    assert {"config.json", "croissant.json", "data/sft.parquet", "tokens/sft.parquet"} <= set(found["rewritten"])
+    assert "data/sft.jsonl" not in found["rewritten"]
+    [version] = found["versions"]
+    assert version.startswith("pyarrow: ") and version.endswith('-> "0.0.1"')
+    monkeypatch.setattr(castalia.release.folder, "_ROWS_PER_GROUP", 1024)
+    edited(world.folder, ("mix",), {"quotas": [{"at_most": 9}]})
+    assert main(["rebuild", "pegboard@v1"]) == 8
+    said = capsys.readouterr().err
+    assert "mix" in said and "versions changed, too: pyarrow" in said
+
+
+def test_a_release_is_made_again_by_one_process_at_a_time(moved: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(moved)
+    with hold_lock(moved / "work/.rebuild", "castalia rebuild pegboard@v1"):
+        assert main(["rebuild", "pegboard@v1"]) != 0
+    assert "in use by process" in capsys.readouterr().err
     assert rebuilt(moved, capsys, monkeypatch)["same"]
