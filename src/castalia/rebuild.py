@@ -1,8 +1,10 @@
+# pyright: basic
 """A release made again from what was kept: the archive of pages and the ledger of answers, without network and without a model.
 
-Nothing of the store is used but what no stage wrote (failures of the target), and of people's labels those that had been given by then:
-every dataset is made anew in a folder of its own, beside copies of archive and ledger, and the new release is compared with the old one
-byte by byte.
+Nothing of the store is used but what no stage wrote (failures of the target), in the versions that the release was made with; and of
+people's labels those that had been given by then. Every dataset is made anew in a folder of its own, beside copies of archive and ledger,
+and the new release is compared with the old one: byte by byte where the same versions of castalia and pyarrow made both, else by what the
+files say, since Parquet files name their writer.
 """
 
 import contextlib
@@ -15,15 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow.parquet as pq
+
 from castalia.datasets import make_datasets
 from castalia.engine import Event
 from castalia.errors import InputError, MissingRecording, ReleaseRefused, StoreError
-from castalia.evaluation.results import ItemResult
 from castalia.quality.labels import all_labels, holding
-from castalia.records import Label, Record, canonical_json
+from castalia.records import Label, canonical_json
 from castalia.release import find_release, verify_release
 from castalia.release.difference import changed_paths
-from castalia.store import open_store
+from castalia.rounds.measure import MINED
+from castalia.store import Store, open_store
+from castalia.store.lock import hold_lock
 from castalia.workspace import Workspace, make_release, open_services
 
 _SETTINGS = "config.json"
@@ -36,19 +41,24 @@ class Rebuilt(NamedTuple):
     release: str
     files: int
     different: tuple[str, ...]
-    """Files that are not the same, with what is known of why."""
+    """Files that say something else, with what is known of why."""
+    rewritten: tuple[str, ...] = ()
+    """Files that say the same in other bytes, because other versions wrote them."""
+    versions: tuple[str, ...] = ()
+    """Those versions, `NAME: before -> now`."""
 
     @property
     def same(self) -> bool:
         """Whether every file has the same bytes."""
-        return not self.different
+        return not self.different and not self.rewritten
 
 
 async def rebuild_release(workspace: Workspace, release: str, *, on_event: Callable[[Event], None] = lambda _: None) -> Rebuilt:
     """Makes `release` (NAME@vN, or NAME for the latest) again and compares.
 
-    Raises InputError for a release that does not exist, ReleaseRefused for one that was changed or holds stages kept by a waiver, and
-    what a run raises: MissingRecording where the ledger lacks an answer.
+    Raises InputError for a release that does not exist or whose inputs are gone, ReleaseRefused for one that was changed or holds stages
+    kept by a waiver, StoreError naming the process that makes one again already, and what a run raises: MissingRecording where the ledger
+    lacks an answer.
     """
     folder = find_release(workspace.releases, release)
     if wrong := verify_release(folder):
@@ -60,20 +70,22 @@ async def rebuild_release(workspace: Workspace, release: str, *, on_event: Calla
             f"can't be made again. Rebuild those stages and release anew: castalia run {' '.join(f'--rebuild {name}' for name in kept)}"
         )
     labels = labels_then(workspace, folder)
-    room = workspace.folder / f".rebuild-{folder.name}"
-    shutil.rmtree(room, ignore_errors=True)
-    try:
-        again = _furnish(workspace, room, labels)
-        try:
-            async with open_services(again, offline=True, archived=True) as services:
-                await make_datasets(again, services, on_event=on_event)
-        except MissingRecording as error:
-            changed = _changed(settings, workspace)
-            raise MissingRecording(f"{folder.name!r} can't be made again: {str(error).splitlines()[0]}{changed}") from error
-        made = make_release(again, folder.name.rpartition("@v")[0])
-        return _compare(folder, made.folder)
-    finally:
+    place = workspace.folder / ".rebuild"
+    with hold_lock(place, f"castalia rebuild {folder.name}"):
+        room = place / folder.name
         shutil.rmtree(room, ignore_errors=True)
+        try:
+            again = _furnish(workspace, room, labels, folder)
+            try:
+                async with open_services(again, offline=True, archived=True) as services:
+                    await make_datasets(again, services, on_event=on_event)
+            except MissingRecording as error:
+                changed = _changed(settings, workspace)
+                raise MissingRecording(f"{folder.name!r} can't be made again: {str(error).splitlines()[0]}{changed}") from error
+            made = make_release(again, folder.name.rpartition("@v")[0])
+            return _compare(folder, made.folder)
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
 
 
 def labels_then(workspace: Workspace, folder: Path) -> tuple[Label, ...]:
@@ -82,19 +94,26 @@ def labels_then(workspace: Workspace, folder: Path) -> tuple[Label, ...]:
     if wanted is None:
         return ()
     said = all_labels(workspace.labels)
-    for count in range(len(said), 0, -1):
-        held = holding(said[:count])
-        rows = "".join(canonical_json(label.to_row()) + "\n" for label in sorted(held, key=lambda label: label.id))
-        if hashlib.sha256(rows.encode()).hexdigest() == wanted:
-            return tuple(held)
+    rows = {label.id: f"{canonical_json(label.to_row())}\n".encode() for label in said}
+    by_person: dict[tuple[str, str], list[Label]] = {}
+    for label in said:
+        by_person.setdefault((label.record, label.reviewer), []).append(label)
+    held = {label.id: label for label in holding(said)}
+    for last in reversed(said):
+        if hashlib.sha256(b"".join(rows[identity] for identity in sorted(held))).hexdigest() == wanted:
+            return tuple(held.values())
+        earlier = by_person[last.record, last.reviewer]
+        earlier.pop()
+        held.pop(last.id, None)
+        held |= {label.id: label for label in holding(earlier[-1:])}
     raise InputError(
         f"the labels that {folder.name!r} was made with are not in {str(workspace.labels)!r}: lines were removed or changed, so it can't be "
         f"made again"
     )
 
 
-def _furnish(workspace: Workspace, room: Path, labels: tuple[Label, ...]) -> Workspace:
-    """A workspace in `room` with the same configuration, archive, ledger and inputs, these labels, and an empty store."""
+def _furnish(workspace: Workspace, room: Path, labels: tuple[Label, ...], release: Path) -> Workspace:
+    """A workspace in `room` with the same configuration, archive and ledger, these labels, and of the store the inputs of the release."""
     if not workspace.ledger.is_file() or not workspace.archive.is_dir():
         raise InputError(f"{str(workspace.folder)!r} has no ledger or no archive of pages: there is nothing to make a release from")
     config = workspace.config
@@ -111,36 +130,69 @@ def _furnish(workspace: Workspace, room: Path, labels: tuple[Label, ...]) -> Wor
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"archive and ledger can't be copied to {str(room)!r}: {error}; a rebuild needs room for both") from error
     store = open_store(room / "store")
-    again = replace(workspace, config=config.model_copy(update={"execution": execution}), folder=room, store=store)
-    for name, kind in _given(workspace).items():
-        manifest = workspace.store.manifest(name)
+    _give_inputs(workspace.store, store, release)
+    return replace(workspace, config=config.model_copy(update={"execution": execution}), folder=room, store=store)
+
+
+def _give_inputs(source: Store, store: Store, release: Path) -> None:
+    """Copies the datasets that no stage wrote, as they were. A run grades recorded answers of the target itself, where there is no copy."""
+    inputs: dict[str, str] | None = json.loads((release / "lock.json").read_bytes()).get("inputs")
+    if inputs is None:
+        raise ReleaseRefused(f"release {release.name!r} doesn't say which versions of its inputs it was made with; release anew")
+    noted: Any = json.loads((release / _SETTINGS).read_bytes())["inputs"].get("failures", {}).get("made_by") or {}
+    graded = MINED if noted.get("failures", {}).get("source") == "recorded" else ()
+    for name, version in inputs.items():
+        try:
+            manifest = source.manifest(version)
+            for shard in manifest.shards:
+                store.put_object(source.get_object(shard.sha256, name))
+        except StoreError as error:
+            if name in graded:
+                continue
+            raise InputError(
+                f"release {release.name!r} can't be made again: the version of {name!r} that it was made with is not in store "
+                f"{source.root!r}, and no stage makes it: {error}"
+            ) from error
         with contextlib.suppress(StoreError):  # its writer may have left no note
-            store.put_json(workspace.store.get_json(manifest.fingerprint, name))
-        store.write_dataset(name, kind, workspace.store.read_dataset(name, kind), fingerprint=manifest.fingerprint)
-    return again
-
-
-def _given(workspace: Workspace) -> dict[str, type[Record]]:
-    """Datasets that no stage writes: what stages read from elsewhere, and the measurements of the target behind it."""
-    written = {dataset for stage in workspace.stages for dataset in stage.outputs}
-    read = {name: kind for stage in workspace.stages for name, kind in stage.reads.items()}
-    measured = {name: ItemResult for name in workspace.store.names() if name.startswith("results.")}
-    return {name: kind for name, kind in {**read, **measured}.items() if name not in written and workspace.store.has(name)}
+            store.put_json(source.get_json(manifest.fingerprint, name))
+        store.put_object(manifest.encode())
+        store.publish([manifest])
 
 
 def _compare(before: Path, after: Path) -> Rebuilt:
     old, new = (json.loads((folder / "lock.json").read_bytes()) for folder in (before, after))
+    made, made_again = (json.loads((folder / _SETTINGS).read_bytes()) for folder in (before, after))
+    versions = changed_paths(made.pop("made_with", None), made_again.pop("made_with", None))
     different: list[str] = []
-    for path in sorted({*old["files"], *new["files"]}, key=lambda path: (path != _SETTINGS, path)):
-        if old["files"].get(path) != new["files"].get(path):
-            different.append(path if path in old["files"] and path in new["files"] else f"{path} (only in one of them)")
-    if different[:1] == [_SETTINGS]:  # first, because it is why the others differ
-        changed = changed_paths(*(json.loads((folder / _SETTINGS).read_bytes()) for folder in (before, after)))
-        different[0] = f"{_SETTINGS} ({_few([line.replace('.params.', '.') for line in changed])})"
+    rewritten: list[str] = []
+    settings = changed_paths(made, made_again)
+    if settings:  # first, because it is why the others differ
+        different.append(f"{_SETTINGS} ({_few([line.replace('.params.', '.') for line in settings])})")
+    for path in sorted({*old["files"], *new["files"]} - ({_SETTINGS} if settings else set())):
+        if path not in old["files"] or path not in new["files"]:
+            different.append(f"{path} (only in one of them)")
+        elif old["files"][path] != new["files"][path]:
+            same = bool(versions) and _says_the_same(before / path, after / path)
+            (rewritten if same else different).append(path)
     different += [
         f"dataset {name}" for name in sorted({*old["datasets"], *new["datasets"]}) if old["datasets"].get(name) != new["datasets"].get(name)
     ]
-    return Rebuilt(before.name, len(old["files"]), tuple(different))
+    return Rebuilt(before.name, len(old["files"]), tuple(different), tuple(rewritten), tuple(versions))
+
+
+def _says_the_same(one: Path, other: Path) -> bool:
+    """Whether two files differ by nothing but the versions that wrote them: Parquet by rows, papers but for hashes and versions."""
+    if one.suffix == ".parquet":
+        return pq.read_table(one).equals(pq.read_table(other))
+    return one.suffix == ".json" and _unversioned(one) == _unversioned(other)
+
+
+def _unversioned(path: Path) -> Any:
+    paper = json.loads(path.read_bytes())
+    paper.pop("made_with", None)
+    for file in paper.get("distribution", ()):
+        file.update(sha256="", contentSize="")
+    return paper
 
 
 def _changed(settings: Mapping[str, Any], workspace: Workspace) -> str:

@@ -78,20 +78,28 @@ def diff(options: argparse.Namespace) -> int:
 
 
 def rebuild(options: argparse.Namespace) -> int:
-    """Makes a release again, offline. Raises ReleaseRefused where a file is not the same."""
+    """Makes a release again, offline. Raises ReleaseRefused where a file does not say the same."""
     from castalia.rebuild import rebuild_release
 
     workspace = workspace_of(options)
     with show_progress(as_json=options.json) as listener:
         rebuilt = asyncio.run(rebuild_release(workspace, options.release, on_event=listener))
     if options.json:
-        print_facts([{"release": rebuilt.release, "files": rebuilt.files, "same": rebuilt.same, "different": list(rebuilt.different)}])
-    if not rebuilt.same:
+        named = {name: list(getattr(rebuilt, name)) for name in ("different", "rewritten", "versions")}
+        print_facts([{"release": rebuilt.release, "files": rebuilt.files, "same": rebuilt.same, **named}])
+    if rebuilt.different:
         shown = "; ".join(rebuilt.different[:5])
         raise ReleaseRefused(
             f"made again, {rebuilt.release!r} differs in {len(rebuilt.different)} places: {shown}. Either the settings, the code or a tool "
             f"that runs code changed since, or archive and ledger are not those it was made with"
+            + (f"; versions changed, too: {', '.join(rebuilt.versions)}" if rebuilt.versions else "")
         )
     if not options.json:
-        print(f"{rebuilt.release}: {rebuilt.files} files made again from archive and ledger, every byte the same")
+        how = (
+            f"every byte the same in {rebuilt.files - len(rebuilt.rewritten)} of them, every row and setting in the others: only the versions that "
+            f"wrote them differ ({', '.join(rebuilt.versions)})"
+            if rebuilt.rewritten
+            else "every byte the same"
+        )
+        print(f"{rebuilt.release}: {rebuilt.files} files made again from archive and ledger, {how}")
     return 0

@@ -26,6 +26,8 @@ from castalia.store import folder_hash
 from castalia.workspace import Workspace
 
 FailureSource = Literal["loop", "recorded", "eval"]
+MINED = ("failures", "results.mined.dev")
+"""What `store_failures` writes."""
 _SOURCES: dict[FailureSource, str] = {
     "loop": "the last round of `castalia loop`",
     "recorded": "the recorded answers that evaluation.recorded_answers names",
