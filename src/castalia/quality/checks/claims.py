@@ -14,9 +14,17 @@ from castalia.quality.view import View
 CLAIMS_PROMPT = Path(__file__).with_name("claims.md")
 
 _OWN_WORDS = 1 / 3
-"""Share of a claim's longer words that the record has, too: less is a claim of something else. Of one without longer words all count."""
-_LONG = 4
-_STEM = 5
+"""Share of a claim's words that the record has, too, in any form: less is a claim of something else."""
+_WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W_\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+")
+"""Where a script has no spaces, every sign is one."""
+_STEM, _LEAST = 5, 3
+"""Letters by which forms of a word are known; a shorter word (`def`) is looked for at the beginning of longer ones (`defined`)."""
+_ANYWHERE = re.compile(
+    r"an?|the|is|are|was|were|be|been|its?|of|to|in|on|at|by|for|from|with|without|as|and|or|not?|nor|but|if|so|than|then|that|this|these|those"
+    r"|there|which|what|when|where|who|how|why|can|could|may|might|must|shall|should|will|would|do|does|did|has|have|had|you|your|we|our|they"
+    r"|their|he|she|his|her|i|my|one|any|all|each|some|into|onto|out|up|down|over|also|only|very|more|most|such|same|other|another|own|just"
+)
+"""English words that any claim has: they count for nothing."""
 
 
 class WrittenClaim(BaseModel):
@@ -68,13 +76,18 @@ def claims_flaw(claims: Sequence[str], view: View) -> str:
     if not claims:
         return "the judge named no claim of this record"
     own = {word[:_STEM] for word in _words(f"{view.question} {view.answer}")}
+    begun = {form for stem in own for form in _beginnings(stem)}
     for claim in claims:
-        words = _words(claim)
-        stems = {word[:_STEM] for word in words if len(word) >= _LONG or word.isdecimal()} or set(words)
-        if not stems or len(stems & own) < _OWN_WORDS * len(stems):
+        stems = {word[:_STEM] for word in _words(claim) if not _ANYWHERE.fullmatch(word)}
+        shared = [stem for stem in stems if stem in begun or _beginnings(stem) & own]
+        if not stems or len(shared) < _OWN_WORDS * len(stems):
             return f"the judge names a claim that this record does not make: {claim:.200}"
     return ""
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
+    return _WORD.findall(text.casefold())
+
+
+def _beginnings(stem: str) -> set[str]:
+    return {stem, *(stem[:length] for length in range(_LEAST, len(stem)))}
