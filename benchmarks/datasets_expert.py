@@ -309,9 +309,10 @@ def _facts(user: str, draw: random.Random) -> Any:
     passages = dict(re.findall(r"^\[([^\]\s]+:\d+)\] (.*)$", _parts(user)[0], re.MULTILINE))
     records: list[dict[str, Any]] = []
     for label in _named(user, "Take apart each of:"):
-        denied = _DENIED.search(_record(user, label))
+        said = _record(user, label)
+        denied = _DENIED.search(said)
         place = next((name for name, text in passages.items() if denied and denied[1] in " ".join(text.split())), None)
-        claim: dict[str, Any] = {"claim": "It is so.", "verdict": "not_enough", "passages": _NONE}
+        claim: dict[str, Any] = {"claim": said.partition("Answer:")[2].strip()[:400], "verdict": "not_enough", "passages": _NONE}
         if denied and place:
             claim |= {"verdict": "refuted", "passages": [place], "quotes": [denied[1]]}
         records.append({"record": label, "claims": [claim]})

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from benchmarks.judges_fail_open import FailOpen, some_records, sound_answer, verify
+from benchmarks.judges_fail_open import CLAIM, FailOpen, some_records, sound_answer, verify
 from castalia.errors import AnswerUnusable, CastaliaError, OracleRefused
 from castalia.oracle import Reply
 from castalia.quality.canaries import FEWEST
@@ -68,7 +68,7 @@ class _Oracle:
         if self._way == "flags it" and "verdicts" in value:
             return {"verdicts": [{**row, "outcome": "flag", "reason": "P3: perhaps"} for row in value["verdicts"]]}
         if self._way == "flags it":
-            return {"records": [{**row, "claims": [{"claim": "c", "verdict": "not_enough"}]} for row in value["records"]]}
+            return {"records": [{**row, "claims": [{"claim": CLAIM, "verdict": "not_enough"}]} for row in value["records"]]}
         return {"is silent": {name: [] for name in value}, "answers nonsense": {"score": 10}}.get(self._way, value)
 
 

@@ -1,9 +1,10 @@
 # pyright: basic
 """Judges that err, refuse, stay silent, contradict themselves or answer nonsense: does a record ever pass that no sound verdict let through?
 
-A small set of records goes through all layers with an oracle that misbehaves in one way, and through the release's door. Then sound answers are
-damaged at random places. What is sound is decided here, by other code than the product's: exactly one verdict on the record, one that lets it
-through, resting on blocks that were shown, with words that are in them.
+A small set of records goes through all layers with an oracle that misbehaves in one way, and through the release's door; the judge of facts does
+so where the corpus is all there is, and where sources are searched. Then sound answers are damaged at random places. What is sound is decided
+here, by other code than the product's: exactly one verdict on the record, one that lets it through, on claims that have a word of the record,
+resting on blocks that were shown, with words that are in them.
 """
 
 import asyncio
@@ -36,19 +37,26 @@ from castalia.records import (
     Verdict,
 )
 from castalia.release import accept
+from castalia.web.archive import Fetched
 
 RECORDS = 4
+CLAIM = "Green tea is steeped for two minutes."
 Answer = dict[str, Any]
+FOREIGN = "Elephants sleep standing up most nights."
+SOURCE = "The tea board of Kyoto measured it in spring: leaves of green tea give their best after two minutes in the pot."
 _LABELS = re.compile(r"each of: (.*)\.")
-_SHOWN = re.compile(r"^\[([^\]\s]+:\d+)\] (.*)$", re.MULTILINE)
+_NUMBERED = re.compile(r"^Give every claim of (.*?):? ([\d, ]+)\.$", re.MULTILINE)
+_SHOWN = re.compile(r"^\[([^\]\s]+:\d+)\] (?:\(\S+\) )?(.*)$", re.MULTILINE)
 
 
 class Case(NamedTuple):
-    """One way to misbehave: changes the sound answer, or raises. `judge` is the prompt it concerns, empty for all."""
+    """One way to misbehave: changes the sound answer, or raises. `judge` is the prompt it concerns, empty for all; with `search` sources
+    of facts are searched."""
 
     name: str
     change: Callable[[Answer], Any]
     judge: str = ""
+    search: bool = False
 
 
 class FailOpen(NamedTuple):
@@ -61,31 +69,38 @@ class FailOpen(NamedTuple):
 def run_cases(random_answers: int, seed: int = 0, judges: Collection[str] = ()) -> FailOpen:
     """Every case in each judging layer, then damaged answers; `judges` names some layers' checks alone."""
     generator = random.Random(seed)
-    judges = judges or [check.name for layer in LAYERS for check in layer.checks if isinstance(check, GroupCheck)]
-    cases = [Case(f"{name} in {judge}", change, judge) for judge in judges for name, change in CASES.items()]
+    asked = [
+        (name, False) for name in judges or [check.name for layer in LAYERS for check in layer.checks if isinstance(check, GroupCheck)]
+    ]
+    asked += [(name, True) for name in ("claims", "facts") if not judges or name in judges]
+    ways = {(judge, search): {**CASES, **(CLAIM_CASES if judge == "claims" else {})} for judge, search in asked}
+    cases = [
+        Case(f"{name} in {judge}{' with search' * search}", change, judge, search)
+        for (judge, search), changes in ways.items()
+        for name, change in changes.items()
+    ]
     cases += [
-        Case(f"damaged answer {number} in {judge}", lambda answer: _damaged(answer, generator), judge)
+        Case(f"damaged answer {number} in {judge}{' with search' * search}", lambda answer: _damaged(answer, generator), judge, search)
         for number in range(random_answers)
-        for judge in judges
+        for judge, search in asked
     ]
     passed: list[str] = []
-    for case in cases:
+    for case in [*cases, *(Case("sound", lambda answer: answer, search=search) for search in (False, True))]:
         passed += [f"{case.name}: {record}" for record in _passed_unsoundly(case)]
-    sound = _passed_unsoundly(Case("sound", lambda answer: answer))
-    return FailOpen((*passed, *(f"sound: {record}" for record in sound)), len(cases) * RECORDS)
+    return FailOpen(tuple(passed), len(cases) * RECORDS)
 
 
 def _passed_unsoundly(case: Case) -> list[str]:
     oracle = _Oracle(case)
     records, documents = some_records()
     try:
-        verdicts = asyncio.run(verify(records, documents, oracle))
+        verdicts = asyncio.run(verify(records, documents, oracle, search=case.search))
         accepted = accept({"sft": records}, verdicts).records["sft"]
     except CastaliaError:
-        return []  # nothing is released at all
+        accepted = []  # nothing is released at all
     labels = {record.id: f"sft:sft/{number}" for number, record in enumerate(records, 1)}
     if case.name == "sound" and len(accepted) != len(records):
-        return ["a sound answer was not accepted, so the cases prove nothing"]
+        return [f"a sound answer was not accepted, so the cases prove nothing{' with search' * case.search}"]
     return [record.subject for record in map(_as_sft, accepted) if labels[record.id] not in oracle.sound]
 
 
@@ -94,12 +109,31 @@ def _as_sft(record: Record) -> SFTExample:
     return record
 
 
-async def verify(records: Sequence[SFTExample], documents: Sequence[Document], oracle: Any) -> list[Verdict]:
-    ctx = Context(STAGE.name, STAGE.oracle, {prompt.stem: prompt for prompt in STAGE.prompts}, oracle)
+class _Web:
+    """A search that always finds one page, and that page."""
+
+    user_agent = "castalia"
+
+    async def search_once(self, name: str, query: str, limit: int) -> list[str]:
+        return ["https://kyoto.example/board.html"]
+
+    async def fetch(self, url: str) -> Fetched:
+        return Fetched(url, url, 200, {}, "text/html", b"", "0" * 64, "2024-05-01T00:00:00Z")
+
+    async def facts(self, fetched: Fetched) -> dict[str, Any]:
+        return {"title": "Tea", "heading": "Tea", "text": SOURCE, "metas": {}, "canonical": ""}
+
+    async def content(self, fetched: Fetched) -> dict[str, Any]:
+        return {"problem": "", "blocks": [{"kind": "paragraph", "text": SOURCE}], "modified": "", "published": ""}
+
+
+async def verify(records: Sequence[SFTExample], documents: Sequence[Document], oracle: Any, *, search: bool = False) -> list[Verdict]:
+    ctx = Context(STAGE.name, STAGE.oracle, {prompt.stem: prompt for prompt in STAGE.prompts}, oracle, services={"web": _Web()})
+    params = VerifyParams(search=("found",) if search else ())
     inputs: Mapping[str, Sequence[Record]] = {
         "sft": records, "preferences": (), "rewards": (), "replay": (), "documents": documents, "leaks": (),
     }  # fmt: skip
-    return [record async for record in verify_records(inputs, VerifyParams.model_validate({}), ctx) if isinstance(record, Verdict)]
+    return [record async for record in verify_records(inputs, params, ctx) if isinstance(record, Verdict)]
 
 
 class _Oracle:
@@ -111,9 +145,10 @@ class _Oracle:
 
     async def ask(self, role: str, system: str, user: str, answer: Any, *, task: Any, sample: int = 0) -> Any:
         shown = dict(_SHOWN.findall(user))
-        asked = re.search(_LABELS, user)
-        labels = asked[1].split(", ") if asked else []
-        value: Any = sound_answer(task.prompt, labels, shown)
+        grouped, alone = re.search(_LABELS, user), re.search(_NUMBERED, user)
+        labels = grouped[1].split(", ") if grouped else [alone[1] if alone else f"sft:sft/{task.subject.rpartition('/')[2]}"]
+        numbers = alone[2].split(", ") if alone else []
+        value: Any = sound_answer(task.prompt, labels, shown, numbers)
         if self._case.judge in ("", task.prompt):
             try:
                 value = self._case.change(value)
@@ -121,26 +156,34 @@ class _Oracle:
                 self.sound -= set(labels)
                 raise
         text = value if isinstance(value, str) else json.dumps(value)
-        self.sound -= {label for label in labels if not _is_sound(task.prompt, text, label, shown)}
+        self.sound -= {label for label in labels if not _is_sound(task.prompt, text, label, shown, numbers)}
         try:
             return Reply(answer.model_validate_json(text, strict=True), f"call-{task.prompt}", b"")
         except ValidationError as error:
             raise AnswerUnusable(str(error)) from error
 
 
-def sound_answer(prompt: str, labels: Sequence[str], shown: Mapping[str, str]) -> Answer:
-    block = next(iter(shown), "")
+def sound_answer(prompt: str, labels: Sequence[str], shown: Mapping[str, str], numbers: Sequence[str] = ()) -> Answer:
+    """`numbers` are those of the claims that were named before, for facts that are searched."""
+    if prompt == "claims":
+        return {"claims": [{"text": CLAIM, "search": "green tea steeping time"}]}
+    block = next((label for label, text in shown.items() if text == SOURCE), next(iter(shown), ""))
     if prompt == "facts":
-        claim = {"claim": "c", "verdict": "supported", "passages": [block], "quotes": [shown.get(block, "")]}
-        return {"records": [{"record": label, "claims": [claim]} for label in labels]}
+        said = {"verdict": "supported", "passages": [block], "quotes": [shown.get(block, "")]}
+        return {"records": [{"record": label, "claims": [{"claim": claim, **said} for claim in numbers or [CLAIM]]} for label in labels]}
     blocks = [block] if prompt == "consistency" else []
     return {"verdicts": [{"record": label, "outcome": "pass", "reason": "seen", "blocks": blocks} for label in labels]}
 
 
-def _is_sound(prompt: str, text: str, label: str, shown: Mapping[str, str]) -> bool:
+def _is_sound(prompt: str, text: str, label: str, shown: Mapping[str, str], numbers: Sequence[str]) -> bool:
     """Whether the answer lets this record through, and rests on what was shown. A flag lets through as a pass does."""
     try:
         answer = json.loads(text)
+        if prompt == "claims":
+            claims = answer["claims"]
+            return bool(claims) and all(
+                _is_of(label, claim["text"]) and claim["search"] and set(claim) == {"text", "search"} for claim in claims
+            )
         rows = answer["records" if prompt == "facts" else "verdicts"]
         mine = [row for row in rows if row["record"] == label]
         if len(mine) != 1:
@@ -151,13 +194,21 @@ def _is_sound(prompt: str, text: str, label: str, shown: Mapping[str, str]) -> b
             cited = [name for claim in claims for name in claim["passages"]]
             quoted = all(any(quote and quote in shown[name] for name in claim["passages"]) for claim in claims for quote in claim["quotes"])
             known = {"supported", "not_enough"}  # a claim that nobody settles is flagged, which lets through
-            return bool(claims) and all(name in shown for name in cited) and quoted and all(claim["verdict"] in known for claim in claims)
+            named = {claim["claim"] for claim in claims}
+            own = named == set(numbers) if numbers else bool(named) and all(_is_of(label, claim) for claim in named)
+            return own and all(name in shown for name in cited) and quoted and all(claim["verdict"] in known for claim in claims)
         blocks = row.get("blocks", [])  # may be left out: a verdict on policy rests on none
         if row["outcome"] not in ("pass", "flag") or any(name not in shown for name in blocks):
             return False
         return bool(blocks) if prompt == "consistency" else True
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return False
+
+
+def _is_of(label: str, claim: str) -> bool:
+    """Whether a claim has any word of the record."""
+    said = f"How long does green tea steep, cup {label.rpartition('/')[2]}? Two minutes."
+    return not set(re.findall(r"\w+", claim.lower())).isdisjoint(re.findall(r"\w+", said.lower()))
 
 
 def _raise(error: Exception) -> Callable[[Answer], Any]:
@@ -210,23 +261,38 @@ CASES: Mapping[str, Callable[[Answer], Any]] = {
     "all under one label": _each(record="sft:sft/1"),
     "labels in capitals": _rows(lambda rows: [{**row, "record": row["record"].upper()} for row in rows]),
     "labels with a space": _rows(lambda rows: [{**row, "record": row["record"] + " "} for row in rows]),
-    "an unknown outcome": _each(outcome="PASS", claims=[{"claim": "c", "verdict": "true", "passages": []}]),
+    "an unknown outcome": _each(outcome="PASS", claims=[{"claim": CLAIM, "verdict": "true", "passages": []}]),
     "an outcome of none": _each(outcome=None, claims=None),
     "an outcome of true": _each(outcome=True, claims=True),
     "a list of outcomes": _each(outcome=["pass"], claims=[[]]),
     "a score instead": _rows(lambda rows: [{"record": row["record"], "score": 10} for row in rows]),
     "a key too many": _rows(lambda rows: [{**row, "confidence": 1.0} for row in rows]),
     "blocks that were not shown": _each(
-        blocks=["elsewhere.html:1"], claims=[{"claim": "c", "verdict": "supported", "passages": ["elsewhere.html:1"]}]
+        blocks=["elsewhere.html:1"], claims=[{"claim": CLAIM, "verdict": "supported", "passages": ["elsewhere.html:1"]}]
     ),
     "a shown block and one that was not": _rows(lambda rows: [_citing_beside(row) for row in rows]),
     "words that nobody wrote": _rows(lambda rows: [_quoting(row, "It takes an hour.") for row in rows]),
     "no words": _rows(lambda rows: [_quoting(row, "") for row in rows]),
     "blocks as a text": _each(blocks="brew.html:1", claims="supported"),
+    "a claim of something else": _rows(lambda rows: [_claiming(row, FOREIGN) for row in rows]),
+    "a claim without a word": _rows(lambda rows: [_claiming(row, "!") for row in rows]),
+    "a refutation without words beside words that support": _rows(lambda rows: [_refuting_beside(row) for row in rows]),
     "no claims": _each(outcome="fail", claims=[]),
-    "a refuted claim": _each(outcome="fail", claims=[{"claim": "c", "verdict": "refuted", "passages": []}]),
+    "a refuted claim": _each(outcome="fail", claims=[{"claim": CLAIM, "verdict": "refuted", "passages": []}]),
     "a fail without a reason": _each(outcome="fail", reason="", claims=[{"claim": "", "verdict": "refuted", "passages": []}]),
     "a fail that praises": _each(outcome="fail", reason="pass, pass, pass", claims=[]),
+}
+
+
+CLAIM_CASES: Mapping[str, Callable[[Answer], Any]] = {
+    "a claim of something else": _each(text=FOREIGN),
+    "a claim of the record and one of something else": _rows(lambda rows: [*rows, {**rows[0], "text": FOREIGN}]),
+    "a claim without a word": _each(text="!"),
+    "an empty claim": _each(text=""),
+    "a claim of many sentences": _each(text=f"{CLAIM} " * 20),
+    "nothing to search for": _each(search=""),
+    "claims without words to search for": _rows(lambda rows: [{"text": row["text"]} for row in rows]),
+    "more claims than are looked up": _rows(lambda rows: rows * 40),
 }
 
 
@@ -240,6 +306,14 @@ def _quoting(row: dict[str, Any], words: str) -> dict[str, Any]:
     if "claims" in row:
         return {**row, "claims": [{**claim, "quotes": [words]} for claim in row["claims"]]}
     return {**row, "blocks": [*row["blocks"], words]}
+
+
+def _claiming(row: dict[str, Any], claim: str) -> dict[str, Any]:
+    return {**row, "claims": [{**said, "claim": claim} for said in row["claims"]]} if "claims" in row else row
+
+
+def _refuting_beside(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "claims": [*row["claims"], {**row["claims"][0], "verdict": "refuted", "quotes": []}]} if "claims" in row else row
 
 
 def _damaged(answer: Answer, generator: random.Random) -> Any:

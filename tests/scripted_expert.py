@@ -158,9 +158,10 @@ def _named(user: str, mark: str) -> Sequence[str]:
 
 
 def _facts(user: str, draw: random.Random) -> Any:
+    said = dict(re.findall(r"^\[(\S+)\]\nQuestion: .*\nAnswer: (.*)$", user, re.MULTILINE))
     return {
         "records": [
-            {"record": label, "claims": [{"claim": words(draw, 8), "verdict": "not_enough", "passages": []}]}
+            {"record": label, "claims": [{"claim": said[label][:400], "verdict": "not_enough", "passages": []}]}
             for label in _named(user, "Take apart each of:")
         ]
     }

@@ -12,7 +12,7 @@ from benchmarks.judges_scripted import JudgedPair, measure_judges
 from castalia.quality import verify
 from castalia.quality.bias import AnswerPair
 from castalia.quality.check import Finding
-from castalia.quality.checks import judge
+from castalia.quality.checks import claims, judge, settle
 
 
 def pairs(count: int) -> list[JudgedPair]:
@@ -46,7 +46,7 @@ def test_people_agree_where_two_of_three_do():
 def test_no_case_passes_a_record_and_the_sound_answer_does():
     found = run_cases(2)
     assert found.passed == ()
-    assert found.tried > 400
+    assert found.tried > 800
 
 
 def test_no_record_passes_a_judge_that_errs_on_planted_records_and_an_honest_one_lets_all_pass():
@@ -65,6 +65,13 @@ def test_a_judge_that_fails_open_would_be_reported(monkeypatch: pytest.MonkeyPat
     passed = run_cases(0, judges=("consistency", "policy")).passed
     assert any("no verdicts in consistency" in one for one in passed)
     assert any("every verdict twice in policy" in one for one in passed)
+
+
+def test_claims_that_a_record_does_not_make_would_be_reported_if_they_counted(monkeypatch: pytest.MonkeyPatch):
+    for module in (claims, settle):
+        monkeypatch.setattr(module, "claims_flaw", lambda claims, view: "")
+    passed = {one.partition(":")[0] for one in run_cases(0, judges=("facts", "claims")).passed}
+    assert {"a claim of something else in facts", "a claim of something else in claims with search"} <= passed
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say():

@@ -1,6 +1,7 @@
 """The checks of quality, one record at a time: what passes, what fails, and what a judge may not get away with."""
 
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from castalia.errors import AnswerUnusable, ConfigError, OracleRefused
 from castalia.oracle import Reply
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
 from castalia.quality.checks import schema
+from castalia.quality.checks.claims import claims_flaw
 from castalia.quality.checks.consistency import CONSISTENCY
 from castalia.quality.checks.execution import EXECUTION
 from castalia.quality.checks.facts import FACTS
@@ -27,6 +29,8 @@ from castalia.records import Check, Conversation, Document, Execution, Message, 
 from castalia.sandbox import Grade
 from small_world import document, evidence, page, pair, replay, reward, said, sft, trace_example
 
+TAIL = hashlib.sha256(b"of no account").hexdigest()
+AWS_KEY = "AKIA" + "Q7ZD3WXM2KTR9VBN"
 OTHER = document(page("other.html"), ("Other", "Green tea is steeped for two minutes, says the tea board of Kyoto."))
 
 
@@ -116,7 +120,18 @@ def test_a_broken_record_fails_with_the_reason(check: RecordCheck, record: Any, 
 
 
 @pytest.mark.parametrize(
-    "secret", ["AKIA" + "ABCDEFGHIJKLMNOP", "ghp_" + "a1" * 18, "sk-" + "ant-" + "x9" * 14, "-----BEGIN RSA " + "PRIVATE KEY-----"]
+    "secret",
+    [
+        AWS_KEY,
+        "ghp_" + TAIL[:36],
+        "sk-" + "ant-" + TAIL[:40],
+        "AI" + "za" + TAIL[:35],
+        "glpat-" + TAIL[:20],
+        "hf_" + TAIL[:34],
+        "sk_" + "live_" + TAIL[:24],
+        f"eyJ{TAIL[:20]}.eyJ{TAIL[20:40]}.{TAIL[40:]}",
+        "-----BEGIN RSA " + f"PRIVATE KEY-----\n{TAIL}{TAIL}\n-----END RSA PRIVATE KEY-----",
+    ],
 )
 def test_a_credential_fails_and_is_not_repeated_in_the_verdict(secret: str):
     found = look(schema.SECRETS, sft(answer=f"Take {secret} and go."))
@@ -126,7 +141,7 @@ def test_a_credential_fails_and_is_not_repeated_in_the_verdict(secret: str):
 
 def test_a_credential_in_the_output_of_a_tool_fails_too():
     messages = list(trace_example().conversation.messages)
-    messages[3] = messages[3].model_copy(update={"content": "AKIA" + "ABCDEFGHIJKLMNOP"})
+    messages[3] = messages[3].model_copy(update={"content": AWS_KEY})
     example = sft(conversation=trace_example().conversation.model_copy(update={"messages": tuple(messages)}))
     assert look(schema.SECRETS, example).outcome == "fail"
 
@@ -145,7 +160,7 @@ EVERYWHERE = [
     (replay(check=Check(kind="contains", expected=("three", "PLACE"))), "replay"),
 ]
 BAD = [
-    (schema.SECRETS, "take AKIA" + "ABCDEFGHIJKLMNOP"),
+    (schema.SECRETS, f"take {AWS_KEY}"),
     (schema.ENCODING, "green \ufffd tea"),
     (schema.PERSONAL_DATA, "\nwith 4539 5787 6362 1486"),
 ]
@@ -292,6 +307,14 @@ def test_a_policy_verdict_counts_only_by_a_rule_that_the_policy_has(outcome: str
 
 
 @pytest.mark.parametrize("check", [CONSISTENCY, POLICY, FACTS])
+def test_calls_behind_an_answer_of_no_use_stay_known(check: GroupCheck):
+    error = AnswerUnusable("nonsense, also after a repair")
+    error.calls = ("call-1", "call-2")
+    found = judged(check, [VIEW], Judge(error=error), documents=(document(), OTHER))[VIEW.label]
+    assert (found.outcome, found.calls) == ("abstain", ("call-1", "call-2"))
+
+
+@pytest.mark.parametrize("check", [CONSISTENCY, POLICY, FACTS])
 def test_a_judge_that_answers_for_other_records_than_it_was_shown_lets_nothing_through(check: GroupCheck):
     other = "rewards:somewhere/else"
     answer = claims(("supported", SHOWN), record=other) if check is FACTS else {"verdicts": [says(record=other)]}
@@ -343,11 +366,21 @@ def test_pages_of_one_file_name_have_labels_that_differ():
 
 
 def claims(*found: tuple[str, list[str]], record: str = VIEW.label, quotes: tuple[str, ...] = ("two  minutes",)) -> dict[str, Any]:
-    said = [{"claim": "It takes two.", "verdict": v, "passages": p, "quotes": list(quotes) if p else []} for v, p in found]
+    said = [{"claim": CLAIM, "verdict": v, "passages": p, "quotes": list(quotes) if p else []} for v, p in found]
     return {"records": [{"record": record, "claims": said}]}
 
 
 SHOWN = ["other.html:1"]
+CLAIM, ANOTHER = "Green tea steeps for two minutes.", "Green tea steeps at eighty degrees."
+
+
+def entry(verdict: str, claim: str = CLAIM, words: str = "two minutes") -> dict[str, Any]:
+    return {"claim": claim, "verdict": verdict, "passages": SHOWN if words else [], "quotes": [words] if words else []}
+
+
+def on_facts(*entries: dict[str, Any], documents: tuple[Document, ...] = (document(), OTHER)) -> Finding:
+    judge = Judge({"records": [{"record": VIEW.label, "claims": list(entries)}]})
+    return judged(FACTS, [VIEW], judge, documents=documents)[VIEW.label]
 
 
 @pytest.mark.parametrize(
@@ -372,6 +405,56 @@ SHOWN = ["other.html:1"]
 )
 def test_facts_pass_only_where_another_page_supports_every_claim(answer: Any, outcome: str):
     assert judged(FACTS, [VIEW], Judge(answer), documents=(document(), OTHER))[VIEW.label].outcome == outcome
+
+
+@pytest.mark.parametrize("claim", ["Elephants sleep standing up most nights.", "It is so.", "!", "", f"{CLAIM} " * 20])
+def test_true_words_of_a_source_let_no_record_through_for_a_claim_that_it_does_not_make(claim: str):
+    assert on_facts(entry("supported")).outcome == "pass"
+    found = on_facts(entry("supported"), entry("supported", claim))
+    assert found.outcome == "abstain"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "claim", "made"),
+    [
+        (
+            "Which tag is rendered at once, <%def> or <%block>?",
+            "<%block>",
+            "A block is defined and invoked at once, a def in two places.",
+            True,
+        ),
+        ("Which uri does get_namespace load?", "/shop/parts.html", "A relative uri is resolved against that of the namespace.", True),
+        ("Decode from UTF-8: which argument?", "default_filters=['decode.utf8']", "A decode filter can take the place of str.", True),
+        ("绿茶要泡多久？", "两分钟。", "绿茶应当泡两分钟。", True),
+        ("绿茶要泡多久？", "两分钟。", "大象通常站着睡觉。", False),
+        ("How long does it take?", "That is for you to say.", "That is how it is.", False),
+        ("How long is it?", "Two.", "Elephants sleep for two hours in the wild.", False),
+    ],
+)
+def test_a_claim_is_of_a_record_that_shares_words_with_it_in_any_form(question: str, answer: str, claim: str, made: bool):
+    assert (claims_flaw([claim], view_record(sft(question=question, answer=answer), "sft")) == "") == made
+
+
+@pytest.mark.parametrize(
+    ("entries", "outcome"),
+    [
+        ([entry("refuted", words="")], "abstain"),
+        ([entry("supported"), entry("refuted", words="")], "abstain"),  # of one claim
+        ([entry("supported"), entry("refuted", ANOTHER, words="")], "abstain"),
+        ([entry("refuted"), entry("refuted", ANOTHER, words="")], "fail"),
+        ([entry("refuted"), entry("refuted", words="")], "fail"),
+    ],
+)
+def test_a_claim_is_refuted_by_words_of_its_own(entries: list[Any], outcome: str):
+    assert on_facts(*entries).outcome == outcome
+
+
+def test_words_that_make_one_claim_disputed_do_not_stand_for_the_refutation_of_another():
+    third = document(page("third.html"), ("Third", "Green tea is not to be steeped for two minutes: the brewers of Osaka give it five."))
+    denied = {"claim": CLAIM, "verdict": "refuted", "passages": ["third.html:1"], "quotes": ["the brewers of Osaka give it five"]}
+    documents = (document(), OTHER, third)
+    assert on_facts(entry("supported"), denied, documents=documents).outcome == "flag"
+    assert on_facts(entry("supported"), denied, entry("refuted", ANOTHER, words=""), documents=documents).outcome == "abstain"
 
 
 def test_a_verdict_on_facts_carries_the_words_and_where_they_stand():
@@ -450,11 +533,30 @@ class Runs:
         (Check(kind="contains"), "anything", "fail"),
         (Check(kind="execution"), "right", "fail"),
         (Check(kind="regex", expected=("(",)), "(", "fail"),
+        (Check(kind="regex", expected=(".",)), "Two minutes.", "fail"),
+        (Check(kind="contains", expected=("tea",)), "Green tea takes two minutes.", "fail"),
     ],
 )
 def test_a_record_with_a_check_passes_it_or_fails(check: Check, answer: str, outcome: str):
     found = look(EXECUTION, reward(reference=answer, check=check, hidden_tests=4), "rewards", services={"sandbox": Runs()})
     assert found.outcome == outcome
+
+
+def test_a_check_by_text_must_ask_for_more_than_the_last_question_holds():
+    words = Check(kind="contains", expected=("two",))
+    talk = (
+        *said("How long does green tea take?", "Two minutes.").messages,
+        *said("And is that the shortest?", "No, white tea is done in one or two.").messages,
+    )
+    dialogue = sft(kind="dialogue", conversation=Conversation(messages=talk), check=words)
+    assert look(EXECUTION, dialogue).outcome == "pass"  # what was said before is no echo
+    for record, dataset in (
+        (sft(question="One or two?", check=words), "sft"),
+        (replay(check=Check(kind="regex", expected=(".*",))), "replay"),
+    ):
+        found = look(EXECUTION, record, dataset)
+        assert found.outcome == "fail"
+        assert "proves nothing" in found.reason
 
 
 def test_a_check_that_a_constant_passes_proves_nothing():

@@ -35,7 +35,12 @@ VERDICTS = st.builds(
     st.lists(st.sampled_from(["brew.html:1", "brew.html:2"]), max_size=1),
 )
 CLAIMS = st.builds(
-    lambda verdict, passages, quotes: {"claim": "It takes two.", "verdict": verdict, "passages": passages, "quotes": quotes},
+    lambda verdict, passages, quotes: {
+        "claim": "Green tea steeps for two minutes.",
+        "verdict": verdict,
+        "passages": passages,
+        "quotes": quotes,
+    },
     st.sampled_from(["supported", "supported", "not_enough", "refuted"]),
     st.lists(st.sampled_from(["other.html:1", "brew.html:1"]), max_size=2),
     st.lists(st.sampled_from(["two minutes", "an hour", ""]), max_size=2),

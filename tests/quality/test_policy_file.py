@@ -57,6 +57,23 @@ def test_a_softened_rule_never_keeps_a_record_out_and_a_skipped_one_founds_no_ve
 
 
 @pytest.mark.parametrize(
+    ("reason", "counts"),
+    [
+        ("P4 and P1: copied, and harmful", "fail"),
+        ("P1 and P4: harmful, and copied", "fail"),
+        ("P4: copied. It also breaks P2.", "fail"),
+        ("P4, P9: copied, and in dollars", "flag"),
+        ("P4 and P77: copied, and made up", "flag"),
+        ("P77 and P1: made up", "abstain"),
+        ("P40: made up", "abstain"),
+    ],
+)
+def test_an_objection_by_several_rules_is_as_strict_as_the_strictest(tmp_path: Path, reason: str, counts: str):
+    policy = load_policy(written(tmp_path, "rules: {P4: flag}\nown: {P9: {text: In euros., at_most: flag}}\n"))
+    assert outcome(policy, "fail", reason) == counts
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("rules: {P12: flag}", ["'P12', which is unknown", "did you mean", "P1 No instructions", "P7 A worse answer"]),

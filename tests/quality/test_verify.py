@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from castalia.engine import run_pipeline
-from castalia.errors import BudgetReached, ConfigError, MissingRecording
+from castalia.errors import AnswerUnusable, BudgetReached, ConfigError, MissingRecording, RequestRejected
 from castalia.oracle import Reply
 from castalia.quality import verify
 from castalia.quality.check import Finding, GroupCheck, PluginCheck, RecordCheck
@@ -60,7 +61,12 @@ class Panel:
         labels = "nobody" if task.prompt in self.silent else user.split("each of: ")[-1].rstrip(".")
         wrong = task.subject.startswith(("canary/" + task.prompt + "/bad/", "canary/" + task.prompt + "/injected/"))
         if task.prompt == "facts":
-            claim = {"claim": "c", "verdict": "refuted" if wrong else "supported", "passages": ["other.html:1"], "quotes": ["two minutes"]}
+            claim = {
+                "claim": "Two minutes.",
+                "verdict": "refuted" if wrong else "supported",
+                "passages": ["other.html:1"],
+                "quotes": ["two minutes"],
+            }
             value: Any = {"records": [{"record": label, "claims": [claim]} for label in labels.split(", ")]}
         else:
             blocks = ["brew.html:1"] if task.prompt == "consistency" and "brew.html:1" in user else []
@@ -160,6 +166,29 @@ def test_what_a_judge_fails_is_not_paid_for_in_later_layers(store):
     assert "sft:sft/1" not in judge.shown["facts"] + judge.shown["policy"]
 
 
+def test_what_is_under_no_licence_is_not_shown_to_the_judge_of_its_layer(store):
+    closed = document(page("closed.html", verdict="not-allowed", spdx=None))
+    fill(store, [sft(), sft(2, question="Is this one closed?", evidence=(evidence(closed),))])
+    put(store, "documents", Document, [document(), OTHER, closed])
+    judge = Panel()
+    outcomes = [(v.check, v.outcome) for found in check(store, judge).values() for v in found if v.layer == 5 and v.dataset == "sft"]
+    assert sorted(outcomes) == [("licence", "fail"), ("licence", "pass"), ("policy", "pass")]
+    assert "Is this one closed?" in judge.shown["consistency"]
+    assert "Is this one closed?" not in judge.shown["policy"]
+
+
+def test_every_program_of_a_layer_looks_at_a_record_that_one_of_them_stops(store):
+    fill(store, [sft(evidence=(evidence(None, 77),), answer="two\x00minutes")])
+    failed = {v.check for found in check(store, Panel()).values() for v in found if v.outcome == "fail"}
+    assert failed == {"evidence", "encoding"}
+
+
+@pytest.mark.parametrize("name", ["max_characters", "passages_per_record", "review_size", "max_claims", "hits_per_claim", "least_sources"])
+def test_counts_begin_at_one(name: str):
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        VerifyParams.model_validate({name: 0})
+
+
 def test_one_passage_is_asked_about_once_for_all_its_records(store):
     fill(store, [sft(1), sft(2, question="And black tea?")])
     judge = Panel()
@@ -202,6 +231,14 @@ async def broken_judge(*arguments: Any) -> Any:
     raise ValueError("no such record")
 
 
+async def judge_in_vain(*arguments: Any) -> Any:
+    raise AnswerUnusable("not what was asked, also after repairs")
+
+
+async def judge_of_too_much(*arguments: Any) -> Any:
+    raise RequestRejected("too long for the model")
+
+
 async def judge_of_none(*arguments: Any) -> Any:
     return {}
 
@@ -224,6 +261,8 @@ def always(view: Any) -> bool:
         (RecordCheck("own", broken_check), "waiting", "KeyError: 'colour'"),
         (RecordCheck("own", lambda view, ctx: Finding("fine", "so it is")), "waiting", "no Finding"),  # type: ignore[arg-type]
         (GroupCheck("own", broken_judge, always, PROMPT), "waiting", "no such record"),
+        (GroupCheck("own", judge_in_vain, always, PROMPT), "abstain", "not what was asked"),
+        (GroupCheck("own", judge_of_too_much, always, PROMPT), "abstain", "too long for the model"),
         (GroupCheck("own", judge_of_nonsense, broken_check, PROMPT), "waiting", "KeyError"),
         (GroupCheck("own", judge_of_nonsense, always, PROMPT), "waiting", "no Finding"),
         (GroupCheck("own", judge_of_a_list, always, PROMPT), "waiting", "no Finding"),

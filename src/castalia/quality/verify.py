@@ -10,7 +10,7 @@ from pydantic import Field, computed_field, field_validator
 
 from castalia.engine import ExecutingParams, Stage, plugin_identity
 from castalia.engine.context import Context
-from castalia.errors import CastaliaError, ConfigError, MissingRecording, OracleRefused, SandboxUnavailable
+from castalia.errors import AnswerUnusable, CastaliaError, ConfigError, MissingRecording, OracleRefused, SandboxUnavailable
 from castalia.quality.canaries import hide_canaries, judged_canary, misled, too_strict, trials, withheld
 from castalia.quality.check import CheckContext, Finding, GroupCheck, RecordCheck
 from castalia.quality.checks import schema
@@ -41,8 +41,8 @@ class VerifyParams(ExecutingParams):
 
     OWN: ClassVar[frozenset[str]] = frozenset({"search"})
 
-    max_characters: int = Field(8000, description="Longest question or answer.")
-    passages_per_record: int = Field(2, description="Passages from other pages of the corpus shown per record in layer 3.")
+    max_characters: int = Field(8000, ge=1, description="Longest question or answer.")
+    passages_per_record: int = Field(2, ge=1, description="Passages from other pages of the corpus shown per record in layer 3.")
     search: tuple[str, ...] = Field(
         (),
         description="Search providers that layer 3 looks for sources of each claim with; none: other pages of the corpus are all it has.",
@@ -54,7 +54,7 @@ class VerifyParams(ExecutingParams):
     policy: Policy = Field(
         default_factory=shipped_policy, description="Path of a file that changes the shipped rules of layer 5, beside the configuration."
     )
-    review_size: int = Field(40, description="About how many records people are asked to review.")
+    review_size: int = Field(40, ge=1, description="About how many records people are asked to review.")
 
     @computed_field(description="What each of them is made of: another version or an edited prompt is another check.")
     @property
@@ -106,15 +106,16 @@ async def verify_records(inputs: Mapping[str, Sequence[Record]], params: VerifyP
     standing = views
     for layer in layers:
         for check in layer.checks:
-            findings, judged = await _run(check, standing, checks)
+            # What a judge is asked is paid for: no more of what another check of this layer stopped. Programs look at all of it.
+            seen = [view for view in standing if _stands(verdicts[view.record.id])] if isinstance(check, GroupCheck) else standing
+            findings, judged = await _run(check, seen, checks)
             canaries += judged
-            for view in standing:
+            for view in seen:
                 finding = findings.get(view.record.id)
                 if finding is not None:
                     verdicts[view.record.id].append(_verdict(view, layer.number, check.name, finding))
                     claims.extend(finding.claims)
-        # A person may still stand in for a verdict that no judge gave, so such a record is looked at by the layers below, too.
-        standing = [view for view in standing if all(verdict.outcome in (*RELEASING, "abstain") for verdict in verdicts[view.record.id])]
+        standing = [view for view in standing if _stands(verdicts[view.record.id])]
     for view in views:
         for verdict in verdicts[view.record.id]:
             yield verdict
@@ -128,6 +129,11 @@ async def verify_records(inputs: Mapping[str, Sequence[Record]], params: VerifyP
     for planted, item in plant_gold(queue, views, checks.documents):
         yield planted
         yield item
+
+
+def _stands(verdicts: Sequence[Verdict]) -> bool:
+    """Whether a record is looked at further: a person may still stand in for a verdict that no judge gave."""
+    return all(verdict.outcome in (*RELEASING, "abstain") for verdict in verdicts)
 
 
 async def _run(check: RecordCheck | GroupCheck, views: Sequence[View], checks: CheckContext) -> tuple[Mapping[str, Finding], list[Canary]]:
@@ -191,8 +197,10 @@ def _look(check: RecordCheck, view: View, checks: CheckContext) -> Finding | Non
 
 
 def _could_not_run(check: str, error: BaseException) -> Finding:
-    """The record waits where the check is broken, its plug-in included. What stops the whole run is raised again: a budget, a recording
-    that is missing, a full disk, an interrupt."""
+    """The record waits where the check is broken, its plug-in included, and is undecided where a judge's answer was of no use. What stops
+    the whole run is raised again: a budget, a recording that is missing, a full disk, an interrupt."""
+    if isinstance(error, AnswerUnusable):
+        return Finding("abstain", f"check {check!r} got no usable answer: {error}", calls=error.calls)
     stops_the_run = isinstance(error, CastaliaError) and not isinstance(error, ConfigError | SandboxUnavailable | OracleRefused)
     if stops_the_run or not isinstance(error, Exception):
         raise error
@@ -224,7 +232,7 @@ _PROMPTS = tuple(path for layer in LAYERS for check in layer.checks if isinstanc
 
 STAGE = Stage(
     name="verify",
-    version=9,
+    version=10,
     run=verify_records,
     params=VerifyParams,
     prompts=_PROMPTS,

@@ -6,6 +6,7 @@ from castalia.quality.view import View
 from castalia.records import Check, PreferencePair, ReplayItem, RewardRecord
 from castalia.scoring import score
 from castalia.scoring.execution import constant_share, tests_flaw
+from castalia.scoring.proof import text_flaw
 
 
 def _execution(view: View, ctx: CheckContext) -> Finding | None:
@@ -13,7 +14,7 @@ def _execution(view: View, ctx: CheckContext) -> Finding | None:
         return _ranked_by_execution(view.record)
     if view.check is None or view.check.kind == "state":  # a state check needs the tool run itself: build_sft made it
         return None
-    flaw = _unprovable(view.check, rewards=not isinstance(view.record, ReplayItem))
+    flaw = _unprovable(view, view.check)
     if flaw:
         return Finding("fail", f"its check proves nothing: {flaw}")
     try:
@@ -21,9 +22,8 @@ def _execution(view: View, ctx: CheckContext) -> Finding | None:
     except SandboxUnavailable as error:
         return Finding("waiting", f"needs the sandbox: {error}")
     except ConfigError as error:
-        if view.check.kind == "execution":  # the check is sound, so it is the runner, its harness or its toolchain that is broken
-            return Finding("waiting", f"its runner can't run here: {error}")
-        return Finding("fail", f"its check proves nothing: {error}")
+        # the check is sound, so it is the runner, its harness or its toolchain that is broken
+        return Finding("waiting", f"its runner can't run here: {error}")
     if result.passed and _by_heart(view.record):
         return Finding("flag", "its answers were graded by known tests alone, which can be learned by heart")
     return Finding("pass" if result.passed else "fail", f"{view.check.kind}: {result.reason or 'right'}")
@@ -33,13 +33,15 @@ def _by_heart(record: object) -> bool:
     return isinstance(record, RewardRecord) and record.check.kind == "execution" and bool(record.answers) and not record.hidden_tests
 
 
-def _unprovable(check: Check, *, rewards: bool) -> str:
-    """What is wrong with a check of programs, whatever the answer is; empty where nothing is. Its tests were examined when the record
-    was made (castalia.scoring.examination); what needs no run is looked at again, as records come from plug-ins, too. A task without
-    input has one right value, so a check that `rewards` nothing may have a constant one."""
+def _unprovable(view: View, check: Check) -> str:
+    """What is wrong with a check, whatever the answer is; empty where nothing is. It was examined when the record was made
+    (castalia.scoring.proof); what needs no run is looked at again, as records come from plug-ins, too. A task without input has one
+    right value, so the check of a replay item, which rewards nothing, may have a constant one."""
     if check.kind != "execution":
-        return ""
+        asked = [message.content for message in view.prompt.messages if message.role == "user"]
+        return text_flaw(check, asked[-1] if asked else "")
     flaw = tests_flaw(check.execution)
+    rewards = not isinstance(view.record, ReplayItem)
     if rewards and not flaw and check.execution and constant_share(check.execution.tests) == 1:
         return f"a program that prints a constant passes all {len(check.execution.tests)} tests"
     return flaw

@@ -31,7 +31,7 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    claim: str = Field(description="The claim, or its number where the claims are numbered.")
+    claim: str = Field(min_length=1, max_length=400, description="The claim, or its number where the claims are numbered.")
     verdict: Literal["supported", "refuted", "not_enough"]
     passages: list[str] = Field(default_factory=list, description="Labels of the passages that say so.")
     quotes: list[str] = Field(default_factory=list, description="The words that say so, copied letter by letter from those passages.")
@@ -90,20 +90,22 @@ async def _in_corpus(views: Sequence[View], ctx: CheckContext) -> Mapping[str, F
 
 async def _in_sources(view: View, ctx: CheckContext) -> Finding:
     """The finding on one record, from sources that are searched for its claims."""
+    calls: tuple[str, ...] = ()
     try:
         claims = await take_apart(view, ctx)
+        calls = (claims.call,)
         if claims.flaw:
-            return Finding("abstain", claims.flaw, calls=(claims.call,))
+            return Finding("abstain", claims.flaw, calls=calls)
         passages, unread = await _search(view, claims, ctx)
         cited = ctx.passages.cited(view)
         case = Case(view, passages, Kinship(passages).independent(cited, by_site=True), cited, unread)
-        calls, entries = (claims.call,), list[Entry]()
+        entries = list[Entry]()
         if passages:  # those that are not independent support nothing, but may refute
             texts = [claim.text for claim in claims.claims]
             found, call = await _ask([view], {view.label: case}, texts, subject_of(view), ctx)
-            calls, entries = (claims.call, call), _entries(found.get(view.label))
+            calls, entries = (*calls, call), _entries(found.get(view.label))
     except AnswerUnusable as error:
-        return _no_verdict(error)
+        return _no_verdict(error, *calls)
     except OracleRefused as error:
         return _no_judge(error)
     except (SearchFailed, ConfigError) as error:
@@ -162,8 +164,8 @@ def _entries(record: ClaimedRecord | None) -> list[Entry]:
     return [Entry(claim.claim, claim.verdict, tuple(claim.passages), tuple(claim.quotes)) for claim in said]
 
 
-def _no_verdict(error: AnswerUnusable) -> Finding:
-    return Finding("abstain", f"the judge gave no usable verdict: {error}")
+def _no_verdict(error: AnswerUnusable, *calls: str) -> Finding:
+    return Finding("abstain", f"the judge gave no usable verdict: {error}", calls=(*calls, *error.calls))
 
 
 def _no_judge(error: OracleRefused) -> Finding:

@@ -97,7 +97,7 @@ async def ask_judge(
     try:
         answer = await ctx.context.ask(prompt, views[0].group, values, JudgeAnswer, role="judge")
     except AnswerUnusable as error:
-        return {view.label: Finding("abstain", f"the judge gave no usable verdict: {error}") for view in views}
+        return {view.label: Finding("abstain", f"the judge gave no usable verdict: {error}", calls=error.calls) for view in views}
     except OracleRefused as error:
         return {view.label: Finding("waiting", f"the judge could not be asked: {error}") for view in views}
     judged = sole_answers(answer.value.verdicts, lambda verdict: verdict.record)

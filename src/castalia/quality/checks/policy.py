@@ -15,7 +15,7 @@ from castalia.records import CanaryKind, Document, Outcome
 _NEEDS_NO_ATTRIBUTION = frozenset(
     {"0BSD", "CC0-1.0", "CC-PDDC", "MIT-0", "PDDL-1.0", "Unlicense", "WTFPL", "LicenseRef-scancode-public-domain"}
 )
-_RULE = re.compile(r"P\d+")
+_RULE = re.compile(r"\bP\d+\b")
 
 
 def _licence(view: View, ctx: CheckContext) -> Finding | None:
@@ -53,13 +53,13 @@ async def _policy(views: Sequence[View], ctx: CheckContext) -> Mapping[str, Find
 
 
 def _founded(finding: Finding, policy: Policy) -> Finding:
-    """The finding, if what it objects to is against a rule that the policy has, and no stricter than the rule."""
-    named = _RULE.match(finding.reason.lstrip("[(`* "))
-    rule = policy.by_number.get(named.group()) if named else None
+    """The finding, if what it objects to is against a rule that the policy has, and no stricter than the strictest of those it names."""
     if finding.outcome not in ("flag", "fail"):
         return finding
-    if rule is not None:
-        return replace(finding, outcome="flag") if rule.at_most == "flag" else finding
+    first = _RULE.match(finding.reason.lstrip("[(`* "))
+    if first is not None and first.group() in policy.by_number:
+        named = [policy.by_number[number] for number in _RULE.findall(finding.reason) if number in policy.by_number]
+        return replace(finding, outcome="flag") if all(rule.at_most == "flag" for rule in named) else finding
     return replace(finding, outcome="abstain", reason=f"the judge gave {finding.outcome!r} by no rule of the policy: {finding.reason}")
 
 

@@ -8,13 +8,10 @@ from castalia.harmony import gpt_oss_vocabulary, lint_conversation
 from castalia.quality.check import CheckContext, Finding, RecordCheck
 from castalia.quality.view import View, cited_blocks
 from castalia.records import Conversation, Document, PreferencePair, ReplayItem, RewardRecord
-from castalia.web.pii import find_personal_data
+from castalia.web.pii import PERSONAL, find_personal_data
+from castalia.web.pii.secrets import secrets
 
-# Shapes of credentials: a prefix that vendors document, then a long random tail.
-_SECRETS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36,}\b"
-    r"|\bsk-[A-Za-z0-9_-]{24,}|\bxox[abprs]-[A-Za-z0-9-]{20,}"
-)
+_PERSONAL = PERSONAL - {"SECRET"}  # those are of no person, and have a check of their own
 _BROKEN_TEXT = re.compile(r"\ufffd|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|â€™|â€œ|Ã©|Ã¼")
 
 
@@ -101,14 +98,14 @@ def _encoding(view: View, ctx: CheckContext) -> Finding:
 
 def _secrets(view: View, ctx: CheckContext) -> Finding:
     for part in released_texts(view):
-        if _SECRETS.search(part.text):
+        if any(not span.reserved for span in secrets(part.text, 0, len(part.text))):
             return Finding("fail", f"{part.name} holds what looks like a credential")  # the value itself is not repeated in the verdict
     return Finding("pass", "no credentials")
 
 
 def _personal_data(view: View, ctx: CheckContext) -> Finding:
     for part in released_texts(view):
-        for span in find_personal_data(part.text, code=part.code):
+        for span in find_personal_data(part.text, code=part.code, kinds=_PERSONAL):
             place = f"{part.name}, characters {span.start} to {span.end}"
             return Finding("fail", f"personal data of kind {span.kind} in {place}")  # nor is this value
     return Finding("pass", "no personal data")

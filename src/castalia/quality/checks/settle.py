@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from castalia.quality.check import Finding
+from castalia.quality.checks.claims import claims_flaw
 from castalia.quality.sources.copies import repeats
 from castalia.quality.sources.passage import Passage, Source
 from castalia.quality.sources.standing import denies, standing
@@ -67,23 +68,33 @@ def add_up(
     if flaw:
         return Finding("abstain", flaw, calls=calls)
     if named:
-        said = {number: [entry for entry in entries if _number(entry.claim) == number] for number in range(1, len(named) + 1)}
-        settled = [_settle(case, number, *named[number - 1], found, calls, least) for number, found in said.items()]
+        said = [[entry for entry in entries if _number(entry.claim) == number] for number in range(1, len(named) + 1)]
     else:
-        texts = dict.fromkeys(entry.claim for entry in entries)
-        settled = [
-            _settle(case, number, text, "", [entry for entry in entries if entry.claim == text], calls, least)
-            for number, text in enumerate(texts, 1)
-        ]
-    claims = tuple(one.claim for one in settled)
+        named = [(text, "") for text in dict.fromkeys(entry.claim for entry in entries)]
+        said = [[entry for entry in entries if entry.claim == text] for text, _ in named]
+    settled = [
+        _settle(case, number, text, search, found, calls, least)
+        for number, ((text, search), found) in enumerate(zip(named, said, strict=True), 1)
+    ]
     outcome, reason = _outcome(case, settled, least, more)
-    return Finding(outcome, reason, _shown(case, entries), calls, claims)
+    unquoted = [text for (text, _), found in zip(named, said, strict=True) if _refutes_without_words(found)]
+    if unquoted and outcome != "fail":
+        return Finding("abstain", f"the judge refutes without a quote: {unquoted[0]}", calls=calls)
+    return Finding(outcome, reason, _shown(case, entries), calls, tuple(one.claim for one in settled))
+
+
+def _refutes_without_words(entries: Sequence[Entry]) -> bool:
+    """Whether a claim is said to be refuted, and no words that would refute it are quoted."""
+    refuted = [entry for entry in entries if entry.verdict == "refuted"]
+    return bool(refuted) and not any(entry.quotes for entry in refuted)
 
 
 def _flaw(case: Case, entries: Sequence[Entry], named: Sequence[tuple[str, str]]) -> str:
     """Why the judge's words can't be used; empty where they can."""
     if not entries:
         return "the judge named no claim of this record, or took it apart twice"
+    if not named and (foreign := claims_flaw([entry.claim for entry in entries], case.view)):
+        return foreign
     unknown = [label for label in dict.fromkeys(label for entry in entries for label in entry.passages) if label not in case.passages]
     if unknown:
         return f"the judge cites {unknown}, which it was not shown"
@@ -91,9 +102,6 @@ def _flaw(case: Case, entries: Sequence[Entry], named: Sequence[tuple[str, str]]
     invented = [quote for entry in entries for quote in entry.quotes if not standing(quote, entry.passages, texts)]
     if invented:
         return f"the judge quotes {invented[0]!r:.100}, which stands in none of the passages it names, or is too short to say anything"
-    refuted = [entry for entry in entries if entry.verdict == "refuted"]
-    if refuted and not any(entry.quotes for entry in refuted):
-        return f"the judge refutes without a quote: {refuted[0].claim}"
     if named and {_number(entry.claim) for entry in entries} != set(range(1, len(named) + 1)):
         return f"the judge speaks of claims {[entry.claim[:40] for entry in entries]}, not of each of 1 to {len(named)}"
     return ""
