@@ -1,5 +1,6 @@
 """What executed code meets is part of the identity of every stage that executes, and of no other."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from castalia.config import load_config
 from castalia.engine import ExecutingParams
 from castalia.pipeline import STAGES, stage_params
-from castalia.sandbox import RunnerConfig, runtime_identity
+from castalia.sandbox import RunnerConfig, runtime, runtime_identity
 
 EXECUTING = {"design_suite", "build_sft", "build_preferences", "build_rewards", "build_replay", "verify"}
 
@@ -55,3 +56,21 @@ def test_what_is_missing_is_called_absent(tmp_path):
     lines = runtime_identity({"tea": RunnerConfig(harness=str(tmp_path / "none.py"))}, ("no-such-distribution",))
     assert "runner tea sha256 absent" in lines
     assert "no-such-distribution==absent" in lines
+
+
+@pytest.mark.parametrize(
+    ("changed", "runners"), [("rust/plain.rs", {"rust"}), ("rust.py", {"rust"}), ("inside/evaluate.py", {"python", "rust", "shell", "tea"})]
+)
+def test_what_makes_values_beside_a_harness_is_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, runners: set[str]
+) -> None:
+    harness = tmp_path / "harness.py"
+    harness.write_text("def run(candidate, value): ...\n")
+    room = tmp_path / "room"
+    shutil.copytree(runtime._ROOM, room)
+    before = runtime_identity({"tea": RunnerConfig(harness=str(harness))}, ())
+    monkeypatch.setattr(runtime, "_ROOM", room)
+    assert runtime_identity({"tea": RunnerConfig(harness=str(harness))}, ()) == before
+    (room / changed).write_text((room / changed).read_text() + "\n")
+    after = runtime_identity({"tea": RunnerConfig(harness=str(harness))}, ())
+    assert {line.split()[1] for line in set(after) - set(before)} == runners

@@ -48,6 +48,33 @@ def test_every_bad_end_of_rust_has_its_name(rust: Sandbox, program: str, kind: s
     assert (grade.passed, grade.kind) == (False, kind), grade.details
 
 
+def test_one_bad_input_of_rust_does_not_cost_the_others(rust: Sandbox) -> None:
+    program = (
+        "use std::sync::atomic::{AtomicI32, Ordering};\nstatic CALLS: AtomicI32 = AtomicI32::new(0);\n"
+        "fn f(n: i32) -> i32 {\n    let seen = CALLS.fetch_add(1, Ordering::SeqCst);\n    match n {\n        1 => loop {},\n"
+        "        2 => std::process::exit(0),\n        3 => Vec::<u8>::with_capacity(1 << 40).len() as i32,\n        _ => n * 10 + seen,\n    }\n}\n"
+    )
+    asked: list[object] = [{"call": "f", "args": [n]} for n in (0, 1, 2, 3, 4)]
+    results = rust.evaluate("rust", program, [*asked, {"call": "f", "args": [5], "kwargs": {"n": 5}}, 6], limits=Limits(seconds=1))
+    given = [result.value if isinstance(result, Value) else result.kind for result in results]
+    assert given == [0, "timeout", "crash", "memory", 40, "wrong", "wrong"]
+
+
+def test_a_built_program_has_the_memory_of_its_limits(rust: Sandbox) -> None:
+    program = "fn f(n: usize) -> u8 { vec![1u8; n << 20][0] }"
+    limits = Limits(seconds=5, memory_mb=256)
+    assert rust.grade_rust(program, [Case("f", (50,), expected=1)], limits=limits).passed
+    assert rust.grade_rust(program, [Case("f", (400,), expected=1)], limits=limits).kind == "memory"
+
+
+def test_tests_that_a_macro_makes_are_all_counted(rust: Sandbox) -> None:
+    made = "macro_rules! each { ($($n:ident $a:expr, $b:expr;)*) => { $(#[test] fn $n() { assert_eq!(total($a), $b); })* } }\n"
+    signature = "fn total(numbers: Vec<i32>) -> i32;"
+    grade = rust.grade_rust(TOTAL, made + "each! { a vec![1], 1; b vec![1, 2], 3; }\n", signature=signature, limits=LIMITS)
+    assert (grade.passed, grade.tests) == (True, 2), grade.details
+    assert rust.grade_rust(TOTAL, made, signature=signature, limits=LIMITS).kind == "refused"
+
+
 def test_rust_tests_that_prove_nothing_are_refused(rust: Sandbox) -> None:
     signature = "fn total(numbers: Vec<i32>) -> i32;"
     for tests, part in (

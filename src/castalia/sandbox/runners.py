@@ -32,7 +32,7 @@ def read_runners(configured: Mapping[str, RunnerConfig]) -> dict[str, Runner]:
 
 
 def evaluate_with(
-    jails: Jails, runner: Runner, candidate: str | list[str], inputs: Sequence[object], limits: Limits
+    jails: Jails, runner: Runner, candidate: str | bytes | list[str], inputs: Sequence[object], limits: Limits
 ) -> list[Value | Failure]:
     """See `Sandbox.evaluate`; the harness gets the candidate as it is given here. Raises ConfigError for a harness that does not load in
     the jail, SandboxUnavailable where that is a built-in one."""

@@ -6,7 +6,7 @@ back; the compiler finds the types. Tests are compiled without the candidate: a 
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from castalia.sandbox.rust_types import OwnType, closing, missing_types, plain_forms, read_types, split
 from castalia.sandbox.toolchains import Toolchain
@@ -31,6 +31,13 @@ class Signature(NamedTuple):
         return "".join(
             "v" if not (found := _MUTABLE.match(kind)) else "s" if found[1].startswith("[") else "m" for _, kind in self.parameters
         )
+
+
+class Build(NamedTuple):
+    """Source files by name, and the compiler's commands that make `program` of them."""
+
+    files: Mapping[str, str]
+    steps: tuple[tuple[str, ...], ...]
 
 
 class Declared(NamedTuple):
@@ -99,12 +106,33 @@ def support_task(toolchain: Toolchain) -> list[str]:
     ]  # fmt: skip
 
 
-def calls_task(candidate: str, functions: Mapping[str, str], types: Sequence[OwnType], rustc: str, support: str) -> dict[str, Any]:
-    """What the harness is told about a candidate; `functions` has the kinds of the parameters by name (`Signature.kinds`)."""
+def calls_task(candidate: str, functions: Mapping[str, str], types: Sequence[OwnType], rustc: str, support: str) -> Build:
+    """How a candidate is built; `functions` has the kinds of the parameters by name (`Signature.kinds`)."""
     arms = "\n".join(f"            {_quoted(name)} => call_{kinds}(super::{name}, args)," for name, kinds in functions.items())
     glue = _GLUE.replace("/*callers*/", "\n".join(map(_caller, sorted(set(functions.values()))))).replace("/*arms*/", arms)
     glue = missing_types(types, candidate) + glue.replace("/*types*/", plain_forms(types))
-    common = [
+    common = _common(rustc, support)
+    return Build(
+        {"candidate.rs": f"{candidate}\n{glue}", "main.rs": _MAIN},
+        (
+            (*common, "--crate-type", "rlib", "--crate-name", "candidate", "candidate.rs"),
+            (*common, "-C", "strip=symbols", "-o", "program", "--extern", "candidate=libcandidate.rlib", "main.rs"),
+        ),
+    )
+
+
+def tests_task(tests: str, declared: Declared, rustc: str, support: str) -> Build:
+    """How tests are built; the declared functions are asked for."""
+    asking = "\n".join(map(_asking, declared.functions))
+    forms = f"mod castalia_types {{\n    use ::castalia_plain::*;\n{plain_forms(declared.types)}}}" if declared.types else ""
+    return Build(
+        {"tests.rs": f"#![allow(warnings)]\n{declared.rest}\n{asking}\n{forms}\n{tests}\n"},
+        ((*_common(rustc, support), "--test", "-C", "strip=symbols", "-o", "program", "tests.rs"),),
+    )
+
+
+def _common(rustc: str, support: str) -> list[str]:
+    return [
         rustc,
         "--edition",
         EDITION,
@@ -117,32 +145,6 @@ def calls_task(candidate: str, functions: Mapping[str, str], types: Sequence[Own
         "--extern",
         f"castalia_plain={support}",
     ]
-    return {
-        "files": {"candidate.rs": f"{candidate}\n{glue}", "main.rs": _MAIN},
-        "steps": [
-            [*common, "--crate-type", "rlib", "--crate-name", "candidate", "candidate.rs"],
-            [*common, "--crate-name", "program", "--extern", "candidate=libcandidate.rlib", "main.rs"],
-        ],
-        "program": ["./program"],
-        "tests": False,
-    }
-
-
-def tests_task(tests: str, declared: Declared, rustc: str, support: str) -> dict[str, Any]:
-    """What the harness is told about tests; the declared functions are asked for."""
-    asking = "\n".join(map(_asking, declared.functions))
-    forms = f"mod castalia_types {{\n    use ::castalia_plain::*;\n{plain_forms(declared.types)}}}" if declared.types else ""
-    return {
-        "files": {"tests.rs": f"#![allow(warnings)]\n{declared.rest}\n{asking}\n{forms}\n{tests}\n"},
-        "steps": [
-            [
-                rustc, "--edition", EDITION, "--test", "-C", "debuginfo=0", "-C", "codegen-units=1", "-A", "warnings",
-                "--extern", f"castalia_plain={support}", "--crate-name", "tests", "tests.rs",
-            ]
-        ],
-        "program": ["./tests", "--test-threads=1"],
-        "tests": True,
-    }  # fmt: skip
 
 
 def _asking(function: Signature) -> str:

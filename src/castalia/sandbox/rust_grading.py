@@ -12,16 +12,19 @@ from typing import Any, cast
 from castalia.errors import ToolchainMissing
 from castalia.sandbox.calls import Answer, Open, Talk, ask_all, encode_call, grade_cases, relay_tests
 from castalia.sandbox.jail import Plan
-from castalia.sandbox.jails import Jails
+from castalia.sandbox.jails import START, Jails
 from castalia.sandbox.programs import run_program
 from castalia.sandbox.python_grading import grade_verdict, refused
-from castalia.sandbox.rust import Declared, calls_task, count_tests, read_signatures, support_task, tests_task
-from castalia.sandbox.rust_types import OwnType
+from castalia.sandbox.reports import outcome_of
+from castalia.sandbox.runners import Runner, evaluate_with
+from castalia.sandbox.runtime import BUILT_IN
+from castalia.sandbox.rust import Build, Declared, calls_task, count_tests, read_signatures, support_task, tests_task
 from castalia.sandbox.supervise import Conversation
 from castalia.sandbox.toolchains import Mount, Toolchain
 from castalia.sandbox.values import Case, Failure, Grade, Limits, Value
 
-_HARNESS = (Path(__file__).parent / "harnesses" / "rust.py").read_text(encoding="utf-8")
+_TALK = (Path(__file__).parent / "harnesses" / "rust_talk.py").read_text(encoding="utf-8")
+_BUILD = (Path(__file__).parent / "harnesses" / "rust_build.py").read_bytes()
 _PLAIN = (Path(__file__).parent / "rust" / "plain.rs").read_bytes()
 _SUPPORT = "/castalia-rust"
 COMPILE_SECONDS = 60.0
@@ -65,57 +68,83 @@ class RustJails:
             return self._toolchain
 
     def evaluate(self, candidate: str, inputs: Sequence[object], limits: Limits) -> list[Value | Failure]:
-        """As `Sandbox.evaluate`: an input is `{"call": "name", "args": [...]}`, a value is JSON; tuples are arrays, maps with keys of
-        text are objects. All inputs go to one process."""
-        wrong = Failure("wrong", 'an input of runner `rust` is {"call": "name", "args": [...]}')
-        cases: list[Case] = []
-        for value in inputs:
-            given: Mapping[str, Any] = cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
-            if not isinstance(given.get("call"), str) or not isinstance(given.get("args", []), list):
-                return [wrong] * len(inputs)
-            cases.append(Case(given["call"], tuple(given.get("args", []))))
-        answers, _ = self.ask(candidate, cases, limits)
-        return [_result(answer) for answer in answers]
+        """As `Sandbox.evaluate`: an input is `{"call": "name", "args": [...]}`, a value is JSON; tuples are arrays, maps are objects. The
+        program is built once and started for each input. Raises ToolchainMissing."""
+        calls = [_call_of(value) for value in inputs]
+        functions = {call[0]: "v" * call[1] for call in calls if call}
+        program = self.build(partial(calls_task, candidate, functions, ())) if functions else b""
+        if isinstance(program, Answer):
+            return [Failure(program.kind, program.detail)] * len(inputs)
+        asked = [value for value, call in zip(inputs, calls, strict=True) if call]
+        config = BUILT_IN["rust"]
+        runner = Runner("rust", config, Path(config.harness).read_text(encoding="utf-8"))
+        given = iter(evaluate_with(self._jails, runner, program, asked, limits) if asked else [])
+        return [next(given) if call else _NO_CALL for call in calls]
 
     def ask(
         self, candidate: str, cases: Sequence[Case], limits: Limits, declared: Declared | None = None
     ) -> tuple[list[Answer], Mapping[str, Any]]:
-        """The candidate's answers to calls. Raises ToolchainMissing."""
+        """The candidate's answers to calls, all by one process. Raises ToolchainMissing."""
         types = declared.types if declared else ()
         kinds = {function.name: function.kinds for function in declared.functions} if declared else {}
-        talk = candidate_talk(candidate, {**{case.function: "v" * len(case.args) for case in cases}, **kinds}, types)
-        return ask_all(self.opener(limits), talk, cases, limits.seconds)
+        program = self.build(partial(calls_task, candidate, {**{case.function: "v" * len(case.args) for case in cases}, **kinds}, types))
+        if isinstance(program, Answer):
+            return [program] * len(cases), {}
+        return ask_all(self.opener(limits), talk_of(program, limits.seconds), cases, limits.seconds)
+
+    def build(self, make: Callable[[str, str], Build]) -> bytes | Answer:
+        """The program, or why there is none. `make` is told where the compiler and the library of plain values are. Raises
+        ToolchainMissing."""
+        toolchain = self.toolchain()
+        limits = compiler_limits(Limits(seconds=COMPILE_SECONDS))
+
+        def request(plan: Plan) -> Mapping[str, Any]:
+            made = make(plan.seen_at(toolchain.told["rustc"]), plan.seen_at(f"{_SUPPORT}/libcastalia_plain.rlib"))
+            files = {name: text.encode("utf-8", "replace") for name, text in made.files.items()}
+            files |= {"build.py": _BUILD, "steps.json": json.dumps(made.steps).encode()}
+            return {"mode": "execute", "argv": [plan.executable, "build.py"], "files": files, "stdin": b""}
+
+        most = 2 * (limits.output_bytes + (limits.files_mb << 20))
+        outcome = outcome_of(self._jails.ask(request, limits, seconds=limits.seconds, most=most, toolchain=toolchain))
+        if outcome.kind == "ok" and "program" in outcome.files:
+            return outcome.files["program"]
+        said = outcome.stderr.decode("utf-8", "replace")[-1700:] or f"the compiler ended: {outcome.kind} {outcome.detail}"
+        return Answer(outcome.kind if outcome.kind in ("timeout", "memory", "output") else "crash", None, said)
 
     def opener(self, limits: Limits) -> Open:
-        """Opens a jail with the toolchain for a talk."""
+        """Opens a jail for a talk with a program."""
         toolchain = self.toolchain()
 
         @contextlib.contextmanager
         def open_jail(talk: Talk) -> Generator[Conversation]:
-            make: Callable[[str, str], Mapping[str, Any]] = talk.task["make"]
-
-            def task(plan: Plan) -> Mapping[str, Any]:
-                return {
-                    **make(plan.seen_at(toolchain.told["rustc"]), plan.seen_at(f"{_SUPPORT}/libcastalia_plain.rlib")),
-                    "memory_mb": limits.memory_mb,
-                }
-
-            with self._jails.talk(talk.harness, task, compiler_limits(limits), toolchain=toolchain) as jail:
+            with self._jails.talk(talk.harness, lambda _: talk.task, limits, toolchain=toolchain) as jail:
                 yield jail
 
         return open_jail
 
 
 def compiler_limits(limits: Limits) -> Limits:
-    """What the jail of a Rust program may use: its compiler needs more than the program."""
+    """What the jail of the compiler may use: it needs more than the program."""
     return limits.model_copy(
         update={"memory_mb": max(limits.memory_mb, 4096), "files_mb": max(limits.files_mb, 128), "processes": max(limits.processes, 64)}
     )
 
 
-def candidate_talk(candidate: str, functions: Mapping[str, str], types: Sequence[OwnType]) -> Talk:
-    """What the candidate's jail is told: the program and the functions that will be called, with the kinds of their parameters."""
-    return Talk(_HARNESS, {"make": partial(calls_task, candidate, functions, types)}, COMPILE_SECONDS)
+def talk_of(program: bytes, patience: float, *, tests: bool = False) -> Talk:
+    """What the jail of a built program is told."""
+    return Talk(_TALK, {"program": program, "tests": tests}, patience)
+
+
+_NO_CALL = Failure("wrong", 'an input of runner `rust` is {"call": "name", "args": [...]}, without keywords')
+
+
+def _call_of(value: object) -> tuple[str, int] | None:
+    """The function and the number of arguments of an input, None for what is no call."""
+    given: Mapping[str, Any] = cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
+    name, args = given.get("call"), given.get("args", [])
+    if not isinstance(name, str) or not name.isidentifier() or not isinstance(args, list) or given.get("kwargs"):
+        return None
+    return name, len(cast(list[object], args))
 
 
 def grade_rust(rust: RustJails, candidate: str, tests: str | Sequence[Case], *, signature: str, limits: Limits) -> Grade:
@@ -147,20 +176,16 @@ def _by_tests(rust: RustJails, candidate: str, tests: str, declared: Declared, l
     expected = count_tests(tests)
     if not expected:
         return refused("the tests have no #[test] outside of comments")
-    inner = Talk(_HARNESS, {"make": partial(tests_task, tests, declared)}, COMPILE_SECONDS)
-    outer = candidate_talk(candidate, {function.name: function.kinds for function in declared.functions}, declared.types)
+    kinds = {function.name: function.kinds for function in declared.functions}
     try:
-        open_jail = rust.opener(limits)
-        verdict = relay_tests(open_jail, inner, outer, limits.seconds, limits.seconds * expected)
+        built = rust.build(partial(tests_task, tests, declared))
+        if isinstance(built, Answer):
+            return refused(f"the tests do not run: {built.detail}", expected)
+        program = rust.build(partial(calls_task, candidate, kinds, declared.types))
+        if isinstance(program, Answer):
+            return Grade(False, program.kind, (f"{program.kind}: {program.detail}",), expected, 0)
+        inner, outer = talk_of(built, START, tests=True), talk_of(program, limits.seconds)
+        verdict = relay_tests(rust.opener(limits), inner, outer, limits.seconds, limits.seconds * expected)
     except ToolchainMissing as error:
         return refused(str(error), expected)
     return grade_verdict(verdict, expected, counted_by_tests=True)
-
-
-def _result(answer: Answer) -> Value | Failure:
-    if answer.kind != "ok":
-        return Failure(answer.kind, answer.detail)
-    try:
-        return Value(json.loads(json.dumps(answer.value, allow_nan=False)))
-    except (TypeError, ValueError) as error:
-        return Failure("wrong", f"not a JSON value: {error}")

@@ -1,6 +1,7 @@
 """Whether test code deserves trust: the reference passes it, a stub does not, and mutants of the reference do not.
 
-Tests that an oracle writes are believed only after this.
+This is for test code. The tests of an execution, which an oracle writes, are examined by the same rule and added to
+(castalia.scoring.examination).
 """
 
 from collections.abc import Sequence
@@ -34,9 +35,14 @@ class TestsReport(NamedTuple):
             return f"the reference does not pass: {self.reference.details[0] if self.reference.details else self.reference.kind}"
         if self.stubs_passed:
             return "a stub passes, so the tests check nothing"
-        if self.mutants and len(self.survivors) == self.mutants:
-            return f"all {self.mutants} mutants of the reference pass"
-        return ""
+        return too_weak([mutant.change for mutant in self.survivors], self.mutants)
+
+
+def too_weak(survivors: Sequence[str], wrong: int) -> str:
+    """Why tests that so many of `wrong` programs pass prove nothing: it is half of them, or more. Empty where it is fewer."""
+    if wrong and 2 * len(survivors) >= wrong:
+        return f"{len(survivors)} of {wrong} wrong versions of the reference pass, e.g. {survivors[0]}"
+    return ""
 
 
 def examine_tests(

@@ -14,6 +14,7 @@ from castalia.sandbox import Failure, Limits, Sandbox, Value
 from castalia.sandbox.compare import parse_value, same_value
 from castalia.sandbox.grading import grade_answers, inputs_of
 from castalia.sandbox.stubs import echo_of
+from castalia.sandbox.trust import too_weak
 from castalia.scoring.execution import constant_share
 from castalia.scoring.hidden import hidden_tests
 from castalia.scoring.wrong_programs import wrong_programs
@@ -140,6 +141,4 @@ def _flaw(tests: Sequence[ExecutionTest], left: Sequence[_Wrong], mutants: int) 
     for one in left:
         if one.stub:
             return f"{one.name} passes all {len(tests)} tests"
-    if mutants and 2 * len(left) >= mutants:
-        return f"{len(left)} of {mutants} wrong versions of the reference pass, e.g. {left[0].name}"
-    return ""
+    return too_weak([one.name for one in left], mutants)

@@ -1,82 +1,93 @@
 # pyright: basic
-"""In a jail with the Rust toolchain: builds what the host gave, then either becomes the program or runs its tests.
+"""Runner `rust`: the candidate is a Rust program as it was built, an input names the function to call.
 
-The candidate is a library file; the program around it is the host's. The compiler runs directly, so there is no build script, no
-dependency and no network; procedural macros would need a crate of their own, and there is none.
+Input: `{"call": "NAME", "args": [...]}`; `args` may be missing. Value: what the call returns; tuples are arrays, maps are objects.
+The program is started anew for each input. Runs in the jail.
 """
 
-from __future__ import annotations
-
+import contextlib
+import json
 import os
-import resource
-
-from inside import talk  # type: ignore[import-not-found] - as the jail sees it
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+import select
+from typing import Any
 
 
-def serve(task: dict[str, Any]) -> None:
-    """Sends `loaded` false with the compiler's words, or becomes the program, which says so itself; or sends a `verdict`."""
-    for name, text in task["files"].items():
-        with open(name, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is a fifth of a jail's start
-            file.write(text)
-    for step in task["steps"]:
-        status, said = _run(step, "build.log")
-        if status != 0:
-            first = said.find("error")
-            said = said[max(0, first) :][:1500]
-            problem = f"it does not compile: {said}" if status > 0 else f"the compiler was ended by signal {-status}"
-            talk.send({"verdict": {"broken": problem}} if task["tests"] else {"loaded": False, "problem": problem})
-            return
-    _make_runnable(task["program"][0])
-    memory = int(task["memory_mb"]) << 20
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    if task["tests"]:
-        status, said = _run(task["program"], "tests.log")
-        talk.send({"verdict": _verdict(said, status)})
-    else:
-        os.execv(task["program"][0], task["program"])
+class Panic(Exception):
+    """The program panicked, or could not make the call."""
 
 
-def _make_runnable(program: str) -> None:
-    """GNU ld makes its output executable with chmod(2), which tier B denies; a copy can be made so from the beginning."""
-    if os.access(program, os.X_OK):
-        return
-    os.rename(program, f"{program}.built")  # noqa: PTH104
-    source, target = os.open(f"{program}.built", os.O_RDONLY), os.open(program, os.O_WRONLY | os.O_CREAT, 0o700)
-    while os.sendfile(target, source, None, 1 << 24):
-        pass
-    os.close(source)
-    os.close(target)
+class Ended(Exception):
+    """The program ended without a value."""
 
 
-def _run(argv: list[str], log: str) -> tuple[int, str]:
-    """Exit status (negative: a signal) and what was said. The channels to the host stay open in the child."""
-    actions = [(os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), (os.POSIX_SPAWN_DUP2, 1, 2)]
-    pid = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=actions)
-    _, status = os.waitpid(pid, 0)
-    with open(log, "rb") as file:  # noqa: PTH123
-        said = file.read(1 << 20).decode("utf-8", "replace")
-    return os.waitstatus_to_exitcode(status), said
+def run(candidate: bytes, value: Any) -> Any:
+    """Starts the program and gives it one call. Raises MemoryError where an allocation failed."""
+    from inside import plain  # type: ignore[import-not-found] - as the jail sees it
+
+    call = {"call": value["call"], "args": [plain.encode(item) for item in value.get("args", [])], "kwargs": {}}
+    body = json.dumps(call).encode()
+    given, to_program = os.pipe()
+    said, to_here = os.pipe()
+    complaint, to_complain = os.pipe()
+    actions = [
+        (os.POSIX_SPAWN_DUP2, given, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_DUP2, to_complain, 2), (os.POSIX_SPAWN_DUP2, to_here, 3),
+    ]  # fmt: skip
+    pid = os.posix_spawn(_placed(candidate), ["program"], dict(os.environ), file_actions=actions)
+    for descriptor in (given, to_here, to_complain):
+        os.close(descriptor)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(to_program, "wb") as pipe:  # it reads a call before it says more than a word
+        pipe.write(len(body).to_bytes(4, "big") + body)
+    frames, errors = _read(said, complaint)
+    if len(frames) < 2:
+        _, status = os.waitpid(pid, 0)
+        if b"memory allocation of" in errors:
+            raise MemoryError
+        raise Ended(f"it ended with status {os.waitstatus_to_exitcode(status)} before it gave a value")
+    answer = json.loads(frames[1])
+    if "value" not in answer:
+        raise Panic(answer.get("text", answer.get("unplain", "")))
+    return json.loads(json.dumps(plain.decode(answer["value"]), allow_nan=False))
 
 
-def _verdict(said: str, status: int) -> dict[str, Any]:
-    """From the words of Rust's own test program, which holds no candidate."""
-    verdict: dict[str, Any] = {"ran": 0, "passed": 0, "skipped": 0, "failures": [], "broken": ""}
-    for line in said.splitlines():
-        words = line.split()
-        if line.startswith("running ") and len(words) >= 3:
-            verdict["ran"] = int(words[1])
-        elif line.startswith("test result:"):
-            counts = dict(zip(words[4::2], words[3::2]))  # noqa: B905
-            verdict["passed"] = int(counts.get("passed;", 0))
-            verdict["skipped"] = int(counts.get("ignored;", 0)) + int(counts.get("filtered", 0))
-        elif line.startswith("test ") and line.endswith("FAILED"):
-            verdict["failures"].append(words[1])
-    if said.find("panicked at") >= 0:
-        verdict["failures"].append(said[said.find("panicked at") :].split("note:")[0].strip()[:500])
-    if (status == 0) != (verdict["passed"] == verdict["ran"]):
-        verdict["broken"] = f"the test program ended with status {status}"
-    return verdict
+def _placed(program: bytes) -> str:
+    """The program as a file, the same for all inputs."""
+    place = os.path.join(os.getcwd(), "program")  # noqa: PTH109, PTH118
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(program)
+    return place
+
+
+def _read(said: int, complaint: int) -> tuple[list[bytes], bytes]:
+    """The program's first two frames, fewer where it ended before, and the last it wrote on stderr."""
+    got, errors = bytearray(), bytearray()
+    watch = select.poll()
+    for descriptor in (said, complaint):
+        watch.register(descriptor, select.POLLIN)
+    while len(frames := _frames(got)) < 2:
+        ready = {descriptor for descriptor, _ in watch.poll()}
+        if complaint in ready:
+            part = os.read(complaint, 1 << 16)
+            errors = (errors + part)[-4096:]
+            if not part:
+                watch.unregister(complaint)
+        if said in ready and complaint not in ready:
+            part = os.read(said, 1 << 16)
+            if not part:
+                break
+            got += part
+    return frames, bytes(errors)
+
+
+def _frames(got: bytearray) -> list[bytes]:
+    found: list[bytes] = []
+    place = 0
+    while len(got) >= place + 4 and len(found) < 2:
+        length = int.from_bytes(got[place : place + 4], "big")
+        if len(got) < place + 4 + length:
+            break
+        found.append(bytes(got[place + 4 : place + 4 + length]))
+        place += 4 + length
+    return found
