@@ -90,6 +90,22 @@ def test_a_text_check_must_hold_for_the_gold_answer_itself():
     assert reasons(rejects) == [(f"{SECTION}/sft/2", "check-failed"), (f"{SECTION}/sft/3", "check-unusable")]
 
 
+def test_a_check_that_passes_for_the_question_itself_or_for_anything_is_a_reject():
+    echo = {"check": {"kind": "contains", "expected": ["filter"]}, "answer": "The filter is str."}
+    anything = {"user": "So?", "check": {"kind": "regex", "expected": ["."]}}
+    later = {"kind": "dialogue", "user": "Is it str?", "turns": [{"user": "Sure?", "answer": "It is str."}]}
+    _, [made], rejects = build(
+        ANSWER | echo,
+        ANSWER | anything,
+        ANSWER | later | {"check": {"kind": "contains", "expected": ["str"]}},
+        tasks=[TASK | {"task": "Name the filter.", "check": echo["check"]}],
+    )
+    assert made.kind == "dialogue"  # what was asked last doesn't say it
+    names = ("sft/1", "sft/2", "trace/1")
+    assert reasons(rejects) == [(f"{SECTION}/{name}", "check-proves-nothing") for name in names]
+    assert "passes for the question said again" in rejects[0].detail
+
+
 def test_low_effort_is_said_where_nothing_is_reasoned():
     _, [plain, thought], _ = build(ANSWER, ANSWER | {"user": "Why?", "analysis": "The page says so."})
     assert (plain.conversation.effort, thought.conversation.effort) == ("low", "medium")

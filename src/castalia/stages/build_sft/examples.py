@@ -3,7 +3,7 @@
 from castalia.engine.context import Context
 from castalia.records import Message, SFTExample
 from castalia.records.sections import Flaw
-from castalia.scoring.proof import proof_flaw, trusted_check
+from castalia.scoring.proof import proof_flaw, text_flaw, trusted_check
 from castalia.stages.build_sft.answers import WrittenExample
 from castalia.stages.build_sft.passage import Grounds, Passage, grounds, provenance, taught
 
@@ -15,7 +15,7 @@ async def build_example(passage: Passage, number: int, written: WrittenExample, 
     if isinstance(found, Flaw) or flaw:
         return flaw or Flaw("no-evidence", "")
     check = found.check if written.use_check else written.check
-    last = written.turns[-1].answer if written.turns else written.answer
+    question, last = (written.turns[-1].user, written.turns[-1].answer) if written.turns else (written.user, written.answer)
     proved = False
     if written.use_check and check:
         trusted = await trusted_check(check, (*found.solutions, last), sandbox=ctx.services.get("sandbox"), once=ctx.once)
@@ -24,6 +24,8 @@ async def build_example(passage: Passage, number: int, written: WrittenExample, 
         check, proved = trusted.check, trusted.proves(last)
     if check and not proved and (failed := await proof_flaw(check, last, sandbox=ctx.services.get("sandbox"))):
         return failed
+    if check and (free := text_flaw(check, question)):
+        return Flaw("check-proves-nothing", free)
     main = found.atoms[0]
     return SFTExample(
         subject=f"{passage.section.subject}/sft/{number}", section=passage.section.subject, kind=written.kind, category=main.category,

@@ -7,7 +7,7 @@ from castalia.engine.context import Context
 from castalia.engine.trace import open_room, run_trace
 from castalia.records import Document, Message, SFTExample
 from castalia.records.sections import Flaw, blocks_of, show_blocks
-from castalia.scoring.proof import proof_flaw
+from castalia.scoring.proof import proof_flaw, text_flaw
 from castalia.stages.build_sft.answers import TraceTask
 from castalia.stages.build_sft.passage import Passage, grounds, provenance, taught
 from castalia.stages.build_sft.room import SEARCH, Library, ReadingRoom, tools_named
@@ -23,6 +23,8 @@ async def build_trace(
         return found
     if task.check and task.check.kind == "execution":
         return Flaw("check-not-for-traces", "a trace is checked by its files (state) or by the text of its final answer")
+    if task.check and (free := text_flaw(task.check, task.task)):
+        return Flaw("check-proves-nothing", free)
     subject = f"{passage.section.subject}/trace/{task.number}"
     tools = tools_named(task.tools)
     if isinstance(tools, Flaw):
