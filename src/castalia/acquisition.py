@@ -19,6 +19,7 @@ from typing import cast
 from castalia.engine import Event, RunReport, StageReport, stage_state
 from castalia.engine.state import changed_inputs
 from castalia.errors import CorruptObject
+from castalia.preview.estimate import price
 from castalia.quality.labels import read_labels
 from castalia.quality.mix import shortages
 from castalia.records import (
@@ -79,7 +80,15 @@ async def acquire(
 
     Arguments and errors as in `castalia.workspace.run_stages`. A stage named in `keep` ends the reviews.
     """
-    report = await run_stages(workspace, services, rebuild={*rebuild, *_left_half_way(workspace)}, keep=keep, only=_BOTH, on_event=on_event)
+    report = await run_stages(
+        workspace,
+        services,
+        rebuild={*rebuild, *_left_half_way(workspace)},
+        keep=keep,
+        only=_BOTH,
+        price=price(workspace),
+        on_event=on_event,
+    )
     reports, seconds = list(report.stages), report.seconds
     while not {*_BOTH, "all"} & {*keep} and (gaps := _gaps(workspace)) is not None:
         _hand_over(workspace, _PAGES, CoverageGap, gaps)

@@ -10,6 +10,7 @@ from castalia.acquisition import COLLECT, PLAN, acquire, end_round, first_change
 from castalia.engine import Event, RunReport, told
 from castalia.errors import MissingRecording
 from castalia.oracle import role_config
+from castalia.preview.estimate import price
 from castalia.rounds.measure import mine_recorded_failures, suite_items
 from castalia.workspace import Services, Workspace, run_stages
 
@@ -57,7 +58,9 @@ async def _run(
 ) -> RunReport:
     names = [stage.name for stage in workspace.stages]
     early = names[: names.index(_SUITE) + 1]
-    first = await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=early, until=until, on_event=on_event)
+    first = await run_stages(
+        workspace, services, rebuild=rebuild, keep=keep, only=early, until=until, price=price(workspace), on_event=on_event
+    )
     if until in early[:-1]:
         return first
     suite_items(workspace)  # frozen before anything is collected; a suite that changed since is refused here
@@ -70,12 +73,14 @@ async def _run(
         done.append(await acquire(workspace, services, rebuild=rebuild, keep=keep, on_event=on_event))
         late = late[late.index(COLLECT) + 1 :]
         rebuild = {*rebuild, *(left_half_way_later(workspace, late) if not keep else ())}
-    done.append(await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=late, until=until, on_event=on_event))
+    done.append(
+        await run_stages(workspace, services, rebuild=rebuild, keep=keep, only=late, until=until, price=price(workspace), on_event=on_event)
+    )
     if until is None:
         end_round(workspace)
     while until is None and not keep and hand_back_examples(workspace):
         done.append(await acquire(workspace, services, rebuild={PLAN}, on_event=on_event))
         again = first_changed(workspace, late)
-        done.append(await run_stages(workspace, services, rebuild=again, only=late, on_event=on_event))
+        done.append(await run_stages(workspace, services, rebuild=again, only=late, price=price(workspace), on_event=on_event))
         end_round(workspace)
     return RunReport(tuple(stage for report in done for stage in report.stages), sum(report.seconds for report in done))

@@ -8,7 +8,6 @@ from typing import Any
 
 from castalia.config import Config
 from castalia.engine import Event, Params, Price, RoleIdentity, RunReport, Stage, run_pipeline
-from castalia.engine.plan import InLedger
 from castalia.errors import ConfigError
 from castalia.oracle import OracleClient, judge_is_writer, open_ledger, open_oracle, role_config
 from castalia.pipeline import all_stages, stage_params
@@ -21,7 +20,6 @@ from castalia.web import Web, open_web
 from castalia.web.search.settings import open_providers
 
 CHARACTERS_PER_TOKEN = 4  # of English and code, for estimates only
-EXPECTED_ANSWER_TOKENS = 800
 
 
 @dataclass(frozen=True)
@@ -138,32 +136,6 @@ def role_identity(workspace: Workspace) -> RoleIdentity:
     return lambda role, prompts: role_config(roles, role).identity(prompts)
 
 
-def price(workspace: Workspace) -> Price:
-    """Expected US dollars of one call by role and prompt length, None where the model has no known price."""
-    roles = workspace.config.oracles
-
-    def expected(role: str, characters: int) -> float | None:
-        known = role_config(roles, role).price()
-        return None if known is None else known.usd(characters // CHARACTERS_PER_TOKEN, EXPECTED_ANSWER_TOKENS)
-
-    return expected
-
-
-def in_ledger(workspace: Workspace) -> InLedger:
-    """Answers in the ledger, repairs not counted, by stage and prompts, from the models that play the roles now."""
-    roles = workspace.config.oracles
-
-    def answers(stage: str, prompts: Collection[str]) -> int:
-        if not workspace.ledger.is_file():
-            return 0
-        with open_ledger(workspace.ledger, readonly=True) as ledger:
-            rows = [row for row in ledger.prompt_totals() if row.stage == stage and row.prompt in prompts]
-        now = [(row, role_config(roles, row.role)) for row in rows]
-        return sum(row.calls - row.repairs for row, role in now if (role.provider, role.model) == (row.provider, row.model))
-
-    return answers
-
-
 async def run_stages(
     workspace: Workspace,
     services: Services,
@@ -172,6 +144,7 @@ async def run_stages(
     keep: Collection[str] = (),
     only: Collection[str] | None = None,
     until: str | None = None,
+    price: Price | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> RunReport:
     """Brings the datasets of the workspace up to date; see `castalia.engine.run_pipeline` for what it raises.
@@ -191,8 +164,7 @@ async def run_stages(
         until=until,
         on_event=on_event,
         role_identity=role_identity(workspace),
-        price=price(workspace),
-        in_ledger=in_ledger(workspace),
+        price=price,
         in_flight=workspace.config.execution.concurrency,
         workers=workspace.config.execution.workers,
         engine=workspace.config.execution.engine,

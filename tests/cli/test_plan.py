@@ -31,6 +31,14 @@ def test_a_stale_stage_costs_the_same_in_table_decision_and_total(tmp_path: Path
     assert f"\nabout {calls} calls for $0" in said
 
 
+def test_a_run_stops_at_a_stale_stage_with_the_words_of_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    world(tmp_path)
+    said = said_of(tmp_path, capsys, stages={"verify": {"review_size": 60}})
+    [decision] = [line for line in said.splitlines() if line.startswith("stage 'verify' is stale")]
+    assert main(["run", "-c", str(tmp_path / "castalia.yaml")]) == 5
+    assert decision in capsys.readouterr().err
+
+
 def test_a_stale_stage_with_an_answer_to_each_question_is_not_said_to_ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     workspace = world(tmp_path)
     line = {"prompt": "extract", "subject": SECTION, "answer": {"text": "an atom"}, "recorded_for": "a test"}

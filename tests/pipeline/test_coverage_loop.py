@@ -120,6 +120,9 @@ def test_a_damaged_name_of_what_searches_steer_is_told_and_cured_by_a_rebuild(
     with chdir(world.folder):
         assert main(["run", "--until", "collect"]) == 5
         assert f"stage '{stage}' is stale: the ref of dataset '{dataset}'" in capsys.readouterr().err
+        assert main(["plan", "--json"]) == 0
+        planned = {fact["stage"]: fact for line in capsys.readouterr().out.splitlines() if "stage" in (fact := json.loads(line))}
+        assert (planned[stage]["state"], planned["normalize"]["state"]) == ("stale", "blocked")
     run(world, "--rebuild", stage)
     assert kept(world) == before
 

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,9 @@ from castalia.engine import PlannedStage
 from castalia.engine import plan as plan_stages
 from castalia.oracle import REFERENCE_PRICE
 from castalia.oracle.providers import provider_class
-from castalia.preview.estimate import StageEstimate, estimate
+from castalia.preview.estimate import StageEstimate, around, estimate, in_words, some_calls
 from castalia.rounds.measure import failures_in_words
-from castalia.workspace import Workspace, in_ledger, price, role_identity
+from castalia.workspace import Workspace, role_identity
 
 
 def plan(options: argparse.Namespace) -> int:
@@ -22,41 +21,27 @@ def plan(options: argparse.Namespace) -> int:
     workspace = workspace_of(options)
     for role in workspace.config.oracles.values():
         provider_class(role.provider)  # raises ConfigError for one that does not exist
-    steps = plan_stages(
-        workspace.stages,
-        workspace.params,
-        workspace.store,
-        role_identity=role_identity(workspace),
-        price=price(workspace),
-        in_ledger=in_ledger(workspace),
-    )
+    steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace))
     estimates = {found.stage: found for found in estimate(workspace, steps)}
     warn_of_the_judge(workspace)
     if options.json:
-        print_facts(_facts(step, estimates.get(step.name)) for step in steps)
+        asking = {stage.name for stage in workspace.stages if stage.roles(workspace.params[stage.name])}
+        print_facts(_facts(step, estimates.get(step.name), asks=step.name in asking) for step in steps)
         print_facts([{"total": _total(list(estimates.values()))}])
         return 0
     rows = [(step.name, step.state, *_cells(estimates.get(step.name)), step.reason) for step in steps]
     print_table(("stage", "state", "calls", "usd", "from", "why"), rows)
     for step in steps:
         if step.state == "stale":
-            print(f"\n{_decision(step, estimates.get(step.name))}")
+            found = estimates.get(step.name)
+            print(f"\n{step.decide(in_words(found) if found else 'asks no oracle')}")
     _print_total(workspace, steps, list(estimates.values()))
     return 0
 
 
-def _decision(step: PlannedStage, found: StageEstimate | None) -> str:
-    """What a stale stage asks for, with the figures of its row."""
-    if found is None:
-        return step.decision
-    if not round(found.calls):
-        return step.decide("asks nothing new, where its questions are those that the ledger has answers to")
-    money = "of unknown price" if found.usd is None else f"for {usd(found.usd)}"
-    return step.decide(f"asks about {_calls(found.calls, found.calls_error)} {money}, beside answers in the ledger")
-
-
-def _facts(step: PlannedStage, found: StageEstimate | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {"stage": step.name, "state": step.state, "reason": step.reason, "calls": step.calls, "usd": step.usd}
+def _facts(step: PlannedStage, found: StageEstimate | None, *, asks: bool) -> dict[str, Any]:
+    none = None if asks and step.state == "blocked" else 0
+    facts: dict[str, Any] = {"stage": step.name, "state": step.state, "reason": step.reason, "calls": none, "usd": none}
     if found is not None:
         facts |= {
             "calls": round(found.calls), "calls_error": round(found.calls_error), "usd": found.usd, "usd_error": found.usd_error,
@@ -69,18 +54,9 @@ def _facts(step: PlannedStage, found: StageEstimate | None) -> dict[str, Any]:
 def _cells(found: StageEstimate | None) -> tuple[str, str, str]:
     if found is None or round(found.calls) == 0:
         return ("0", "$0", "")
-    calls = _around(found.calls, found.calls_error)
+    calls = around(found.calls, found.calls_error)
     money = "price unknown" if found.usd is None else usd(found.usd)
     return (calls, money, found.basis)
-
-
-def _around(value: float, error: float) -> str:
-    return f"{round(value):,}" + (f" ± {math.ceil(error):,}" if error >= 0.5 else "")
-
-
-def _calls(value: float, error: float) -> str:
-    around = _around(value, error)
-    return f"{around} call{'' if around == '1' else 's'}"
 
 
 def _total(found: Sequence[StageEstimate]) -> dict[str, Any]:
@@ -100,7 +76,7 @@ def _print_total(workspace: Workspace, steps: Sequence[PlannedStage], found: Seq
     elif not total["calls"]:
         print("\nno call is expected: the ledger has as many answers as these stages ask for")
     else:
-        calls = _calls(total["calls"], total["calls_error"])
+        calls = some_calls(total["calls"], total["calls_error"])
         if total["usd"] is None:
             money = "of unknown price: give the roles `prices: {input: ..., output: ...}`"
         elif total["usd"] == 0:
@@ -127,7 +103,7 @@ def dry_run(options: argparse.Namespace) -> int:
     from castalia.preview.dry_run import render_questions
 
     workspace = workspace_of(options)
-    steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace), price=price(workspace))
+    steps = plan_stages(workspace.stages, workspace.params, workspace.store, role_identity=role_identity(workspace))
     file = workspace.folder / "dry-run.jsonl"
     asked = asyncio.run(render_questions(workspace, steps, file))
     if options.json:

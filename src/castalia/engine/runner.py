@@ -14,7 +14,7 @@ from castalia.engine.events import Event, StageAdvanced, StageFinished, StageSki
 from castalia.engine.fingerprint import RoleIdentity, fingerprint_parts
 from castalia.engine.outputs import Outputs
 from castalia.engine.pipeline_check import check_names, check_pipeline, downstream
-from castalia.engine.plan import InLedger, Price, priced, resolve_params
+from castalia.engine.plan import PlannedStage, Price, resolve_params
 from castalia.engine.stage import Params, Stage
 from castalia.engine.state import StageState, stage_state
 from castalia.errors import CastaliaError, ConfigError, StaleStage
@@ -61,7 +61,6 @@ class _Run:
     services: Mapping[str, Any]
     role_identity: RoleIdentity | None
     price: Price | None
-    in_ledger: InLedger | None
     on_event: Callable[[Event], None]
     in_flight: int
     workers: int | None
@@ -82,7 +81,6 @@ async def run_pipeline(
     on_event: Callable[[Event], None] = lambda _: None,
     role_identity: RoleIdentity | None = None,
     price: Price | None = None,
-    in_ledger: InLedger | None = None,
     in_flight: int = 16,
     workers: int | None = None,
     engine: Engine = "native",
@@ -106,7 +104,7 @@ async def run_pipeline(
         raise ConfigError(f"{sorted(forced & kept)} are named both to rebuild and to keep; decide for one")
     allowed = downstream(forced, stages) - kept
     chosen = _chosen(stages, only, until)
-    run = _Run(store, params, oracle, services or {}, role_identity, price, in_ledger, on_event, in_flight, workers, engine)
+    run = _Run(store, params, oracle, services or {}, role_identity, price, on_event, in_flight, workers, engine)
     _check_ready(chosen, run)
     started = time.monotonic()
     reports: list[StageReport] = []
@@ -154,7 +152,9 @@ async def _bring_up_to_date(
         run.on_event(StageSkipped(stage.name, f"kept although {found.reason}"))
         return _report(stage, "kept", found, _current(stage, run.store), 0.0)
     if found.state == "stale" and stage.name not in allowed:
-        raise StaleStage(priced(stage, params, found, run.store, run.price, run.in_ledger).decision)
+        step = PlannedStage(stage.name, found.state, found.reason)
+        asks = run.price(step) if run.price else "asks the oracle"
+        raise StaleStage(step.decide(asks if stage.roles(params) else "asks no oracle"))
     if found.state == "fresh" and stage.name not in forced:
         run.on_event(StageSkipped(stage.name, found.reason))
         return _report(stage, "fresh", found, _current(stage, run.store), 0.0)

@@ -43,8 +43,7 @@ class Stage:
     `reads` maps dataset names to record types. map and ask iterate the first; ask finds all in `ctx.side`;
     whole gets all of them as `inputs[name]`, sequences sorted by record id. `writes` likewise; a written record goes to the
     dataset of its type, a Reject to `NAME.rejects`, where NAME is the stage's. Datasets in `optional` may be absent and
-    are empty then. Roles in `oracle` are fingerprinted with their model and sampling. `estimate` gives the number of oracle
-    calls for a number of input records; without it an ask stage is expected to make one call a record. With `asks` the roles are
+    are empty then. Roles in `oracle` are fingerprinted with their model and sampling. With `asks` they are
     needed only under params of which it is true.
     """
 
@@ -58,7 +57,6 @@ class Stage:
     prompts: tuple[Path, ...] = ()
     oracle: tuple[str, ...] = ()
     optional: frozenset[str] = field(default_factory=frozenset[str])
-    estimate: Callable[[int, Any], int] | None = None
     asks: Callable[[Any], bool] | None = None
 
     def __post_init__(self) -> None:

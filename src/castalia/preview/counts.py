@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from castalia.errors import StoreError
 from castalia.preview.seen import UNSURE, Seen
 from castalia.quality.canaries import KINDS, canaries_of_each_kind
 from castalia.records import CATEGORIES, Document
 from castalia.records.sections import blocks_of, sections, show_blocks
+from castalia.store import Store
 from castalia.workspace import CHARACTERS_PER_TOKEN, Workspace
 
 PASSAGES_OF_A_PAGE = 2.5
@@ -55,31 +57,34 @@ Asked = Mapping[str, Count]
 def sizes_of(workspace: Workspace, seen: Seen) -> Sizes:
     """Counts what is in the store, and bounds or expects what isn't there yet."""
     store, params = workspace.store, workspace.params
-    nodes = (
-        Count(store.manifest("taxonomy").rows)
-        if store.has("taxonomy")
-        else Count(len(CATEGORIES) * _param(params, "taxonomy", "nodes_per_category", 4), 0.1)
-    )
+    known_nodes, known, known_failures = (_rows(store, dataset) for dataset in ("taxonomy", "pages", "failures"))
+    nodes = Count(len(CATEGORIES) * _param(params, "taxonomy", "nodes_per_category", 4), 0.1) if known_nodes is None else Count(known_nodes)
     max_words = _param(params, "extract", "max_words", 1200)
-    has_documents = store.has("documents")
     passages, tokens, bounded = Count(0), max_words * TOKENS_OF_A_WORD * 0.7, False
-    if has_documents:
+    if _rows(store, "documents") is not None:
         documents = store.read_dataset("documents", Document)
         pages = Count(len(documents))
         passages, tokens = _passages(documents, max_words)
     else:
-        known = store.manifest("pages").rows if store.has("pages") else None
         bounded = known is None
         pages = Count(workspace.config.sources.max_pages if known is None else known, UNSURE if bounded else 0.1)
         passages = Count(pages.calls * max(PASSAGES_OF_A_PAGE, WORDS_OF_A_PAGE / max_words), UNSURE)
     dev_items = nodes.calls * _param(params, "design_suite", "dev", 1)
-    if store.has("failures"):
-        failures = Count(store.manifest("failures").rows)
+    if known_failures is not None:
+        failures = Count(known_failures)
     elif workspace.config.evaluation.recorded_answers is not None:
         failures = Count(dev_items * 0.8, UNSURE)  # an untrained target fails most of them
     else:
         failures = Count(0)
     return Sizes(nodes, pages, passages, tokens, dev_items, failures, bounded)
+
+
+def _rows(store: Store, dataset: str) -> int | None:
+    """None where there is none, or one that can't be read and so will be made again."""
+    try:
+        return store.manifest(dataset).rows if store.has(dataset) else None
+    except StoreError:
+        return None
 
 
 def _passages(documents: Iterable[Document], max_words: int) -> tuple[Count, float]:
@@ -202,7 +207,7 @@ ASKED: Mapping[str, Callable[[Sizes, Mapping[str, Any], Seen], Asked]] = {
     "build_replay": _replay,
     "verify": _verify,
 }
-"""Calls by prompt of every shipped stage that asks. Stages of plug-ins say theirs by `Stage.estimate`."""
+"""Calls by prompt of every shipped stage that asks."""
 
 KEPT = frozenset({"taxonomy", "design_suite", "plan_queries", "extract", "build_sft"})
 """Stages whose questions don't change when pages are added: what the ledger answered of them stays answered."""

@@ -7,17 +7,22 @@ Every figure comes with a range. Before anything was collected the number of pag
 estimate says so.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from castalia.engine import PlannedStage, Stage, stage_state
+from castalia.engine import PlannedStage, Price, Stage, stage_state
 from castalia.engine.state import unchanged_prompts
+from castalia.errors import StoreError
 from castalia.oracle import REFERENCE_PRICE, PromptTotals, RoleConfig, open_ledger, role_config
-from castalia.oracle.prices import named_price
+from castalia.oracle.prices import dollars, named_price, to_nano
 from castalia.preview.counts import ASKED, KEPT, KEPT_PROMPTS, Asked, Count, Sizes, both, searches, sizes_of
 from castalia.preview.seen import PSEUDO_CALLS, UNSURE, Seen
 from castalia.preview.typical import TYPICAL, Typical
-from castalia.workspace import EXPECTED_ANSWER_TOKENS, Workspace, role_identity
+from castalia.workspace import Workspace, role_identity
+
+EXPECTED_ANSWER_TOKENS = 800
+"""Of a prompt that nothing is known of."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,46 @@ def estimate(workspace: Workspace, steps: Sequence[PlannedStage]) -> list[StageE
             asked = ASKED[step.name](sizes, workspace.params, seen)
             priced = _priced(step, stage, asked, sizes, seen, workspace.config.oracles, edited)
             found.append(replace(priced, searches=searches(priced.by_prompt.get("claims", 0.0), workspace.params)))
-        elif step.calls is not None:
-            asked = {_longest(stage): Count(step.calls, UNSURE)}
+        elif step.state != "blocked":
+            asked = {_longest(stage): Count(_records(workspace, stage), UNSURE)}
             found.append(_priced(step, stage, asked, sizes, seen, workspace.config.oracles, edited))
     return found
+
+
+def price(workspace: Workspace) -> Price:
+    """For `run_stages`: what rebuilding a stale stage asks and costs."""
+
+    def words(step: PlannedStage) -> str:
+        try:
+            return in_words(next(iter(estimate(workspace, [step]))))
+        except StoreError:  # what the estimate rests on is damaged, too: the decision is still a person's
+            return "asks the oracle"
+
+    return words
+
+
+def in_words(found: StageEstimate) -> str:
+    """What rebuilding the stage asks and costs."""
+    if not round(found.calls):
+        return "asks nothing new, where its questions are those that the ledger has answers to"
+    money = "of unknown price" if found.usd is None else f"for {dollars(to_nano(found.usd))}"
+    return f"asks about {some_calls(found.calls, found.calls_error)} {money}, beside answers in the ledger"
+
+
+def some_calls(value: float, error: float) -> str:
+    """A number of calls with its error, in words."""
+    some = around(value, error)
+    return f"{some} call{'' if some == '1' else 's'}"
+
+
+def around(value: float, error: float) -> str:
+    """A number with its error, where that is one at least."""
+    return f"{round(value):,}" + (f" ± {math.ceil(error):,}" if error >= 0.5 else "")
+
+
+def _records(workspace: Workspace, stage: Stage) -> int:
+    """Records that a stage of a plug-in reads first, each taken for one call."""
+    return workspace.store.manifest(stage.source).rows if workspace.store.has(stage.source) else 1
 
 
 def _edited(workspace: Workspace, step: PlannedStage, stage: Stage) -> frozenset[str]:

@@ -209,5 +209,4 @@ def _gold(example: SFTExample) -> str:
 STAGE = Stage(
     name="build_preferences", version=5, run=build_preferences, params=PreferenceParams, shape="whole", reads={"sft": SFTExample},
     writes={"preferences": PreferencePair}, prompts=(WRITE_PROMPT, JUDGE_PROMPT, TARGET_PROMPT), oracle=("writer", "judge", "target"),
-    estimate=lambda records, params: (3 + params.target_answers) * min(records, params.pairs),
 )  # fmt: skip

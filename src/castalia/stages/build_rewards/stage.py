@@ -117,5 +117,4 @@ def _scored(text: str, checked: bool, rubric: Rubric) -> ScoredAnswer:
 STAGE = Stage(
     name="build_rewards", version=3, run=build_rewards, params=RewardParams, shape="whole", reads={"sft": SFTExample},
     writes={"rewards": RewardRecord}, prompts=(TARGET_PROMPT, JUDGE_PROMPT), oracle=("target", "judge"),
-    estimate=lambda records, params: min(records, params.prompts) * (params.answers + 1),
 )  # fmt: skip

@@ -21,8 +21,6 @@ from castalia.stages.build_sft.room import ALL_TOOLS
 from castalia.stages.build_sft.traces import build_trace
 
 PROMPT = Path(__file__).with_name("build_sft.md")
-PASSAGES_OF_A_PAGE = 3
-"""What a page of documentation gives, about: for estimates of cost only."""
 
 
 class SftParams(ExecutingParams):
@@ -107,5 +105,4 @@ def _reject(ctx: Context, passage: Passage, atoms: Sequence[Atom], subject: str,
 STAGE = Stage(
     name="build_sft", version=4, run=build_sft, params=SftParams, shape="ask", reads={"documents": Document, "atoms": Atom},
     writes={"sft": SFTExample}, prompts=(PROMPT, TRACE_PROMPT), oracle=("writer",),
-    estimate=lambda records, params: records * PASSAGES_OF_A_PAGE * (1 + params.max_traces),
 )  # fmt: skip

@@ -17,8 +17,6 @@ from castalia.scoring.execution import execution_flaw
 from castalia.stages.extract.answers import Extraction, FoundAtom
 
 PROMPT = Path(__file__).with_name("extract.md")
-WORDS_OF_A_PAGE = 2500
-"""What a page of documentation holds, about: for estimates of cost only."""
 
 
 class ExtractParams(Params):
@@ -91,5 +89,4 @@ def _flaw(found: FoundAtom, number: int, nodes: Mapping[str, TaxonomyNode], para
 STAGE = Stage(
     name="extract", version=4, run=extract_atoms, params=ExtractParams, shape="ask",
     reads={"documents": Document, "taxonomy": TaxonomyNode}, writes={"atoms": Atom}, prompts=(PROMPT,), oracle=("extractor",),
-    estimate=lambda records, params: records * -(-WORDS_OF_A_PAGE // params.max_words),
 )  # fmt: skip

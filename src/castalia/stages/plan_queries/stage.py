@@ -241,5 +241,4 @@ STAGE = Stage(
     reads={"taxonomy": TaxonomyNode, "gaps": CoverageGap, "example_gaps": ExampleGap}, writes={"queries": Query},
     optional=frozenset({"gaps", "example_gaps"}),
     prompts=(*CATEGORY_PROMPTS.values(), REVIEW_PROMPT, COLLECTED_PROMPT, EXAMPLES_PROMPT, *FILES.values()), oracle=("writer",),
-    estimate=lambda records, params: min(records, len(CATEGORIES)) + params.max_reviews,
 )  # fmt: skip

@@ -60,5 +60,5 @@ def _flaw(node: WrittenNode, kept: Mapping[str, TaxonomyNode], limit: int) -> Fl
 
 STAGE = Stage(
     name="taxonomy", version=3, run=build_taxonomy, params=TaxonomyParams, shape="whole",
-    reads={}, writes={"taxonomy": TaxonomyNode}, prompts=(PROMPT,), oracle=("writer",), estimate=lambda _records, _params: 1,
+    reads={}, writes={"taxonomy": TaxonomyNode}, prompts=(PROMPT,), oracle=("writer",),
 )  # fmt: skip
