@@ -1,14 +1,17 @@
 """Tracing a record: the chain to the page, its licence evidence and the oracle's raw answer, in milliseconds."""
 
+import asyncio
 import time
 
 import pytest
 
-from castalia.errors import InputError
-from castalia.records import Atom, Evidence, KnowledgeBody, Provenance, SFTExample
+from castalia.errors import InputError, RequestRejected
+from castalia.oracle import RoleConfig, Task, open_oracle
+from castalia.oracle.scripted import FAULTS, scripted_server
+from castalia.records import Atom, Evidence, KnowledgeBody, LicenceDecision, Provenance, Reject, SFTExample
 from castalia.trace import trace
 from castalia.web.archive import Archive
-from small_world import SECTION, document, item, page, replay, sft, world
+from small_world import SECTION, document, item, page, put, replay, sft, world
 
 
 def chain(workspace, identity: str) -> list[tuple[int, str]]:
@@ -64,6 +67,26 @@ def test_links_that_are_gone_are_shown_as_such(tmp_path):
         ("oracle", "not in this ledger"),
         ("missing", "no dataset of the store has it any more"),
     ]
+
+
+def test_behind_a_reject_the_request_is_shown_that_the_provider_would_not_take(tmp_path):
+    workspace = world(tmp_path)
+
+    async def refused() -> tuple[str, ...]:
+        async with scripted_server(lambda *_: FAULTS["context"]) as server:
+            role = RoleConfig(provider="openai", model="m", base_url=server.openai)
+            async with open_oracle({"writer": role}, workspace.ledger, budget_usd=None) as oracle:
+                task = Task(stage="build_sft", prompt="build_sft", subject=SECTION, prompt_sha256="a" * 64)
+                with pytest.raises(RequestRejected) as raised:
+                    await oracle.ask("writer", "You know tea.", "Write at length.", LicenceDecision, task=task)
+                return raised.value.calls
+
+    origin = Provenance(parents=(document().id,), calls=asyncio.run(refused()))
+    reject = Reject(stage="build_sft", subject=SECTION, reason="answer-unusable", provenance=origin)
+    put(workspace.store, "build_sft.rejects", Reject, [reject])
+    [call] = [step for step in trace(workspace, reject.id) if step.kind == "oracle"]
+    assert call.facts["state"] == "failed"
+    assert "build_sft" in call.facts["asked"]
 
 
 def test_an_unknown_record_is_answered_with_how_to_find_one(tmp_path):

@@ -1,7 +1,9 @@
 """Up: everything behind a record, to pages with their licence evidence and to raw oracle answers."""
 
 from collections.abc import Iterator
+from typing import Any
 
+from castalia.errors import InputError
 from castalia.oracle import Ledger
 from castalia.trace.steps import KEY_SHOWN, Step, call_facts, fetch_facts, record_facts
 from castalia.web.archive import Archive
@@ -31,10 +33,16 @@ def climb(workspace: Workspace, identity: str, ledger: Ledger | None, archive: A
         for key in row["provenance"]["calls"]:
             if key not in seen:
                 seen.add(key)
-                known = ledger is not None and ledger.lookup(key) is not None
-                facts = call_facts(ledger.call(key)) if ledger and known else {"why": "not in this ledger"}
-                yield Step(depth + 1, "oracle", key[:KEY_SHOWN], facts)
+                yield Step(depth + 1, "oracle", key[:KEY_SHOWN], _asked(ledger, key))
         for parent in row["provenance"]["parents"]:
             yield from up(parent, depth + 1)
 
     yield from up(identity, 0)
+
+
+def _asked(ledger: Ledger | None, key: str) -> dict[str, Any]:
+    """A call, answered or not: behind a reject stands one that the provider would not take."""
+    try:
+        return call_facts(ledger.call(key)) if ledger else {"why": "not in this ledger"}
+    except InputError:
+        return {"why": "not in this ledger"}
