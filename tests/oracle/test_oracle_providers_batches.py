@@ -173,6 +173,21 @@ def test_what_expired_is_asked_again_and_what_was_refused_is_not_hidden(tmp_path
 
 
 @both
+def test_what_is_too_long_for_a_batch_is_rejected_once_and_the_run_can_end(tmp_path: Path, provider: str) -> None:
+    async def run() -> None:
+        async with scripted_server(lambda _, text: FAULTS["context"] if text == "Extract 1." else Act()) as server:
+            await ask_all(tmp_path, provider, address(server, provider), 3)
+            for offline in (False, True):
+                async with client(tmp_path, role(address(server, provider), provider, batch=True), offline=offline) as oracle:
+                    asks = (oracle.ask("writer", "You extract.", f"Extract {n}.", Point, task=task(str(n))) for n in range(3))
+                    results = await asyncio.gather(*asks, return_exceptions=True)
+                    assert [type(result).__name__ for result in results] == ["Reply", "RequestRejected", "Reply"]
+            assert len(server.batches.batches) == 1
+
+    asyncio.run(run())
+
+
+@both
 def test_a_day_that_ends_early_leaves_its_partial_results(tmp_path: Path, provider: str) -> None:
     async def run() -> None:
         async with scripted_server() as server:

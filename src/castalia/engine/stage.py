@@ -43,8 +43,8 @@ class Stage:
     `reads` maps dataset names to record types. map and ask iterate the first; ask finds all in `ctx.side`;
     whole gets all of them as `inputs[name]`, sequences sorted by record id. `writes` likewise; a written record goes to the
     dataset of its type, a Reject to `NAME.rejects`, where NAME is the stage's. Datasets in `optional` may be absent and
-    are empty then. Roles in `oracle` are fingerprinted with their model and sampling. With `asks` they are
-    needed only under params of which it is true.
+    are empty then. Roles in `oracle` are fingerprinted with their model and sampling. With `asks` they are needed
+    only under params of which it is true.
     """
 
     name: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from castalia.errors import OracleError
 from castalia.oracle.batch_wire import MOST_TRIES, Account, BatchWire, pause
+from castalia.oracle.calls import Ask, Task
 from castalia.oracle.failpoints import failpoint
 from castalia.oracle.ledger import submissions as ledger_submissions
 from castalia.oracle.ledger.ledger import Ledger
@@ -16,9 +17,12 @@ from castalia.oracle.ledger.reading import reading_of
 from castalia.oracle.ledger.submissions import Result, Submission
 from castalia.oracle.providers.base import UnreadableAnswer
 from castalia.oracle.redact import Redactor
+from castalia.oracle.rejected import failure_of
 from castalia.oracle.transport import Lost, Unsent
 
 FILED_AT_ONCE = 500
+_ANY = Ask(Task("", "", "", ""), "", (), None)
+"""A request of which nothing is known: what refuses it is its length or a filter, never its schema."""
 
 
 @dataclass
@@ -131,7 +135,9 @@ def _result(ledger: Ledger, redactor: Redactor, account: Account, line: bytes) -
     except UnreadableAnswer:
         return None
     if fate.kind != "answered":
-        return Result(fate.key, None, None, "rejected", redactor.error(fate.detail), fate.kind == "refused")
+        detail, is_final = redactor.error(fate.detail), fate.kind == "refused"
+        refusal = account.provider.refusal(400, line, _ANY) if is_final else None
+        return Result(fate.key, None, None, "rejected", failure_of(refusal.words, detail) if refusal else detail, is_final)
     raw = redactor.raw(line)
     known = ledger.priced(fate.key)
     try:

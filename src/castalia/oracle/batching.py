@@ -20,6 +20,7 @@ from castalia.oracle.ledger.submissions import Submission
 from castalia.oracle.providers.base import HttpProvider
 from castalia.oracle.providers.batch_apis import OpenAIBatches, batch_api, form, read_object
 from castalia.oracle.redact import Redactor
+from castalia.oracle.rejected import rejection
 from castalia.oracle.transport import Lost, Transport, Unsent
 
 MOST_CALLS = 10_000
@@ -54,7 +55,8 @@ class BatchDesk:
         """What a person should know about batches that were sent, found, or came back."""
 
     async def answer(self, intent: Intent, provider: HttpProvider, key: str | None) -> Done:
-        """The answer, where it is in. Raises MissingRecording, which says when to come again."""
+        """The answer, where it is in. Raises MissingRecording, which says when to come again, and RequestRejected for what the provider could
+        not take: batched once more, it would keep the run from ever ending."""
         if intent.redacted:
             raise RequestRejected(
                 f"prompt {intent.prompt!r} for {intent.subject!r} holds a key from the environment, which the ledger masks, so no batch can "
@@ -75,6 +77,8 @@ class BatchDesk:
         done = self._ledger.lookup(intent.key)
         if done is not None:
             return done
+        if rejected := rejection(intent, self._ledger.failure(intent.key)):
+            raise rejected
         token = self._ledger.token
         await self._ledger.run(lambda db, books: ledger_submissions.await_batch(db, books, intent, token))
         waiting.keys.add(intent.key)
