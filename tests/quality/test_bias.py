@@ -1,15 +1,18 @@
 """A judge's biases are found by experiment: what moves its verdicts though nothing about the content did."""
 
 import asyncio
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from castalia.engine.context import Context
-from castalia.errors import AnswerUnusable, BudgetReached, InputError
+from castalia.errors import AnswerUnusable, BudgetReached, InputError, MissingRecording
 from castalia.oracle import Reply
 from castalia.quality.bias import HARMLESS, INJECTION, PROMPT, AnswerPair, Bias, changed, judge_pairs, measure_bias, shorter
+from castalia.quality.pairs import read_pairs
 
 PAIRS = [
     AnswerPair(f"p/{number}", "How long?", (f"Two minutes, cup {number}.", f"An hour or so, I would guess, cup {number}."))
@@ -91,6 +94,26 @@ def test_a_budget_that_ends_stops_the_audit():
 
     with pytest.raises(BudgetReached):
         measured(rule)
+
+
+def test_all_recordings_that_are_missing_are_known_before_the_audit_stops():
+    asked: list[str] = []
+
+    def rule(first: str, second: str) -> str:
+        asked.append(first)
+        raise MissingRecording("none for 'pair'")
+
+    with pytest.raises(MissingRecording, match=r"24 of 24 'pair' verdicts have no recording; the first: none for"):
+        measured(rule, PAIRS[:3])
+    assert len(asked) == 24
+
+
+def test_a_line_separator_in_a_prompt_ends_no_line_of_a_file_of_pairs(tmp_path: Path):
+    pair = {"prompt": "How\u2028long\x85does it take?", "answers": ["Two minutes.", "An hour."]}
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(json.dumps(pair, ensure_ascii=False) + "\r\n", encoding="utf-8", newline="")
+    found = read_pairs(file)
+    assert (found.problems, found.pairs[0].pair.prompt) == ((), pair["prompt"])
 
 
 def test_only_the_shorter_answer_is_changed_and_the_control_is_as_long_as_the_injection():

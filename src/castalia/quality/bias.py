@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, get_args
 
 from castalia.engine.context import Context
 from castalia.engine.fence import fence
-from castalia.errors import AnswerUnusable, InputError, OracleRefused
+from castalia.errors import AnswerUnusable, InputError, MissingRecording, OracleRefused
 from castalia.records import Frozen
 from castalia.statistics import paired_difference, with_sparse_floor
 
@@ -76,7 +76,7 @@ class Bias(NamedTuple):
 async def judge_pairs(pairs: Sequence[AnswerPair], ctx: Context, *, role: str = "judge", in_flight: int = 64) -> list[PairVerdict]:
     """Eight verdicts a pair: four forms in two orders. Subjects are `SUBJECT/FORM/1` and `SUBJECT/FORM/2`.
 
-    An unusable answer or a refusal leaves its verdict None; a budget or a missing recording stops everything.
+    An unusable answer or a refusal leaves its verdict None; a budget stops everything, and so do missing recordings, once all are known.
     """
     gate = asyncio.Semaphore(in_flight)
 
@@ -97,7 +97,15 @@ async def judge_pairs(pairs: Sequence[AnswerPair], ctx: Context, *, role: str = 
         return PairVerdict(pair.subject, change, target, first, float(chosen == target))
 
     changes: tuple[Change, ...] = get_args(Change)
-    return list(await asyncio.gather(*(one(pair, change, order) for pair in pairs for change in changes for order in (1, 2))))
+    asked = [one(pair, change, order) for pair in pairs for change in changes for order in (1, 2)]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    missing = [outcome for outcome in outcomes if isinstance(outcome, MissingRecording)]
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, MissingRecording):
+            raise outcome
+    if missing:
+        raise MissingRecording(f"{len(missing)} of {len(outcomes)} {PROMPT.stem!r} verdicts have no recording; the first: {missing[0]}")
+    return [outcome for outcome in outcomes if isinstance(outcome, PairVerdict)]
 
 
 def shorter(pair: AnswerPair) -> int:

@@ -8,7 +8,7 @@ no label on them decides anything or counts as one on a record.
 import math
 from collections.abc import Mapping, Sequence
 
-from castalia.quality.planting import Planted, denied_answer, good_answer, planted, swapped_answer
+from castalia.quality.planting import Planted, denied_answer, good_answer, planted, swapped_answers
 from castalia.quality.view import View
 from castalia.records import Canary, Document, Provenance, ReviewItem, SFTExample
 
@@ -33,9 +33,7 @@ def plant_gold(queue: Sequence[ReviewItem], views: Sequence[View], documents: Ma
     def denied(view: View) -> Planted | None:
         return denied_answer(view, documents)
 
-    def swapped(view: View) -> Planted | None:
-        return swapped_answer(view, documents, views)
-
+    swapped = swapped_answers(documents, views)
     made = list(planted({"good": (good,), "bad": (swapped, denied)}, views, math.ceil(missing / 2), PEOPLE))
     # One of each in turn, so that neither kind is what is left out.
     by_kind = [[one for one in made if one.kind == kind] for kind in ("bad", "good")]

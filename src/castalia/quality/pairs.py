@@ -37,7 +37,7 @@ class PairsFile(NamedTuple):
 def read_pairs(path: Path, limit: int | None = None) -> PairsFile:
     """The first `limit` pairs of a file; lines that are none are left out and named. Raises InputError where no pair is left."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON text may hold U+2028 unescaped
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"pairs {str(path)!r} can't be read: {error}") from error
     pairs: dict[str, LabelledPair] = {}

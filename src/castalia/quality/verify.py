@@ -152,7 +152,7 @@ async def _run(check: RecordCheck | GroupCheck, views: Sequence[View], checks: C
             findings[view.record.id] = _could_not_run(check.name, error)
     groups = by_group(concerned)
     try:
-        hidden = hide_canaries(check, groups, checks)
+        hidden = await asyncio.to_thread(hide_canaries, check, groups, checks)
     except Exception as error:  # noqa: BLE001 - as above: a judge is not asked what it can't be held to
         return {**findings, **{view.record.id: _could_not_run(check.name, error) for view in concerned}}, []
     asked = [*groups.values(), *(shown.group for shown in hidden)]

@@ -2,7 +2,7 @@
 """What changed between two releases: records, sources, settings, and the figures of balance."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,11 +49,12 @@ def compare_releases(before: Path, after: Path) -> Difference:
     changes = []
     reasons = _left_out(after)
     for dataset in DATASETS:
-        old, new = ({row["id"]: row for row in pq.read_table(folder / f"data/{dataset}.parquet").to_pylist()} for folder in (before, after))
+        old, new = (_subjects(folder, dataset) for folder in (before, after))
         added, removed = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
-        subjects = {new[identity]["subject"]: identity for identity in added}
-        pairs = [(old[identity], new[subjects[old[identity]["subject"]]]) for identity in removed if old[identity]["subject"] in subjects]
-        changed = tuple(sorted(f"{one['subject']}: {', '.join(_columns(one, other))}" for one, other in pairs))
+        again = {new[identity]: identity for identity in added}
+        pairs = {identity: again[old[identity]] for identity in removed if old[identity] in again}
+        ones, others = _read(before, dataset, list(pairs)), _read(after, dataset, list(pairs.values()))
+        changed = tuple(sorted(f"{old[one]}: {', '.join(_columns(ones[one], others[other]))}" for one, other in pairs.items()))
         why = tuple(f"{identity}: {reason}" for identity in removed if (reason := reasons.get(identity)))
         changes.append(Change(dataset, len(old), len(new), tuple(added), tuple(removed), changed, why))
     old_sources, new_sources = (_sources(folder) for folder in (before, after))
@@ -82,15 +83,27 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def _subjects(folder: Path, dataset: str) -> dict[str, str]:
+    """Record id -> subject."""
+    table = pq.read_table(folder / f"data/{dataset}.parquet", columns=["id", "subject"])
+    return dict(zip(table["id"].to_pylist(), table["subject"].to_pylist(), strict=True))
+
+
+def _read(folder: Path, dataset: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Record id -> its row, of these records."""
+    found = pq.read_table(folder / f"data/{dataset}.parquet", filters=[("id", "in", ids)]).to_pylist() if ids else []
+    return {row["id"]: row for row in found}
+
+
 def _sources(folder: Path) -> set[str]:
     """Addresses that have a section of their own in the attribution."""
-    lines = (folder / "ATTRIBUTION.md").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "ATTRIBUTION.md").read_text(encoding="utf-8").split("\n")
     return {line.removeprefix("## ") for line in lines if line.startswith("## ")}
 
 
 def _left_out(folder: Path) -> dict[str, str]:
     """Record id -> why the mix left it out."""
-    rows = [json.loads(line) for line in (folder / "left_out.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in (folder / "left_out.jsonl").read_bytes().splitlines()]
     return {row["provenance"]["parents"][0]: f"{row['reason']}, {row['detail']}" for row in rows}
 
 

@@ -130,7 +130,7 @@ def publish(
     nodes = list(store.read_dataset("taxonomy", TaxonomyNode))
     balance = measure_balance(accepted.records, nodes, gpt_oss_vocabulary(), settings=settings, left_out=accepted.left_out)
     rejects = sorted((reject for found in accepted.left_out.values() for reject in found), key=lambda reject: reject.id)
-    judges = trials(store.read_dataset("canaries", Canary)) if store.has("canaries") else []
+    judges = trials(store.read_dataset("canaries", Canary), verdicts) if store.has("canaries") else []
     specification = acquisition_specification(
         nodes,
         list(store.read_dataset("queries", Query)),

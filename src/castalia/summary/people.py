@@ -80,7 +80,7 @@ def people(workspace: Workspace) -> People:
         quality=audit.accepted_quality(verdicts, labels),
         labels_needed=_labels_needed(verdicts),
         reviewers=audit.reviewers(labels, queue),
-        trials=tuple(trials(workspace.store.read_dataset("canaries", Canary))) if workspace.store.has("canaries") else (),
+        trials=tuple(trials(workspace.store.read_dataset("canaries", Canary), verdicts)) if workspace.store.has("canaries") else (),
         judge_is_writer=judge_is_writer(workspace.config.oracles),
         wrong=tuple(Counter(mode for label in labels if label.label != "approve" for mode in label.modes).most_common()),
     )

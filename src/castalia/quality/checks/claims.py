@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from castalia.quality.check import CheckContext
 from castalia.quality.checks.judge import delimiter
+from castalia.quality.planting import CANARY
 from castalia.quality.view import View
 
 CLAIMS_PROMPT = Path(__file__).with_name("claims.md")
@@ -67,8 +68,8 @@ async def take_apart(view: View, ctx: CheckContext) -> Claims:
 
 
 def subject_of(view: View) -> str:
-    """The name of a record in questions about it alone."""
-    return f"{view.dataset}:{view.record.subject}"
+    """The name of a record in questions about it alone; a planted one has the subject of the record it was made from, and another name."""
+    return view.group if view.group.startswith(CANARY) else f"{view.dataset}:{view.record.subject}"
 
 
 def claims_flaw(claims: Sequence[str], view: View) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from castalia.quality.check import CheckContext, Finding, GroupCheck
 from castalia.quality.checks.judge import ask_judge, source_blocks
-from castalia.quality.planting import Maker, Planted, denied_answer, good_answer, swapped_answer
+from castalia.quality.planting import Maker, Planted, denied_answer, good_answer, swapped_answers
 from castalia.quality.view import View
 from castalia.records import CanaryKind
 
@@ -15,8 +15,7 @@ async def _consistency(views: Sequence[View], ctx: CheckContext) -> Mapping[str,
 
 
 def _canaries(views: Sequence[View], ctx: CheckContext) -> Mapping[CanaryKind, Sequence[Maker]]:
-    def swapped(view: View) -> Planted | None:
-        return swapped_answer(view, ctx.documents, views)
+    swapped = swapped_answers(ctx.documents, views)
 
     def denied(view: View) -> Planted | None:
         return denied_answer(view, ctx.documents)
