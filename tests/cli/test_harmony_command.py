@@ -94,7 +94,7 @@ def test_convert_says_how_many_rejected_answers_it_left_out(tmp_path, capsys):
     path.write_text(lines({"chosen": said[0], "rejected": said[1]}), encoding="utf-8")
     assert main(["harmony", "convert", str(path), "--to", "openai"]) == 0
     printed = capsys.readouterr()
-    assert "BAD" not in printed.out and "1 rejected answers left out, which only --to trl can mark" in printed.err
+    assert "BAD" not in printed.out and "1 rejected answer left out, which only --to trl can mark" in printed.err
 
 
 @pytest.mark.parametrize("broken", ["missing", "no table", "full"])

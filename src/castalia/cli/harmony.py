@@ -70,7 +70,7 @@ def _convert(options: argparse.Namespace) -> int:
     facts = {"read": read, "written": written, "left_out": broken, "rejected_left_out": rejected}
     said = f"{read} rows read, {written} written, {broken} left out"
     if rejected:
-        said += f"; {rejected} rejected answers left out, which only --to trl can mark"
+        said += f"; {rejected} rejected {'answer' if rejected == 1 else 'answers'} left out, which only --to trl can mark"
     print(json.dumps(facts) if options.json else said, file=sys.stdout if options.out else sys.stderr)
     return 3 if broken else 0
 
