@@ -19,11 +19,12 @@ from castalia.errors import ConfigError, InputError, ReleaseRefused, StorageFull
 from castalia.harmony import Style, gpt_oss_vocabulary, parse_completion, render_prompt, render_samples
 from castalia.quality.labels import add_label
 from castalia.rebuild import labels_then
-from castalia.records import Leak, Provenance, Query, ReplayItem, TaxonomyNode
+from castalia.records import Label, Leak, Provenance, Query, ReplayItem, TaxonomyNode
 from castalia.release import all_releases, compare_releases, find_release, publish, released_versions, verify_release
 from castalia.release.columns import COLUMNS
 from castalia.release.export import export_release
 from castalia.rounds.measure import store_failures
+from castalia.sandbox import runtime_identity
 from castalia.workspace import Workspace, make_release, open_workspace, role_identity, save_resolved
 from small_world import SITE, configuration, document, item, page, pair, passed, put, reward, settle, sft, trace_example, world
 
@@ -207,18 +208,20 @@ def test_the_card_says_how_to_train_on_files_that_the_export_it_names_has(made, 
 
 def test_the_same_world_gives_the_same_bytes_on_every_machine(tmp_path):
     harness = "def run(candidate, value):\n    return value\n"
-    releases = []
+    releases, runner = [], ""
     for name in ("one", "two/deeper"):
         folder = tmp_path / name
         folder.mkdir(parents=True)
         (folder / "run.py").write_text(harness)
         (folder / "recipe.yaml").write_text("steps: 1\n")
         runners = {"sandbox": {"runners": {"tea": {"harness": "run.py"}}}, "training": "recipe.yaml"}
-        releases.append(make_release(world(folder, **runners)).folder)
+        made = world(folder, **runners)
+        runner = next(line for line in runtime_identity(made.config.sandbox.runners, ()) if line.startswith("runner tea sha256 "))
+        releases.append(make_release(made).folder)
     files = [{path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")} for folder in releases]
     assert files[0] == files[1]
     assert str(tmp_path).encode() not in b"".join(files[0].values())
-    assert hashlib.sha256(harness.encode()).hexdigest() in files[0]["config.json"].decode()
+    assert runner in files[0]["config.json"].decode()
 
 
 def test_releasing_again_makes_no_new_version(made):
@@ -564,6 +567,19 @@ def test_the_labels_of_a_release_are_found_again_among_all_that_were_given(made)
     made.labels.write_text(made.labels.read_text().replace('"bob"', '"eve"'))
     with pytest.raises(InputError, match="lines were removed or changed"):
         labels_then(made, second)
+
+
+def test_labels_are_found_again_among_thousands_without_writing_each_out_anew(made, monkeypatch):
+    add_label(made.labels, sft().id, "ada", "approve")
+    folder = make_release(made).folder
+    [first] = made.labels.read_text().splitlines()
+    made.labels.write_text("".join(first.replace('"ada"', f'"person {number}"') + "\n" for number in range(2000)))
+    made.labels.write_text(f"{first}\n{made.labels.read_text()}")
+    written: list[str] = []
+    to_row = Label.to_row
+    monkeypatch.setattr(Label, "to_row", lambda label: written.append(label.id) or to_row(label))
+    assert [label.reviewer for label in labels_then(made, folder)] == ["ada"]
+    assert len(written) == 2001
 
 
 def test_a_release_that_does_not_exist_is_told_with_those_that_do(made):
