@@ -53,7 +53,7 @@ class Judge:
 
 def context(judge: Judge | None = None, documents: tuple[Document, ...] = (document(),), **changes: Any) -> CheckContext:
     prompts: dict[str, Path] = {
-        check.prompt.stem: check.prompt for layer in LAYERS for check in layer.checks if isinstance(check, GroupCheck)
+        path.stem: path for layer in LAYERS for check in layer.checks if isinstance(check, GroupCheck) for path in check.prompts
     }
     services = changes.pop("services", {})
     ctx = Context("verify", ("judge",), prompts, judge, services=services)  # type: ignore[arg-type]

@@ -12,8 +12,10 @@ from castalia.quality.check import GroupCheck
 from castalia.quality.checks.consistency import CONSISTENCY
 from castalia.quality.checks.facts import FACTS
 from castalia.quality.checks.policy import POLICY
+from castalia.quality.verify import VerifyParams
 from castalia.quality.view import view_record
 from castalia.records import RELEASING
+from castalia.web.archive import Fetched
 from small_world import document, sft
 
 VIEW = view_record(sft(), "sft")
@@ -36,7 +38,7 @@ VERDICTS = st.builds(
 )
 CLAIMS = st.builds(
     lambda verdict, passages, quotes: {
-        "claim": "Green tea steeps for two minutes.",
+        "claim": CLAIM,
         "verdict": verdict,
         "passages": passages,
         "quotes": quotes,
@@ -48,8 +50,97 @@ CLAIMS = st.builds(
 TAKEN_APART = st.builds(lambda record, claims: {"record": record, "claims": claims}, LABELS, st.lists(CLAIMS, max_size=3))
 
 
+SOURCE = "The tea board of Kyoto measured it in spring: leaves of green tea give their best after two minutes in the pot."
+CLAIM, WORDS = "Green tea steeps for two minutes.", "give their best after two minutes"
+WRITTEN = st.builds(
+    lambda text, search, more: {"text": text, "search": search, **more},
+    st.sampled_from([CLAIM, CLAIM, "Elephants sleep standing up most nights.", "It is so.", ""]),
+    st.sampled_from(["green tea", "green tea", ""]),
+    st.sampled_from([{}, {}, {"sure": True}]),
+)
+NUMBERED = st.builds(
+    lambda claim, verdict, passages, quotes: {"claim": claim, "verdict": verdict, "passages": passages, "quotes": quotes},
+    st.sampled_from(["1", "1", "2", CLAIM]),
+    st.sampled_from(["supported", "supported", "not_enough", "refuted"]),
+    st.sampled_from([["board.html:0"], ["board.html:0"], ["nowhere:1"], []]),
+    st.sampled_from([[WORDS], [WORDS], ["an hour in the pot"], []]),
+)
+
+
+class OnePage:
+    """A search that always finds the same page, and that page."""
+
+    user_agent = "castalia"
+
+    async def search_once(self, name: str, query: str, limit: int) -> list[str]:
+        return ["https://kyoto.example/board.html"]
+
+    async def fetch(self, url: str) -> Fetched:
+        return Fetched(url, url, 200, {}, "text/html", b"", "0" * 64, "2024-05-01T00:00:00Z")
+
+    async def facts(self, fetched: Fetched) -> dict[str, Any]:
+        return {"title": "Tea", "heading": "Tea", "text": SOURCE, "metas": {}, "canonical": ""}
+
+    async def content(self, fetched: Fetched) -> dict[str, Any]:
+        return {"problem": "", "blocks": [{"kind": "paragraph", "text": SOURCE}], "modified": "", "published": ""}
+
+
+class Asked(Judge):
+    """Answers both questions of a judge that sources are searched for."""
+
+    def __init__(self, claims: Any, facts: Any):
+        super().__init__()
+        self.answers = {"claims": claims, "facts": facts}
+
+    async def ask(self, *arguments: Any, task: Any, **more: Any) -> Any:
+        self.answer = self.answers[task.prompt]
+        self.error = self.answer if isinstance(self.answer, Exception) else None
+        return await super().ask(*arguments, task=task, **more)
+
+
 def outcome(check: GroupCheck, judge: Judge) -> str:
     return judged(check, [VIEW], judge, documents=(document(), OTHER))[VIEW.label].outcome
+
+
+def searched(claims: Any, facts: Any) -> str:
+    """The outcome where sources are searched: what the judge says to the first question, and to the second."""
+    params = VerifyParams(search=("found",))
+    found = judged(FACTS, [VIEW], Asked(claims, facts), documents=(document(),), services={"web": OnePage()}, params=params)
+    return found[VIEW.label].outcome
+
+
+SOUND = {"claims": [{"text": CLAIM, "search": "green tea"}]}
+SUPPORTED = {"claim": "1", "verdict": "supported", "passages": ["board.html:0"], "quotes": [WORDS]}
+
+
+def of_view(*claims: Any) -> Any:
+    return {"records": [{"record": VIEW.label, "claims": list(claims)}]}
+
+
+@settings(max_examples=60, deadline=None)
+@given(answer=JSON)
+def test_with_search_no_answer_of_another_shape_lets_a_record_through(answer: Any):
+    assert searched(answer, of_view(SUPPORTED)) not in RELEASING
+    assert searched(SOUND, answer) not in RELEASING
+
+
+@pytest.mark.parametrize("error", [AnswerUnusable("nonsense"), OracleRefused("401")], ids=type)
+def test_with_search_no_error_of_the_oracle_lets_a_record_through(error: Exception):
+    assert searched(SOUND, of_view(SUPPORTED)) == "pass"
+    assert searched(error, of_view(SUPPORTED)) not in RELEASING
+    assert searched(SOUND, error) not in RELEASING
+
+
+@settings(max_examples=100, deadline=None)
+@given(claims=st.lists(WRITTEN, max_size=2), said=st.lists(NUMBERED, max_size=2))
+def test_with_search_facts_pass_only_where_every_claim_of_the_record_rests_on_words_of_a_source(claims: list[Any], said: list[Any]):
+    own = bool(claims) and all(claim == SOUND["claims"][0] for claim in claims)
+    numbers = {str(number) for number, _ in enumerate(claims, 1)}
+    answered = bool(said) and {claim["claim"] for claim in said} == numbers
+    sound = all(claim["passages"] == ["board.html:0"] and claim["quotes"] == [WORDS] for claim in said)
+    found = searched({"claims": claims}, of_view(*said))
+    assert (found == "pass") == (own and answered and sound and all(claim["verdict"] == "supported" for claim in said))
+    assert found not in RELEASING or (own and answered and all(claim["verdict"] != "refuted" for claim in said))
 
 
 @pytest.mark.parametrize("check", JUDGES, ids=lambda check: check.name)
