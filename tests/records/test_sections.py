@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from castalia.records import Block, Document, Evidence, LicenceDecision
-from castalia.records.sections import Flaw, blocks_of, cite, section_at, section_named, sections, show_blocks
+from castalia.records.flaw import Flaw
+from castalia.records.sections import blocks_of, cite, section_at, section_named, sections, show_blocks
 
 
 def page(*blocks: Block) -> Document:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 
 LABELS = "ABCDEFGHIJKLMNOP"
 

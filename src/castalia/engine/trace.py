@@ -15,7 +15,7 @@ from castalia.engine.context import Context
 from castalia.engine.fence import Fenced, fence
 from castalia.errors import AnswerUnusable, SandboxUnavailable
 from castalia.records import Frozen, Message, Tool, canonical_json
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 
 TRACE_PROMPT = Path(__file__).with_name("trace_turn.md")
 

@@ -17,7 +17,7 @@ from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.trace import ArgumentsText, open_room, tool_specs
 from castalia.errors import AnswerUnusable
 from castalia.records import Bank, Check, Frozen, Provenance, Reject, SuiteItem, TaxonomyNode, ask_user
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.scoring import RULES
 from castalia.scoring.execution import execution_flaw
 from castalia.scoring.proof import proof_flaw

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from castalia.records.atom import Evidence
 from castalia.records.document import Block, Document
+from castalia.records.flaw import Flaw
 
 
 class Section(NamedTuple):
@@ -18,13 +19,6 @@ class Section(NamedTuple):
     subject: str
     first: int
     last: int
-
-
-class Flaw(NamedTuple):
-    """Why something an oracle wrote can't be used: a reason code and the value that broke the rule."""
-
-    reason: str
-    detail: str
 
 
 def sections(document: Document, max_words: int) -> list[Section]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from castalia.errors import ConfigError, SandboxUnavailable
 from castalia.records import Check, Execution, ExecutionTest
 from castalia.records.base import canonical_json
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.sandbox import Grade, Sandbox
 from castalia.sandbox.compare import parse_value
 from castalia.sandbox.grading import grade_answers, inputs_of

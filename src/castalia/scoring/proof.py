@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from castalia.errors import ConfigError, SandboxUnavailable
 from castalia.records import Check, ExecutionTest
 from castalia.records.base import content_hash
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.sandbox import Sandbox
 from castalia.scoring.examination import Examination, examine
 from castalia.scoring.fences import program_of

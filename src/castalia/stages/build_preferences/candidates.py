@@ -6,7 +6,7 @@ from castalia.engine.context import Context
 from castalia.engine.target import is_readable
 from castalia.oracle import TextReply
 from castalia.records import Candidate, Check, SFTExample
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.scoring.proof import drawn_tests, proof_flaw
 from castalia.stages.build_preferences.answers import PlannedLevel, WrittenCandidate
 

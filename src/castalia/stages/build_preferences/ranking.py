@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, get_args
 
 from castalia.engine.labels import LABELS, by_label
 from castalia.records import Candidate, FailureMode, FailureSpan
+from castalia.records.flaw import Flaw
 from castalia.records.preference import Level
-from castalia.records.sections import Flaw
 from castalia.stages.build_preferences.answers import CandidateVerdicts, JudgedCandidate
 
 MODES: tuple[FailureMode, ...] = get_args(FailureMode)

@@ -15,7 +15,7 @@ from castalia.engine.target import TARGET_PROMPT, is_played_by_writer, target_an
 from castalia.errors import AnswerUnusable
 from castalia.harmony import gpt_oss_vocabulary
 from castalia.records import Candidate, PreferencePair, Provenance, Record, Reject, SFTExample
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.records.selection import spread
 from castalia.stages.build_preferences.answers import CandidateVerdicts, JudgedCandidate, PlannedLevel, WrittenCandidates
 from castalia.stages.build_preferences.candidates import accept_own, accept_written, execute

@@ -12,7 +12,7 @@ from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.trace import TRACE_PROMPT, open_room, run_trace
 from castalia.errors import AnswerUnusable
 from castalia.records import Check, Failure, Message, Provenance, Reject, ReplayItem, TaxonomyNode
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.scoring.proof import proof_flaw, text_flaw
 from castalia.stages.build_replay.answers import Correction
 

@@ -14,7 +14,7 @@ from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.target import TARGET_PROMPT, is_readable, target_answers
 from castalia.errors import AnswerUnusable
 from castalia.records import Check, ExecutionTest, Provenance, Record, Reject, RewardRecord, Rubric, ScoredAnswer, SFTExample
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.records.selection import spread
 from castalia.scoring.proof import drawn_tests, proof_flaw, text_flaw
 from castalia.stages.build_rewards.answers import JudgedAnswers

@@ -2,7 +2,7 @@
 
 from castalia.engine.context import Context
 from castalia.records import Message, SFTExample
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.scoring.proof import proof_flaw, text_flaw, trusted_check
 from castalia.stages.build_sft.answers import WrittenExample
 from castalia.stages.build_sft.passage import Grounds, Passage, grounds, provenance, taught

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from castalia.records import Atom, Check, Conversation, Document, Evidence, Message, Provenance, SkillBody, Tool
-from castalia.records.sections import Flaw, Section, cite
+from castalia.records.flaw import Flaw
+from castalia.records.sections import Section, cite
 
 
 class Passage(NamedTuple):

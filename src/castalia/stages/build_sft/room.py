@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from castalia.engine.trace import ToolOutput, ToolRoom
 from castalia.records import Document, Tool
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.sandbox.tools import TOOLS, USUAL, ToolResult, WrongArguments, arguments_of, text_parameters
 from castalia.scoring.bm25 import WordIndex, words_of
 

@@ -13,7 +13,8 @@ from castalia.engine.stage import ExecutingParams, Stage
 from castalia.engine.trace import TRACE_PROMPT
 from castalia.errors import AnswerUnusable
 from castalia.records import Atom, Document, Provenance, Reject, SFTExample
-from castalia.records.sections import Flaw, section_named, show_section
+from castalia.records.flaw import Flaw
+from castalia.records.sections import section_named, show_section
 from castalia.stages.build_sft.answers import SectionExamples
 from castalia.stages.build_sft.examples import build_example
 from castalia.stages.build_sft.passage import Passage, number_of, provenance, show_atoms

@@ -6,7 +6,8 @@ from typing import cast
 from castalia.engine.context import Context
 from castalia.engine.trace import open_room, run_trace
 from castalia.records import Document, Message, SFTExample
-from castalia.records.sections import Flaw, blocks_of, show_blocks
+from castalia.records.flaw import Flaw
+from castalia.records.sections import blocks_of, show_blocks
 from castalia.scoring.proof import proof_flaw, text_flaw
 from castalia.stages.build_sft.answers import TraceTask
 from castalia.stages.build_sft.passage import Passage, grounds, provenance, taught

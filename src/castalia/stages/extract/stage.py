@@ -12,7 +12,8 @@ from castalia.engine.fence import fence
 from castalia.engine.stage import Params, Stage
 from castalia.errors import AnswerUnusable
 from castalia.records import Atom, Document, Evidence, Provenance, Reject, TaxonomyNode
-from castalia.records.sections import Flaw, Section, cite, sections, show_section
+from castalia.records.flaw import Flaw
+from castalia.records.sections import Section, cite, sections, show_section
 from castalia.scoring.execution import execution_flaw
 from castalia.stages.extract.answers import Extraction, FoundAtom
 

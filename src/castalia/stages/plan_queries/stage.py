@@ -16,7 +16,7 @@ from castalia.engine.context import Answer, Context
 from castalia.engine.stage import Params, Stage
 from castalia.errors import AnswerUnusable
 from castalia.records import CATEGORIES, Category, CoverageGap, ExampleGap, Provenance, Query, Record, Reject, TaxonomyNode
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.stages.plan_queries.answers import CoverageReview, WrittenQueries, WrittenQuery
 from castalia.stages.plan_queries.coverage import STYLES, Cell, by_category, cell, coverage_table
 from castalia.stages.plan_queries.gaps import asked_before

@@ -10,7 +10,7 @@ from castalia.engine.context import Context
 from castalia.engine.stage import Params, Stage
 from castalia.errors import AnswerUnusable
 from castalia.records import CATEGORIES, Provenance, Record, Reject, TaxonomyNode
-from castalia.records.sections import Flaw
+from castalia.records.flaw import Flaw
 from castalia.stages.taxonomy.answers import WrittenNode, WrittenTaxonomy
 
 PROMPT = Path(__file__).with_name("taxonomy.md")
