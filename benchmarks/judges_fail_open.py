@@ -129,7 +129,7 @@ class _Web:
 
 async def verify(records: Sequence[SFTExample], documents: Sequence[Document], oracle: Any, *, search: bool = False) -> list[Verdict]:
     ctx = Context(STAGE.name, STAGE.oracle, {prompt.stem: prompt for prompt in STAGE.prompts}, oracle, services={"web": _Web()})
-    params = VerifyParams(search=("found",) if search else ())
+    params = VerifyParams.model_validate({"search": ("found",) if search else ()})
     inputs: Mapping[str, Sequence[Record]] = {
         "sft": records, "preferences": (), "rewards": (), "replay": (), "documents": documents, "leaks": (),
     }  # fmt: skip
