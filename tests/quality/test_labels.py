@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from castalia.engine.context import Context
 from castalia.errors import InputError, ReleaseRefused
 from castalia.quality.audit import ENOUGH_LABELS, LEAST_LABELS, accepted_quality, agreement, judge_errors, returned, reviewers
+from castalia.quality.check import CheckContext
+from castalia.quality.checks.execution import EXECUTION
 from castalia.quality.funnel import first_stops, funnel
 from castalia.quality.labels import add_label, decisions, read_labels, second_looks, shown_to, undecided
 from castalia.quality.review import proved
-from castalia.records import Label, LabelValue, Provenance, ReviewItem, Verdict
+from castalia.quality.verify import VerifyParams
+from castalia.quality.view import view_record
+from castalia.records import Check, Label, LabelValue, Provenance, ReviewItem, Verdict
 from castalia.release import accept
 from castalia.summary.people import people
 from castalia.workspace import make_release
@@ -212,6 +217,32 @@ def test_what_a_suspended_judge_stopped_stays_stopped():
     assert returned(verdicts, labels, []) == []
 
 
+def test_what_a_judge_let_through_and_something_else_stopped_says_nothing_of_the_judge():
+    clear, caught = names(12), names(30, "c")
+    verdicts = judged_by("consistency", dict.fromkeys([*clear, *caught], "pass"))
+    verdicts += [passed(sft(), "sft", layer=4, check="execution", outcome="fail", record=record) for record in caught]
+    labels = [label("reject" if number % 2 else "approve", record) for number, record in enumerate([*clear, *caught])]
+    [error] = judge_errors(verdicts, labels)
+    assert (error.records, error.error.labelled, error.error.mean) == (12, 12, 0.5)
+
+
+def test_all_that_a_doubted_judge_stopped_does_not_speak_for_what_another_one_stopped():
+    doubted, others = names(40, "d"), names(400, "o")
+    verdicts = judged_by("policy", dict.fromkeys([*doubted, *others], "fail"))
+    verdicts += judged_by("facts", dict.fromkeys(doubted, "fail"))
+    labels = [label("approve", record) for record in doubted] + [label("reject", record) for record in others[:40]]
+    error = next(error for error in judge_errors(verdicts, labels) if error.check == "policy")
+    assert error.error.mean == pytest.approx(40 / 440, abs=0.02)  # not the half of the labels
+
+
+def test_agreement_is_weighted_back_by_category_as_records_are_drawn():
+    common, rare = names(900), names(30, "s")
+    verdicts = [*judged_by("facts", dict.fromkeys(common, "pass")), *judged_by("facts", dict.fromkeys(rare, "pass"), "skills")]
+    labels = [label("approve", record) for record in common[:30]] + [label("reject", record) for record in rare]
+    [found] = agreement(verdicts, labels)
+    assert found.same == pytest.approx(900 / 930, abs=0.01)  # not the half of the labels
+
+
 def test_a_program_is_never_suspended_and_its_catch_is_no_error_of_the_judge():
     records = names(20)
     by_judge = judged_by("consistency", dict.fromkeys(records, "pass"))
@@ -266,3 +297,16 @@ def test_only_what_ran_proves_a_record():
     assert proved([passed(ONE, "sft", layer=4, check="execution", outcome="fail")]) == "wrong"
     assert proved([passed(ONE, "sft", layer=4, check="execution", outcome="waiting")]) is None
     assert proved([passed(ONE, "sft", layer=2, check="consistency")]) is None
+    assert proved([passed(ONE, "sft", layer=4, check="names-of-a-plug-in", outcome="fail")]) is None
+
+
+def test_a_check_that_proves_nothing_proves_no_record_wrong():
+    free = sft(check=Check(kind="regex", expected=(".",)))
+    checks = CheckContext({}, {}, {}, VerifyParams(), Context("verify", (), {}, None))
+    finding = EXECUTION.run(view_record(free, "sft"), checks)
+    assert finding is not None
+    assert finding.outcome == "fail"
+    assert proved([passed(free, "sft", layer=4, check="execution", outcome="fail", reason=finding.reason)]) is None
+    wrong = EXECUTION.run(view_record(sft(check=Check(kind="contains", expected=("two hours",))), "sft"), checks)
+    assert wrong is not None
+    assert proved([passed(free, "sft", layer=4, check="execution", outcome=wrong.outcome, reason=wrong.reason)]) == "wrong"

@@ -356,11 +356,18 @@ def said(layer: int, outcome: str) -> Verdict:
         ([(2, "pass"), (3, "abstain")], "undecided"),
         ([(2, "abstain"), (5, "fail")], "agree-fail"),
         ([(2, "pass"), (3, "waiting")], "disagree"),
+        ([(2, "flag"), (5, "fail")], "disagree"),
+        ([(2, "flag"), (4, "fail")], "proof-against-judge"),
         ([], "agree-pass"),
     ],
 )
 def test_records_are_sorted_by_how_the_verdicts_stand_to_each_other(outcomes: list[tuple[int, str]], name: str):
     assert stratum([said(layer, outcome) for layer, outcome in outcomes]) == name
+
+
+def test_a_program_of_a_judges_layer_is_no_judge():
+    licence = passed(sft(), "sft", layer=5, check="licence")
+    assert stratum([licence, said(5, "fail")]) == "agree-fail"
 
 
 def test_every_stratum_gets_at_least_its_floor():
@@ -386,7 +393,7 @@ def test_the_same_records_give_the_same_queue_in_whatever_order_they_come():
 def test_more_doubtful_strata_are_looked_at_more_closely():
     some = views(200)
     verdicts = {
-        view.record.id: [passed(view.record, "sft", layer=2), *([said(5, "fail")] if half else [])]
+        view.record.id: [said(2, "pass"), *([said(5, "fail")] if half else [])]
         for number, view in enumerate(some)
         for half in [number % 2]
     }

@@ -4,7 +4,9 @@ People see a stratified sample, so every figure is weighted back to the whole se
 a category is suspended there: what it let through counts as undecided and goes back to the queue, where a person may approve it. What it
 stopped stays stopped, because the layers below never looked at it.
 
-A judge is wrong when it stops what people approve, or lets through what people reject and nothing else stopped.
+A judge is wrong when it stops what people approve, or lets through what people reject. What it let through and something else stopped says
+nothing of it: people who reject such a record may mean what the other one saw. Records are told apart by what stopped them, too, because all
+that some checks stop are drawn.
 """
 
 from collections import Counter
@@ -36,7 +38,7 @@ class JudgeError(NamedTuple):
     check: str
     category: Category
     records: int
-    """That it judged."""
+    """That it stopped, or that it let through and nothing else stopped."""
     error: CorrectedShare
     suspended: bool
 
@@ -52,7 +54,7 @@ class Agreement(NamedTuple):
     records: int
     """That both decided."""
     same: float
-    """Share on which they agree. It flatters: two who let everything through agree by chance."""
+    """Share of all records that it judged on which they agree, weighted back. It flatters: two who let everything through agree by chance."""
     kappa: Estimate | None
     """Cohen's kappa, agreement beyond chance; None where both gave one and the same answer throughout."""
 
@@ -81,9 +83,15 @@ class _Seen(NamedTuple):
     category: Category
     stratum: str
     stopped: bool
+    failed: tuple[str, ...]
+    """Checks that stopped it."""
     known: bool
     """Whether running it proved what it is: more of those are drawn, so they are counted by themselves."""
     verdicts: Sequence[Verdict]
+
+
+_Cell = tuple[str, bool, tuple[str, ...], Category, str]
+"""Records that are drawn alike and of which a judge said the same."""
 
 
 def judge_errors(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> list[JudgeError]:
@@ -91,18 +99,18 @@ def judge_errors(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> list[J
     decided = decisions(labels)
     if not decided:
         return []
-    cells: dict[tuple[str, Category], dict[tuple[str, bool, str], Counter[str]]] = {}
+    by_judge: dict[tuple[str, Category], dict[_Cell, Counter[str]]] = {}
     for record, seen in _records(verdicts).items():
         for verdict in _judged(seen.verdicts):
-            cell = cells.setdefault((verdict.check, seen.category), {}).setdefault((seen.stratum, seen.known, _said(verdict)), Counter())
+            if _said(verdict) == "approve" and seen.stopped:
+                continue
+            cell = by_judge.setdefault((verdict.check, seen.category), {}).setdefault(_cell(seen, verdict), Counter())
             cell["size"] += 1
-            wrong = _wrong(verdict, seen, decided.get(record))
-            if wrong is not None:
-                cell["labelled"] += 1
-                cell["wrong"] += wrong
+            cell["labelled"] += record in decided
+            cell["wrong"] += decided.get(record, _said(verdict)) != _said(verdict)
     found: list[JudgeError] = []
-    for (check, category), strata in sorted(cells.items()):
-        counted = [Stratum(cell["size"], cell["labelled"], cell["wrong"]) for cell in strata.values()]
+    for (check, category), cells in sorted(by_judge.items()):
+        counted = [Stratum(cell["size"], cell["labelled"], cell["wrong"]) for cell in cells.values()]
         if any(stratum.labelled for stratum in counted):
             error = corrected_share(counted, threshold=MOST_ERROR)
             records = sum(stratum.size for stratum in counted)
@@ -166,22 +174,22 @@ def accepted_quality(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> Co
 def agreement(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> list[Agreement]:
     """By check, for those with enough labels. A rejection agrees with a `fail`, an approval with a `pass` or `flag`."""
     decided = decisions(labels)
-    cells: dict[str, dict[tuple[str, bool, str], Counter[str]]] = {}
+    by_judge: dict[str, dict[_Cell, Counter[str]]] = {}
     for record, seen in _records(verdicts).items():
         for verdict in _judged(seen.verdicts):
-            cell = cells.setdefault(verdict.check, {}).setdefault((seen.stratum, seen.known, _said(verdict)), Counter())
+            cell = by_judge.setdefault(verdict.check, {}).setdefault(_cell(seen, verdict), Counter())
             cell["size"] += 1
             cell["labelled"] += record in decided
             cell["good"] += decided.get(record) == "approve"
     found: list[Agreement] = []
-    for check, strata in sorted(cells.items()):
+    for check, cells in sorted(by_judge.items()):
         counted = [
-            JudgedStratum(said == "approve", cell["size"], cell["labelled"], cell["good"]) for (*_, said), cell in sorted(strata.items())
+            JudgedStratum(said == "approve", cell["size"], cell["labelled"], cell["good"]) for (*_, said), cell in sorted(cells.items())
         ]
         labelled = sum(stratum.labelled for stratum in counted)
         if labelled >= ENOUGH_LABELS:
-            same = sum(stratum.good if stratum.passed else stratum.labelled - stratum.good for stratum in counted) / labelled
-            found.append(Agreement(check, labelled, same, corrected_kappa(counted)))
+            alike = [Stratum(one.size, one.labelled, one.good if one.passed else one.labelled - one.good) for one in counted]
+            found.append(Agreement(check, labelled, corrected_share(alike).mean, corrected_kappa(counted)))
     return found
 
 
@@ -217,6 +225,7 @@ def _records(verdicts: Iterable[Verdict]) -> dict[str, _Seen]:
             said[0].category,
             stratum(said),
             any(verdict.outcome not in (*RELEASING, "abstain") for verdict in said),
+            tuple(sorted(verdict.check for verdict in said if verdict.outcome == "fail")),
             proved(said) is not None,
             said,
         )
@@ -229,17 +238,12 @@ def _judged(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.outcome in (*RELEASING, "fail") and verdict.provenance.calls]
 
 
+def _cell(seen: _Seen, verdict: Verdict) -> _Cell:
+    return seen.stratum, seen.known, seen.failed, seen.category, _said(verdict)
+
+
 def _said(verdict: Verdict) -> Literal["approve", "reject"]:
     return "approve" if verdict.outcome in RELEASING else "reject"
-
-
-def _wrong(verdict: Verdict, seen: _Seen, decided: str | None) -> bool | None:
-    """Whether people contradict a judge; None where they say nothing of it, or something else stopped what it let through."""
-    if decided is None:
-        return None
-    if _said(verdict) == "reject":
-        return decided == "approve"
-    return None if decided == "reject" and seen.stopped else decided == "reject"
 
 
 def _percent(share: CorrectedShare) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
+from castalia.quality.checks.execution import EXECUTION, PROVES_NOTHING
 from castalia.quality.gold import AIMED
 from castalia.quality.view import View
 from castalia.records import RELEASING, Provenance, ReviewItem, Verdict, content_hash
@@ -93,7 +94,7 @@ def _more_known(expected: float, known: Sequence[float]) -> float:
 def stratum(verdicts: Sequence[Verdict]) -> str:
     """How the judges and checks stand to each other on one record."""
     outcomes = {verdict.outcome for verdict in verdicts}
-    judged_well = any(verdict.outcome == "pass" and verdict.layer in (2, 3, 5) for verdict in verdicts)
+    judged_well = any(verdict.outcome in RELEASING and verdict.provenance.calls for verdict in verdicts)
     if outcomes & {"fail", "waiting"}:
         if not judged_well:
             return "agree-fail"
@@ -107,8 +108,9 @@ def stratum(verdicts: Sequence[Verdict]) -> str:
 
 
 def proved(verdicts: Sequence[Verdict]) -> Literal["right", "wrong"] | None:
-    """What running a record showed, where it ran and nothing else speaks against it: a reviewer should see it, too."""
-    ran = {verdict.outcome for verdict in verdicts if verdict.layer == 4 and not verdict.provenance.calls}
+    """What running a record showed, where it ran and nothing else speaks against it: a reviewer should see it, too. A check that was
+    refused unseen showed nothing of the answer."""
+    ran = {verdict.outcome for verdict in verdicts if verdict.check == EXECUTION.name and not verdict.reason.startswith(PROVES_NOTHING)}
     if "fail" in ran:
         return "wrong"
     return "right" if ran == {"pass"} and all(verdict.outcome in RELEASING for verdict in verdicts) else None

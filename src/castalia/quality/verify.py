@@ -232,7 +232,7 @@ _PROMPTS = tuple(path for layer in LAYERS for check in layer.checks if isinstanc
 
 STAGE = Stage(
     name="verify",
-    version=10,
+    version=11,
     run=verify_records,
     params=VerifyParams,
     prompts=_PROMPTS,

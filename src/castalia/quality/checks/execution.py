@@ -8,6 +8,9 @@ from castalia.scoring import score
 from castalia.scoring.execution import constant_share, tests_flaw
 from castalia.scoring.proof import text_flaw
 
+PROVES_NOTHING = "its check proves nothing"
+"""What the reason begins with where a check was refused, so that nothing ran."""
+
 
 def _execution(view: View, ctx: CheckContext) -> Finding | None:
     if isinstance(view.record, PreferencePair):
@@ -16,7 +19,7 @@ def _execution(view: View, ctx: CheckContext) -> Finding | None:
         return None
     flaw = _unprovable(view, view.check)
     if flaw:
-        return Finding("fail", f"its check proves nothing: {flaw}")
+        return Finding("fail", f"{PROVES_NOTHING}: {flaw}")
     try:
         result = score(view.check, view.answer, sandbox=ctx.context.services.get("sandbox"))
     except SandboxUnavailable as error:
