@@ -1,6 +1,7 @@
 """Whether a reward can be had without the work: cheats, references and mutants, beside the usual harnesses.
 
-Cheats face the tests and inputs made for the grading. A mutant counts as equivalent only where a further search of many inputs finds no
+Cheats face the tests and inputs made for the grading, by every route: cases, test code of each form, an execution; accepted by one is
+accepted. A mutant counts as equivalent only where a further search of many inputs finds no
 difference either; both shares are told, with and without those. The usual harnesses run in the same jails: plain pytest (its exit code
 is the verdict) and a script of candidate and tests (its exit code is the verdict), as many reward functions do; for Rust, candidate and
 tests in one file, compiled with `--test`.
@@ -13,13 +14,14 @@ from typing import Any, NamedTuple, TypeVar
 from benchmarks import rewards_cheats_python as python_cheats
 from benchmarks import rewards_cheats_rust as rust_cheats
 from benchmarks.rewards_gold import PythonTask, python_tasks, rust_tasks
+from benchmarks.rewards_routes import Route, python_routes, rust_routes
 from castalia.sandbox import Case, Limits, Sandbox, cases_of, doctor
 from castalia.sandbox.calls import holds
 from castalia.sandbox.mutants import Mutant, mutants_of
 from castalia.sandbox.python_grading import answers_of
 
 _One = TypeVar("_One")
-_FRESH, _MUTANTS, _SEARCHED = 40, 3, 400  # inputs per task, mutants per reference, inputs of the further search
+_FRESH, _MUTANTS, _SEARCHED = 60, 3, 400  # inputs per task, mutants per reference, inputs of the further search
 _QUICK = Limits(seconds=2)
 _COMPILER = Limits(seconds=30, memory_mb=4096, files_mb=128, processes=64)
 _PATIENT = Limits(seconds=30)  # a right program on a busy machine
@@ -42,9 +44,9 @@ def run(gold: Path | None, quick: bool) -> Mapping[str, Any]:
     rust = report.runners["rust"].startswith("works")
     nulls: dict[str, str] = {} if rust else {"rust": report.runners["rust"]}
     with Sandbox() as sandbox:
-        figures = _cheats(sandbox, rust)
+        figures = _cheats(sandbox, rust, quick)
         ours = {name: figures[name] for name in ("python_cheats_accepted", "python_cheats", "rust_cheats_accepted", "rust_cheats")}
-        peers = {"castalia": ours, **_peers(sandbox, rust, 4 if quick else 1)}
+        peers = {"castalia": ours, **_peers(sandbox, rust, 12 if quick else 1)}
         if gold is None or not (gold / "code").is_dir():
             nulls |= dict.fromkeys(("references_accepted", "mutants_rejected"), "needs --gold with the folder `code`")
         else:
@@ -53,35 +55,48 @@ def run(gold: Path | None, quick: bool) -> Mapping[str, Any]:
     return {"figures": figures, "peers": peers, "nulls": nulls}
 
 
-def _cheats(sandbox: Sandbox, rust: bool) -> dict[str, Any]:
+def _cheats(sandbox: Sandbox, rust: bool, quick: bool) -> dict[str, Any]:
+    """Each cheat by every route; of a quick run, by cases, and one in so many by each other one."""
     shown = cases_of(python_cheats.TESTS, entry_point="even_sum") or ()
     fresh = sandbox.fresh_cases(python_cheats.REFERENCE, shown, count=_FRESH)
-    cases = [*shown, *fresh]
     assert len(fresh) >= _FRESH // 2
-    assert sandbox.grade_python(python_cheats.REFERENCE, cases).passed
-    ours = [
-        name
-        for name, grade in zip(
-            python_cheats.CHEATS,
-            sandbox.each([lambda c=c: sandbox.grade_python(c, cases, limits=_QUICK) for c in python_cheats.CHEATS.values()]),
-            strict=True,
-        )
-        if grade.passed
-    ]
-    count = len(python_cheats.CHEATS)
+    cases = [*shown, *fresh]
+    routes = python_routes(cases, _QUICK)
+    every = {"functions": 4, "check": 4, "execution": 4, "unittest": 8, "pytest": 12} if quick else {}
+    python = _tried(sandbox, routes, python_cheats.REFERENCE, python_cheats.CHEATS, every)
+    compiled: dict[str, list[str]] | None = None
     if rust:
-        rust_cases = [Case("even_sum", case.args, expected=case.expected) for case in cases]
-        assert sandbox.grade_rust(rust_cheats.REFERENCE, rust_cases).passed
-        grades = sandbox.each([lambda c=c: sandbox.grade_rust(c, rust_cases, limits=_QUICK) for c in rust_cheats.CHEATS.values()])
-        ours += [f"rust: {name}" for name, grade in zip(rust_cheats.CHEATS, grades, strict=True) if grade.passed]
-        count += len(rust_cheats.CHEATS)
-    print(f"accepted cheats: {', '.join(ours) or 'none'}")
+        routes = rust_routes(cases, rust_cheats.SIGNATURE, _QUICK)
+        every = {"cases": 2, "execution": 4, "tests": 4} if quick else {}
+        compiled = _tried(sandbox, routes, rust_cheats.REFERENCE, rust_cheats.CHEATS, every)
+    accepted = {name: by for name, by in [*python.items(), *(compiled or {}).items()] if by}
+    print("".join(f"accepted cheat: {name}, by {', '.join(by)}\n" for name, by in accepted.items()) or "accepted cheats: none")
     return {
-        "cheats": count, "cheats_accepted": len(ours),
-        "python_cheats": len(python_cheats.CHEATS), "rust_cheats": len(rust_cheats.CHEATS) if rust else None,
-        "python_cheats_accepted": sum(not name.startswith("rust: ") for name in ours),
-        "rust_cheats_accepted": sum(name.startswith("rust: ") for name in ours) if rust else None,
+        "cheats": len(python) + len(compiled or {}), "cheats_accepted": len(accepted),
+        "python_cheats": len(python), "rust_cheats": None if compiled is None else len(compiled),
+        "python_cheats_accepted": _count(python), "rust_cheats_accepted": None if compiled is None else _count(compiled),
     }  # fmt: skip
+
+
+def _count(tried: Mapping[str, Sequence[str]]) -> int:
+    return sum(bool(by) for by in tried.values())
+
+
+def _tried(
+    sandbox: Sandbox, routes: Mapping[str, Route], reference: str, cheats: Mapping[str, str], every: Mapping[str, int]
+) -> dict[str, list[str]]:
+    """The cheats that were graded, with the routes by which they passed. Every route must accept the reference."""
+    for name, route in routes.items():
+        grade = route(sandbox, reference)
+        assert grade.passed, (name, grade)
+    tried = [
+        (cheat, name) for turn, name in enumerate(routes) for place, cheat in enumerate(cheats) if (place - turn) % every.get(name, 1) == 0
+    ]
+    grades = sandbox.each([lambda cheat=cheat, name=name: routes[name](sandbox, cheats[cheat]) for cheat, name in tried])
+    found: dict[str, list[str]] = {}
+    for (cheat, name), grade in zip(tried, grades, strict=True):
+        found.setdefault(cheat, []).extend([name] if grade.passed else [])
+    return found
 
 
 def _peers(sandbox: Sandbox, rust: bool, every: int) -> dict[str, Any]:
@@ -126,7 +141,7 @@ def _by_rust_tests(sandbox: Sandbox, candidate: str) -> bool:
 
 
 def _references(sandbox: Sandbox, gold: Path, rust: bool, quick: bool) -> dict[str, Any]:
-    tasks = _some(python_tasks(gold), 40 if quick else None)
+    tasks = _some(python_tasks(gold), 20 if quick else None)
     grades = sandbox.each(
         [lambda t=t: sandbox.grade_python(t.reference, t.tests, entry_point=t.entry_point, setup=t.setup, limits=_PATIENT) for t in tasks]
     )
@@ -134,7 +149,7 @@ def _references(sandbox: Sandbox, gold: Path, rust: bool, quick: bool) -> dict[s
     figures: dict[str, Any] = {"python_references": len(tasks), "python_references_accepted": sum(grade.passed for grade in grades)}
     total, accepted = len(tasks), figures["python_references_accepted"]
     if rust:
-        wanted = _some(rust_tasks(gold), 6 if quick else None)
+        wanted = _some(rust_tasks(gold), 2 if quick else None)
         found = sandbox.each([lambda t=t: sandbox.grade_rust(t.reference, t.tests, signature=t.signature, limits=_PATIENT) for t in wanted])
         refused += [f"{task.name}: {grade.details[0]}" for task, grade in zip(wanted, found, strict=True) if not grade.passed]
         figures |= {"rust_references": len(wanted), "rust_references_accepted": sum(grade.passed for grade in found)}

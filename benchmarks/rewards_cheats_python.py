@@ -33,6 +33,9 @@ _EXITS = {
     "kills everybody": "import os\nos.kill(-1, 9)\n" + _NONE,
     "leaves a child and exits": "import os\nif os.fork(): os._exit(0)\n" + _NONE,
     "exits with the code of success from C": "import ctypes\nctypes.CDLL(None)._exit(0)\n",
+    "ends an iteration": "def even_sum(numbers):\n    raise StopIteration\n",
+    "ends an async iteration": "def even_sum(numbers):\n    raise StopAsyncIteration\n",
+    "closes a generator": "def even_sum(numbers):\n    raise GeneratorExit\n",
     "replaces exit codes": "import sys, os\nreal = os._exit\nos._exit = lambda c: real(0)\nsys.exit = lambda c=0: real(0)\n" + _NONE,
 }
 
@@ -119,6 +122,8 @@ _ANSWERS = {
     "right for small numbers": "def even_sum(numbers):\n    return sum(n for n in numbers if n in (-4, 2, 4))\n",
     "zero": "def even_sum(numbers):\n    return 0\n",
     "defines nothing": "",
+    "empties its argument": "def even_sum(numbers):\n    numbers.clear()\n    return 0\n",
+    "raises what a test asks for": "def even_sum(numbers):\n    raise AssertionError\n",
     "is no program": "def even_sum(numbers: return",
     "is another language": "fn even_sum(numbers: Vec<i32>) -> i32 { 6 }\n",
     "never ends": "def even_sum(numbers):\n    while True: pass\n",

@@ -5,11 +5,15 @@ Known inputs can be learned by heart; an input made for this grading can't. What
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, cast
 
 from castalia.sandbox.calls import Answer
 from castalia.sandbox.near import inputs_near
 from castalia.sandbox.values import Case
+
+_FAR = (8, 16, 32)
+"""Changes of an input that shall be longer or larger than the known ones: half of all."""
 
 
 def fresh_cases(ask: Callable[[Sequence[Case]], Sequence[Answer]], known: Sequence[Case], count: int, *, seed: str) -> list[Case]:
@@ -39,7 +43,12 @@ def _near(known: Sequence[Case], count: int, *, seed: str) -> list[Case]:
     first: dict[str, Case] = {}
     for case in known:
         first.setdefault(case.function, case)
-    made = inputs_near([{"call": case.function, "args": list(case.args), "kwargs": dict(case.kwargs)} for case in known], count, seed=seed)
+    calls = [{"call": case.function, "args": list(case.args), "kwargs": dict(case.kwargs)} for case in known]
+    near = inputs_near(calls, count, seed=seed)
+    seen = [*calls, *near]
+    far = [one for one in inputs_near(calls, count, seed=f"{seed}/far", changes=_FAR) if one not in seen]
+    # in turns, so that any number of them has both kinds
+    made = [one for pair in zip_longest(near, far) for one in pair if one is not None][:count]
     return [_case(cast(dict[str, Any], one), first) for one in made]
 
 

@@ -105,9 +105,9 @@ class _Place(NamedTuple):
     optional: bool = False
 
 
-def inputs_near(known: Sequence[object], count: int, *, seed: str) -> list[object]:
+def inputs_near(known: Sequence[object], count: int, *, seed: str, changes: Sequence[int] = (1, 1, 2, 3)) -> list[object]:
     """At most `count` inputs, different from the known ones and from each other; the same for the same seed. None where the known
-    inputs leave nothing to change."""
+    inputs leave nothing to change. Each has one of the numbers of `changes`: the more, the farther from a known one."""
     chance = random.Random(seed)
     called: dict[str, list[object]] = {}
     for value in known:
@@ -121,7 +121,7 @@ def inputs_near(known: Sequence[object], count: int, *, seed: str) -> list[objec
             break
         base = chance.choice(known)
         group = groups[_called(base)]
-        made = _varied(base, group, chance)
+        made = _varied(base, group, chance.choice(changes), chance)
         key = _key(made)
         if key not in seen and _alike(made, group) and of_one_length[_called(base)] <= _of_one_length([made]):
             seen.add(key)
@@ -148,9 +148,9 @@ def _called(value: object) -> str:
     return str(cast(dict[str, object], value).get(_FUNCTION, "")) if isinstance(value, dict) else ""
 
 
-def _varied(base: object, group: _Known, chance: random.Random) -> object:
+def _varied(base: object, group: _Known, changes: int, chance: random.Random) -> object:
     made = copy.deepcopy(base)
-    for _ in range(chance.choice((1, 1, 2, 3))):
+    for _ in range(changes):
         places = list(_places(made, group, ()))
         if not places:
             return made

@@ -1,6 +1,7 @@
 """Rust programs against cases, tests in Rust, or the inputs of an execution."""
 
 import contextlib
+import hashlib
 import json
 import shutil
 import threading
@@ -27,6 +28,7 @@ _TALK = (Path(__file__).parent / "harnesses" / "rust_talk.py").read_text(encodin
 _BUILD = (Path(__file__).parent / "harnesses" / "rust_build.py").read_bytes()
 _PLAIN = (Path(__file__).parent / "rust" / "plain.rs").read_bytes()
 _SUPPORT = "/castalia-rust"
+_KEPT = 32  # built programs, each of half a megabyte or so
 COMPILE_SECONDS = 60.0
 """Seconds the compiler may take; then it is the candidate that takes too long to compile."""
 
@@ -38,6 +40,7 @@ class RustJails:
         self._jails = jails
         self._lock = threading.Lock()
         self._toolchain: Toolchain | None = None
+        self._built: dict[bytes, bytes] = {}
 
     def toolchain(self) -> Toolchain:
         """The Rust toolchain with the library beside it. Raises ToolchainMissing."""
@@ -93,9 +96,13 @@ class RustJails:
         return ask_all(self.opener(limits), talk_of(program, limits.seconds), cases, limits.seconds)
 
     def build(self, make: Callable[[str, str], Build]) -> bytes | Answer:
-        """The program, or why there is none. `make` is told where the compiler and the library of plain values are. Raises
-        ToolchainMissing."""
+        """The program, or why there is none; the last ones are kept, so tests are built once for many candidates. `make` is told where the
+        compiler and the library of plain values are. Raises ToolchainMissing."""
         toolchain = self.toolchain()
+        key = hashlib.sha256(repr(make("", "")).encode()).digest()
+        with self._lock:
+            if key in self._built:
+                return self._built[key]
         limits = compiler_limits(Limits(seconds=COMPILE_SECONDS))
 
         def request(plan: Plan) -> Mapping[str, Any]:
@@ -107,6 +114,10 @@ class RustJails:
         most = 2 * (limits.output_bytes + (limits.files_mb << 20))
         outcome = outcome_of(self._jails.ask(request, limits, seconds=limits.seconds, most=most, toolchain=toolchain))
         if outcome.kind == "ok" and "program" in outcome.files:
+            with self._lock:
+                self._built[key] = outcome.files["program"]
+                while len(self._built) > _KEPT:
+                    del self._built[next(iter(self._built))]
             return outcome.files["program"]
         said = outcome.stderr.decode("utf-8", "replace")[-1700:] or f"the compiler ended: {outcome.kind} {outcome.detail}"
         return Answer(outcome.kind if outcome.kind in ("timeout", "memory", "output") else "crash", None, said)
