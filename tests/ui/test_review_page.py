@@ -272,6 +272,18 @@ def test_a_damaged_file_of_labels_is_told_on_the_page(made, served):
     assert "line 1 is no label" in ada.press("approve")
 
 
+def test_a_browser_that_went_away_is_no_trouble_and_anything_else_is(served, capsys):
+    for error in (BrokenPipeError(), ConnectionResetError(), ValueError("a fault of ours")):
+        try:
+            raise error
+        except (OSError, ValueError):
+            served.handle_error(None, ("127.0.0.1", 1))
+    told = capsys.readouterr().err
+    assert "a fault of ours" in told
+    assert "BrokenPipe" not in told
+    assert "ConnectionReset" not in told
+
+
 def test_a_page_without_a_name_asks_for_one(served):
     assert "Your name" in Browser(served.address()).open("/")
 
