@@ -149,6 +149,7 @@ def test_names_that_are_no_text_do_not_stop_a_file(vocabulary):
         {"messages": [{"role": "tool", "tool_call_id": {"a": 1}, "name": 3, "content": None}]},
         {"conversations": [{"from": ["gpt"], "value": "x"}]},
         {"conversations": [{"from": "gpt", "value": ["x", {"type": "text"}]}]},
+        {"messages": [{"role": "user", "content": [{"type": {"a": 1}, "text": "x"}]}]},
         {"messages": [], "tools": [{"type": ["function"]}], "builtin_tools": [["browser"]]},
         {"messages": [], "tools": {"name": "f"}, "chat_template_kwargs": "low"},
         {"messages": [{"role": "assistant", "content": "x"}], "instructions": 5},
@@ -157,7 +158,7 @@ def test_names_that_are_no_text_do_not_stop_a_file(vocabulary):
         {"prompt": 1, "completion": 2},
     ]
     found = list(convert([FileRow(number, row) for number, row in enumerate(odd, start=1)], "trl", vocabulary))
-    assert [bool(one.problem) for one in found] == [True, True, False, *[True] * 9]
+    assert [bool(one.problem) for one in found] == [True, True, False, *[True] * 10]
 
 
 def test_a_final_that_goes_on_is_an_error(vocabulary):

@@ -203,7 +203,7 @@ def _part_text(part: Any, *, thought: bool = False) -> str:
         return part
     if isinstance(part, Mapping):
         fields = cast("Chat", part)
-        kind = fields.get("type") or "text"
+        kind = str(fields.get("type") or "text")
         if _is_thought(part) and not thought:
             return ""
         keys = {"refusal": ("refusal",), "thinking": ("thinking", "text"), "reasoning": ("reasoning", "text")}.get(kind, ("text",))
