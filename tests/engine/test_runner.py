@@ -96,9 +96,11 @@ def test_a_changed_prompt_stops_the_run_with_the_price(tmp_path, store):
 
 
 def test_a_stage_that_asks_nobody_costs_nothing_and_is_not_priced(tmp_path, store):
+    priced: list[str] = []
     run(toy_pipeline(tmp_path), store)
     with pytest.raises(StaleStage, match=r"'shout' is stale: .*; rebuilding asks no oracle; --rebuild shout"):
-        run(toy_pipeline(tmp_path), store, params={"shout": ShoutParams(mark="?")}, price=lambda step: "costs a fortune")
+        run(toy_pipeline(tmp_path), store, params={"shout": ShoutParams(mark="?")}, price=lambda step: priced.append(step.name) or "asks")
+    assert priced == []
 
 
 def test_another_model_and_a_new_version_are_reasons_too(tmp_path, store):

@@ -152,9 +152,7 @@ async def _bring_up_to_date(
         run.on_event(StageSkipped(stage.name, f"kept although {found.reason}"))
         return _report(stage, "kept", found, _current(stage, run.store), 0.0)
     if found.state == "stale" and stage.name not in allowed:
-        step = PlannedStage(stage.name, found.state, found.reason)
-        asks = run.price(step) if run.price else "asks the oracle"
-        raise StaleStage(step.decide(asks if stage.roles(params) else "asks no oracle"))
+        raise StaleStage(_decision(stage, params, found, run.price))
     if found.state == "fresh" and stage.name not in forced:
         run.on_event(StageSkipped(stage.name, found.reason))
         return _report(stage, "fresh", found, _current(stage, run.store), 0.0)
@@ -169,6 +167,13 @@ async def _bring_up_to_date(
     report = _report(stage, "ran", found, manifests, time.monotonic() - started)
     run.on_event(StageFinished(stage.name, report.kept, report.rejected, report.seconds))
     return report
+
+
+def _decision(stage: Stage, params: Params, found: StageState, price: Price | None) -> str:
+    step = PlannedStage(stage.name, found.state, found.reason)
+    if not stage.roles(params):
+        return step.decide("asks no oracle")
+    return step.decide(price(step) if price else "asks the oracle")
 
 
 async def _run_stage(stage: Stage, params: Params, found: StageState, run: _Run, outputs: Outputs) -> None:
