@@ -10,6 +10,7 @@ from castalia.records import Execution, ExecutionTest
 from castalia.sandbox import Case, Grade, Limits, Sandbox
 
 Route = Callable[[Sandbox, str], Grade]
+_EXECUTED = 12
 
 _EACH = """
 def test_each():
@@ -68,7 +69,7 @@ def python_routes(cases: Sequence[Case], limits: Limits) -> Mapping[str, Route]:
 
     return {
         "cases": lambda sandbox, program: sandbox.grade_python(program, cases, limits=limits),
-        "execution": _by_execution("python", cases, limits),
+        "execution": _by_execution("python", cases),
         **{name: by_tests(tests) for name, tests in forms.items()},
     }
 
@@ -79,14 +80,15 @@ def rust_routes(cases: Sequence[Case], signature: str, limits: Limits) -> Mappin
     tests = f"#[test]\nfn sums_even_numbers() {{\n{checks}}}\n"
     return {
         "cases": lambda sandbox, program: sandbox.grade_rust(program, cases, limits=limits),
-        "execution": _by_execution("rust", cases, limits),
+        "execution": _by_execution("rust", cases),
         "tests": lambda sandbox, program: sandbox.grade_rust(program, tests, signature=signature, limits=limits),
     }
 
 
-def _by_execution(runner: str, cases: Sequence[Case], limits: Limits) -> Route:
+def _by_execution(runner: str, cases: Sequence[Case]) -> Route:
+    """With the longest inputs only: each has a process and a second of its own, all of which a cheat that hangs takes."""
     tests = tuple(
         ExecutionTest(input=json.dumps({"call": case.function, "args": list(case.args)}), expected=json.dumps(case.expected))
-        for case in cases
+        for case in sorted(cases, key=lambda case: len(repr(case.args)))[-_EXECUTED:]
     )
-    return lambda sandbox, program: sandbox.grade(Execution(runner=runner, tests=tests), program, limits=limits)
+    return lambda sandbox, program: sandbox.grade(Execution(runner=runner, tests=tests), program, limits=Limits(seconds=1))
