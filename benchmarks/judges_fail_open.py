@@ -191,8 +191,9 @@ def _is_sound(prompt: str, text: str, label: str, shown: Mapping[str, str], numb
         row = mine[0]
         if prompt == "facts":
             claims = row["claims"]
-            cited = [name for claim in claims for name in claim["passages"]]
-            quoted = all(any(quote and quote in shown[name] for name in claim["passages"]) for claim in claims for quote in claim["quotes"])
+            cited = [name for claim in claims for name in claim.get("passages", [])]  # both may be left out
+            words = [(quote, claim.get("passages", [])) for claim in claims for quote in claim.get("quotes", [])]
+            quoted = all(any(quote and quote in shown[name] for name in passages) for quote, passages in words)
             known = {"supported", "not_enough"}  # a claim that nobody settles is flagged, which lets through
             named = {claim["claim"] for claim in claims}
             own = named == set(numbers) if numbers else bool(named) and all(_is_of(label, claim) for claim in named)
