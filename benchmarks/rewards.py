@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from benchmarks import rewards_cheats_python as python_cheats
 from benchmarks import rewards_cheats_rust as rust_cheats
 from benchmarks.rewards_gold import PythonTask, python_tasks, rust_tasks
-from benchmarks.rewards_routes import Route, python_routes, rust_routes
+from benchmarks.rewards_routes import ANEW, Route, python_routes, rust_routes
 from castalia.sandbox import Case, Limits, Sandbox, cases_of, doctor
 from castalia.sandbox.calls import holds
 from castalia.sandbox.mutants import Mutant, mutants_of

@@ -10,6 +10,8 @@ from castalia.records import Execution, ExecutionTest
 from castalia.sandbox import Case, Grade, Limits, Sandbox
 
 Route = Callable[[Sandbox, str], Grade]
+ANEW = {"right at first": "execution"}
+"""Cheats that are none by a route: an execution starts the program anew for each input, and what is right then passes rightly."""
 _EXECUTED = 12
 
 _EACH = """
