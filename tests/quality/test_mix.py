@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from castalia.cli import main
 from castalia.config import load_config
 from castalia.errors import ConfigError
-from castalia.quality.mix import mix, shortages
+from castalia.quality.alike import AlikeIndex
+from castalia.quality.mix import excesses, mix, shortages
 from castalia.records import Mix, Quota, SFTExample, TaxonomyNode, Verdict
 from castalia.release import accept
 from castalia.summary.data import coverage, funnel, passed_records
@@ -115,9 +117,19 @@ LIMITS = st.lists(
 )
 
 
+def equal_share(records: list[SFTExample], quota: Quota) -> float:
+    """The share that parts of one size have; 0 where some records are of no part."""
+    parts = [
+        tuple(None if want is None else value for want, value in ((quota.category, one.category), (quota.difficulty, one.difficulty)))
+        for one in records
+        if quota.category in (None, "*", one.category) and quota.difficulty in (None, "*", one.difficulty)
+    ]
+    return 1 / len(set(parts)) if parts and len(parts) == len(records) else 0.0
+
+
 @settings(max_examples=60, deadline=None)
 @given(records=DRAWN, limits=LIMITS, seed=st.integers(0, 99))
-def test_no_part_has_more_than_its_quota_nothing_gets_lost_and_order_makes_no_difference(records, limits, seed):
+def test_no_part_has_more_than_can_be_of_it_nothing_gets_lost_and_order_makes_no_difference(records, limits, seed):
     asked_for = tuple(Quota.model_validate(one) for one in limits)
     settings_drawn = Mix.model_construct(near_duplicates=0.9, quotas=asked_for)
     mixed = mix({"sft": records}, settings_drawn)
@@ -129,9 +141,65 @@ def test_no_part_has_more_than_its_quota_nothing_gets_lost_and_order_makes_no_di
                 assert quota.at_most is not None
                 assert quota.at_most_share is not None
                 assert len(part) <= quota.at_most
-                assert len(part) <= quota.at_most_share * len(kept)
+                if len(asked_for) == 1:
+                    assert len(part) <= max(quota.at_most_share, equal_share(records, quota)) * len(kept) + 1e-9
+    assert bool(kept) == bool(records)
     assert len(kept) + len(mixed.left_out["sft"]) == len(records)
     assert mixed == mix({"sft": random.Random(seed).sample(records, len(records))}, settings_drawn)
+
+
+EVERY_HALF = quotas({"domain": "*", "at_most_share": 0.5})
+
+
+def test_a_share_that_one_part_alone_can_not_meet_leaves_everything_and_is_named():
+    records = many(10, domain="pots")
+    mixed = mix({"sft": records}, EVERY_HALF)
+    assert len(mixed.records["sft"]) == 10
+    assert [str(one) for one in excesses(mixed.records, EVERY_HALF)] == ["pots: 10 of 10, where 50% may be"]
+    two = mix({"sft": [*records, *[sft(60 + n, f"Cup {n * 5}", domain="cups") for n in range(4)]]}, EVERY_HALF)
+    assert Counter(record.domain for record in two.records["sft"] if isinstance(record, SFTExample)) == {"pots": 4, "cups": 4}
+    assert excesses(two.records, EVERY_HALF) == []
+
+
+def test_a_share_smaller_than_an_equal_one_counts_as_an_equal_one():
+    records = [
+        sft(100 * part + n, f"Cup {part} number {n * 7}", node=f"knowledge/{part}")
+        for part, count in ((1, 9), (2, 5), (3, 6))
+        for n in range(count)
+    ]
+    wanted = quotas({"node": "*", "at_most_share": 0.33})
+    kept = mix({"sft": records}, wanted).records["sft"]
+    assert Counter(record.node for record in kept if isinstance(record, SFTExample)) == {f"knowledge/{part}": 5 for part in (1, 2, 3)}
+    assert [one.records for one in excesses({"sft": kept}, wanted)] == [5, 5, 5]
+
+
+def test_of_shares_that_leave_nothing_together_the_last_is_set_aside():
+    records = [*many(6), *[sft(60 + n, f"Cup {n * 5}", category="skills", difficulty="hard") for n in range(6)]]
+    together = quotas({"category": "knowledge", "at_most_share": 0.4}, {"difficulty": "hard", "at_most_share": 0.5})
+    mixed = mix({"sft": records}, together)
+    assert Counter(record.category for record in mixed.records["sft"] if isinstance(record, SFTExample)) == {"skills": 6, "knowledge": 4}
+    assert [str(one) for one in excesses(mixed.records, together)] == ["hard: 6 of 10, where 50% may be"]
+
+
+def test_what_asks_the_same_as_a_record_left_out_for_its_share_is_used_in_its_place():
+    records = [*many(3, domain="pots"), sft(1, LONG, domain="pots"), sft(3, f"{LONG}?", domain="cups")]
+    kept = mix({"sft": records}, EVERY_HALF).records["sft"]
+    assert Counter(record.domain for record in kept if isinstance(record, SFTExample)) == {"pots": 1, "cups": 1}
+
+
+def test_prompts_are_compared_once_however_slowly_a_share_comes_down_to_what_can_be(monkeypatch):
+    made: list[AlikeIndex] = []
+
+    class Index(AlikeIndex):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr("castalia.quality.mix.AlikeIndex", Index)
+    records = [sft(n, f"question {n} of {n * 31}", node=f"knowledge/{n % 3}" if n else "") for n in range(1000)]
+    kept = mix({"sft": records}, quotas({"node": "*", "at_most_share": 0.33})).records["sft"]
+    assert Counter(record.node for record in kept if isinstance(record, SFTExample)) == {"": 1, **{f"knowledge/{n}": 33 for n in range(3)}}
+    assert len(made) == 1
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_records():

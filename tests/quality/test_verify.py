@@ -393,9 +393,7 @@ def test_the_same_records_give_the_same_queue_in_whatever_order_they_come():
 def test_more_doubtful_strata_are_looked_at_more_closely():
     some = views(200)
     verdicts = {
-        view.record.id: [said(2, "pass"), *([said(5, "fail")] if half else [])]
-        for number, view in enumerate(some)
-        for half in [number % 2]
+        view.record.id: [said(2, "pass"), *([said(5, "fail")] if half else [])] for number, view in enumerate(some) for half in [number % 2]
     }
     queue = review_queue(some, verdicts, size=60)
     drawn = Counter(item.stratum for item in queue)

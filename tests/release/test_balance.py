@@ -27,7 +27,7 @@ def test_records_are_counted_by_category_and_kind_and_empty_nodes_are_named():
     assert measured["replay"] | {"by_node": {}} == {
         "records": 0, "by_category": {}, "by_domain": {}, "by_difficulty": {}, "by_style": {}, "by_cell": {}, "by_node": {},
         "coverage": 0.0, "empty": ["knowledge/tea", "skills/pour"],
-        "left_out": {}, "short": [],
+        "left_out": {}, "short": [], "over": [],
     }  # fmt: skip
     assert "* sft: nothing about `skills/pour`" in balance_lines(measured)
 

@@ -42,6 +42,10 @@ class AlikeIndex:
         for gram in self._rarest[number]:
             self._holders.setdefault(gram, []).append(number)
 
+    def clear(self) -> None:
+        """Makes none one that may be found."""
+        self._holders.clear()
+
     def like(self, number: int) -> list[int]:
         """Numbers of the added texts that are like this one, in order."""
         candidates = {other for gram in self._rarest[number] for other in self._holders.get(gram, ())}

@@ -4,13 +4,15 @@ The choice depends on nothing but the records and the settings. Records come in 
 that what a quota leaves room for comes from as many passages as can be; within a turn the order is that of their ids. Records that a
 quota asks for come before all others.
 
-A share is one of what is used, which the choice itself decides. So it is made for a size of the dataset, first that of all records, and
-again for the size that came out, until it gets no smaller: then no part is over its share.
+A share is one of what is used, which the choice itself decides. So the choice is made without maximum shares first. Then, as long as a part
+has more than its share, its last record in turn is left out again, and last comes whatever there is room for. A share smaller than an equal
+share of the parts that there are can't be met, and counts as that equal share; where several shares together would leave nothing, the last
+one of the settings is set aside, then the one before it. What then has more than the settings ask for is named (`excesses`).
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -77,6 +79,19 @@ class Shortage(NamedTuple):
         return f"{self.place}: {self.records} of {self.wanted}"
 
 
+class Excess(NamedTuple):
+    """A part that has more than its maximum share of a dataset, because the records allow no less."""
+
+    dataset: str
+    place: Place
+    records: int
+    of: int
+    share: float
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.records} of {self.of}, where {self.share:.0%} may be"
+
+
 def mix(datasets: Mapping[str, Sequence[Record]], settings: Mix) -> Mixed:
     """What is used of records that passed. Of prompts that are alike the first in turn is used; a full quota leaves out what comes later."""
     chosen = {dataset: _choose(dataset, records, settings) for dataset, records in datasets.items()}
@@ -100,6 +115,18 @@ def shortages(datasets: Mapping[str, Sequence[Record]], settings: Mix, nodes: Se
     return found
 
 
+def excesses(datasets: Mapping[str, Sequence[Record]], settings: Mix) -> list[Excess]:
+    """Parts of what is used that have more than their maximum share, quota by quota."""
+    found: list[Excess] = []
+    for quota in settings.quotas:
+        records = datasets.get(quota.dataset, ())
+        counts = Counter(place for record in records if (place := _place(record, quota)) is not None)
+        share = 1.0 if quota.at_most_share is None else quota.at_most_share
+        over = [place for place in sorted(counts, key=str) if _is_over(counts[place], share, len(records))]
+        found += [Excess(quota.dataset, place, counts[place], len(records), share) for place in over]
+    return found
+
+
 def kind_of(record: Record) -> str:
     """What is told apart within a category: the kind of an example, what decided a pair, how a reward is checked, how the target failed."""
     if isinstance(record, SFTExample):
@@ -111,71 +138,136 @@ def kind_of(record: Record) -> str:
     return record.check.kind if isinstance(record, RewardRecord) else ""
 
 
-class _Limit(NamedTuple):
-    """A quota for a size of the dataset."""
+_Part = tuple[int, Place]
+"""A quota, by number, and a part that it is about."""
 
-    quota: Quota
-    most: int | None
-    least: int
+
+class _Used:
+    """The records of a dataset that are used, by number and in the order they were taken, and how many each part has of them."""
+
+    def __init__(self, places: Sequence[Sequence[_Part]], index: AlikeIndex | None) -> None:
+        self.places = places
+        self.taken: dict[int, None] = {}
+        self.counts: Counter[_Part] = Counter()
+        self._index = index
+        self._restart()
+
+    def take(self, number: int) -> None:
+        """Uses a record."""
+        self.taken[number] = None
+        self.counts.update(self.places[number])
+        if self._index:
+            self._index.add(number)
+
+    def leave(self, numbers: Collection[int]) -> None:
+        """Uses some no longer."""
+        for number in numbers:
+            del self.taken[number]
+            self.counts.subtract(self.places[number])
+        self._restart()
+
+    def like(self, number: int) -> int | None:
+        """The first one in use that asks almost the same."""
+        return next(iter(self._index.like(number)), None) if self._index else None
+
+    def _restart(self) -> None:
+        if self._index:
+            self._index.clear()
+            for number in self.taken:
+                self._index.add(number)
 
 
 def _choose(dataset: str, records: Sequence[Record], settings: Mix) -> tuple[tuple[Record, ...], tuple[Reject, ...]]:
     ordered = list(_in_turns(records))
     quotas = [quota for quota in settings.quotas if quota.dataset == dataset]
-    size = len(ordered)
-    while True:
-        kept, out = _fill(dataset, ordered, [_limit(quota, size) for quota in quotas], settings.near_duplicates)
-        if len(kept) >= size or not any(quota.at_most_share is not None for quota in quotas):
-            return tuple(sorted(kept, key=lambda record: record.id)), tuple(out)
-        size = len(kept)
-
-
-def _limit(quota: Quota, size: int) -> _Limit:
-    counts = [] if quota.at_most is None else [quota.at_most]
-    if quota.at_most_share is not None:
-        counts.append(math.floor(quota.at_most_share * size + 1e-9))
-    return _Limit(quota, min(counts, default=None), max(quota.at_least, math.ceil(quota.at_least_share * size - 1e-9)))
-
-
-def _fill(dataset: str, ordered: Sequence[Record], limits: Sequence[_Limit], near: float | None) -> tuple[list[Record], list[Reject]]:
-    """Takes the records that are asked for, then the others, as long as no limit is reached."""
-    index = AlikeIndex([asked(record) for record in ordered], near) if near is not None else None
-    places = [[(nth, place) for nth, one in enumerate(limits) if (place := _place(record, one.quota))] for record in ordered]
-    used: Counter[tuple[int, Place]] = Counter()
-    taken: set[int] = set()
-
-    def full(number: int) -> _Full | None:
-        over = ((place, most) for nth, place in places[number] if (most := limits[nth].most) is not None and used[nth, place] >= most)
-        return next((_Full(place, most) for place, most in over), None)
-
-    def take(number: int) -> None:
-        used.update(places[number])
-        taken.add(number)
-        if index:
-            index.add(number)
-
-    for number in range(len(ordered)):
-        wanted = any(used[nth, place] < limits[nth].least for nth, place in places[number])
-        if wanted and not full(number) and not (index and index.like(number)):
-            take(number)
-    out: list[Reject] = []
-    for number, record in enumerate(ordered):
-        if number in taken:
-            continue
-        if index and (like := index.like(number)):
-            out.append(_reject(record, "near-duplicate-prompt", f"asks almost what {ordered[like[0]].id} asks"))
-        elif over := full(number):
-            out.append(_reject(record, "over-quota", f"{dataset} has {over.most} of {over.place}"))
+    near = settings.near_duplicates
+    index = None if near is None else AlikeIndex([asked(record) for record in ordered], near)
+    places = [[(nth, place) for nth, one in enumerate(quotas) if (place := _place(record, one))] for record in ordered]
+    used, out = _fill(quotas, places, index, len(ordered))
+    if len(used.taken) < len(ordered) and any(quota.at_least_share for quota in quotas):
+        used, out = _fill(quotas, places, index, len(used.taken))  # what a share asks for, of what came out
+    rejects: list[Reject] = []
+    for number, why in out.items():
+        if isinstance(why, int):
+            rejects.append(_reject(ordered[number], "near-duplicate-prompt", f"asks almost what {ordered[why].id} asks"))
         else:
-            take(number)
-    return [ordered[number] for number in sorted(taken)], out
+            rejects.append(_reject(ordered[number], "over-quota", f"{dataset} has {used.counts[why]} of {why[1]}"))
+    return tuple(sorted((ordered[number] for number in used.taken), key=lambda record: record.id)), tuple(rejects)
 
 
-class _Full(NamedTuple):
-    """A part that has as many records as it may."""
+def _fill(
+    quotas: Sequence[Quota], places: Sequence[Sequence[_Part]], index: AlikeIndex | None, size: int
+) -> tuple[_Used, dict[int, int | _Part]]:
+    """What is used; and of each other record the one that asks the same, or the part that is full. `size` is what minimum shares are of."""
+    used = _Used(places, index)
+    least = [max(quota.at_least, math.ceil(quota.at_least_share * size - 1e-9)) for quota in quotas]
 
-    place: Place
-    most: int
+    def full(number: int, shares: Mapping[int, float]) -> _Part | None:
+        for part in places[number]:
+            most = quotas[part[0]].at_most
+            if most is not None and used.counts[part] >= most:
+                return part
+            if part[0] in shares and _is_over(used.counts[part] + 1, shares[part[0]], len(used.taken) + 1):
+                return part
+        return None
+
+    for asked_for in (True, False):
+        for number in range(len(places)):
+            is_asked_for = any(used.counts[part] < least[part[0]] for part in places[number])
+            if number not in used.taken and (is_asked_for or not asked_for) and full(number, {}) is None and used.like(number) is None:
+                used.take(number)
+    shares, over = _within_shares(quotas, used)
+    used.leave(over)
+    out: dict[int, int | _Part] = {}
+    for number in range(len(places)):
+        if number not in used.taken:
+            why = used.like(number)
+            why = full(number, shares) if why is None else why
+            if why is None:
+                used.take(number)
+            else:
+                out[number] = why
+    return used, out
+
+
+def _within_shares(quotas: Sequence[Quota], used: _Used) -> tuple[dict[int, float], set[int]]:
+    """The maximum shares that can be met, by quota, and the records to leave out for them."""
+    shares = {nth: quota.at_most_share for nth, quota in enumerate(quotas) if quota.at_most_share is not None}
+    parts = {nth: {place for of, place in used.counts if of == nth and used.counts[of, place]} for nth in shares}
+    for nth, places in parts.items():
+        if places and sum(used.counts[nth, place] for place in places) == len(used.taken):  # no record is of no part
+            shares[nth] = max(shares[nth], 1 / len(places))
+    while True:
+        over = _over(shares, used)
+        if len(over) < len(used.taken) or not shares:
+            return shares, over
+        del shares[max(shares)]
+
+
+def _over(shares: Mapping[int, float], used: _Used) -> set[int]:
+    """The records that parts have over their shares: the last in turn of each, until no part is over."""
+    members: dict[_Part, list[int]] = {}
+    for number in used.taken:
+        for part in used.places[number]:
+            if part[0] in shares:
+                members.setdefault(part, []).append(number)
+    counts, left = Counter(used.counts), len(used.taken)
+    over: set[int] = set()
+    while True:
+        before = left
+        for part, numbers in members.items():
+            while _is_over(counts[part], shares[part[0]], left):
+                number = numbers.pop()
+                if number not in over:
+                    over.add(number)
+                    counts.subtract(used.places[number])
+                    left -= 1
+        if left == before:
+            return over
+
+
+def _is_over(count: int, share: float, size: int) -> bool:
+    return count > share * size + 1e-9
 
 
 def _in_turns(records: Sequence[Record]) -> Iterator[Record]:

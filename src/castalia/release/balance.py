@@ -10,7 +10,7 @@ from statistics import fmean, median
 from typing import Any, TypeVar
 
 from castalia.harmony import Vocabulary
-from castalia.quality.mix import kind_of, shortages
+from castalia.quality.mix import excesses, kind_of, shortages
 from castalia.records import CATEGORIES, DATASETS, Mix, PreferencePair, Record, Reject, RewardRecord, SFTExample, TaxonomyNode
 from castalia.release.style import STYLES, styles_of
 
@@ -30,10 +30,11 @@ def measure_balance(
     """Counts, coverage, length and style of every set, as plain values; lengths are in GPT-OSS tokens.
 
     `coverage` is the share of taxonomy nodes that have a record; `empty` names the others. `left_out` counts
-    what the mix left out by its reason, `short` names the parts with fewer records than the quotas of `settings` ask for.
+    what the mix left out by its reason, `short` names the parts with fewer records than the quotas of `settings` ask for, `over` those
+    with a larger share, because the records allow no smaller one.
     """
     keys = sorted(node.key for node in nodes)
-    short = shortages(datasets, settings, nodes)
+    short, over = shortages(datasets, settings, nodes), excesses(datasets, settings)
     measured: dict[str, Any] = {}
     for name in DATASETS:
         records = datasets.get(name, ())
@@ -49,6 +50,7 @@ def measure_balance(
             "empty": [key for key in keys if not by_node[key]],
             "left_out": dict(sorted(Counter(reject.reason for reject in (left_out or {}).get(name, ())).items())),
             "short": [str(one) for one in short if one.dataset == name],
+            "over": [str(one) for one in over if one.dataset == name],
         }
     measured["sft"]["length"] = _by_kind(_of(datasets, "sft", SFTExample), vocabulary)
     measured["preferences"]["bias"] = pair_bias(_of(datasets, "preferences", PreferencePair), vocabulary)
@@ -135,6 +137,7 @@ def balance_lines(measured: Mapping[str, Any]) -> list[str]:
         out = ", ".join(f"{count} {reason}" for reason, count in figures["left_out"].items())
         lines += [f"* {name}: left out by the mix: {out}"] if out else []
         lines += [f"* {name}: fewer than its quota, {short}" for short in figures["short"]]
+        lines += [f"* {name}: more than its share, as the records allow no less, {over}" for over in figures["over"]]
     return lines
 
 
