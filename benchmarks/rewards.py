@@ -90,7 +90,10 @@ def _tried(
         grade = route(sandbox, reference)
         assert grade.passed, (name, grade)
     tried = [
-        (cheat, name) for turn, name in enumerate(routes) for place, cheat in enumerate(cheats) if (place - turn) % every.get(name, 1) == 0
+        (cheat, name)
+        for turn, name in enumerate(routes)
+        for place, cheat in enumerate(cheats)
+        if (place - turn) % every.get(name, 1) == 0 and ANEW.get(cheat) != name
     ]
     grades = sandbox.each([lambda cheat=cheat, name=name: routes[name](sandbox, cheats[cheat]) for cheat, name in tried])
     found: dict[str, list[str]] = {}
