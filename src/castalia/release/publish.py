@@ -101,12 +101,6 @@ def publish(
     verdicts = list(store.read_dataset("verdicts", Verdict))
     accepted = accept(datasets, verdicts, labels, settings)
     records = [record for kept in accepted.records.values() for record in kept]
-    for dataset, left_out in accepted.left_out.items():
-        if left_out and not accepted.records[dataset] and any(one.dataset == dataset and one.at_most_share for one in settings.quotas):
-            raise ReleaseRefused(
-                f"the quotas of the mix leave nothing of {dataset!r}, not even {left_out[0].subject!r}: {left_out[0].detail}; raise "
-                f"`at_most_share`, or make records for other parts (`castalia show balance`)"
-            )
     if not records:
         raise ReleaseRefused("no record passed quality control; `castalia status` shows the funnel")
     by_id = {record.id for record in records}
