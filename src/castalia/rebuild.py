@@ -8,11 +8,13 @@ files say, since Parquet files name their writer.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +30,6 @@ from castalia.release import find_release, verify_release
 from castalia.release.difference import changed_paths
 from castalia.rounds.measure import MINED
 from castalia.store import Store, open_store
-from castalia.store.lock import hold_lock
 from castalia.workspace import Workspace, make_release, open_services
 
 _SETTINGS = "config.json"
@@ -57,7 +58,7 @@ async def rebuild_release(workspace: Workspace, release: str, *, on_event: Calla
     """Makes `release` (NAME@vN, or NAME for the latest) again and compares.
 
     Raises InputError for a release that does not exist or whose inputs are gone, ReleaseRefused for one that was changed or holds stages
-    kept by a waiver, StoreError naming the process that makes one again already, and what a run raises: MissingRecording where the ledger
+    kept by a waiver, StoreError while another process makes it again, and what a run raises: MissingRecording where the ledger
     lacks an answer.
     """
     folder = find_release(workspace.releases, release)
@@ -70,9 +71,8 @@ async def rebuild_release(workspace: Workspace, release: str, *, on_event: Calla
             f"can't be made again. Rebuild those stages and release anew: castalia run {' '.join(f'--rebuild {name}' for name in kept)}"
         )
     labels = labels_then(workspace, folder)
-    place = workspace.folder / ".rebuild"
-    with hold_lock(place, f"castalia rebuild {folder.name}"):
-        room = place / folder.name
+    room = workspace.folder / f".rebuild-{folder.name}"
+    with _alone(folder):
         shutil.rmtree(room, ignore_errors=True)
         try:
             again = _furnish(workspace, room, labels, folder)
@@ -86,6 +86,19 @@ async def rebuild_release(workspace: Workspace, release: str, *, on_event: Calla
             return _compare(folder, made.folder)
         finally:
             shutil.rmtree(room, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(release: Path) -> Generator[None]:
+    """Locks the folder of a release, which leaves no file behind and ends with its holder."""
+    descriptor = os.open(release, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise StoreError(f"release {release.name!r} is being made again by another process; wait for it to end") from error
+    finally:
+        os.close(descriptor)
 
 
 def labels_then(workspace: Workspace, folder: Path) -> tuple[Label, ...]:

@@ -15,13 +15,13 @@ from pegboard import HOST, lines
 from pegboard_world import Finished, World
 
 import castalia.release.folder
+from castalia import rebuild
 from castalia.cli import main
 from castalia.config import load_config
 from castalia.oracle.scripted import FAULTS, Act, scripted_server
 from castalia.records import Reject
 from castalia.rounds.measure import store_failures
 from castalia.store import open_store
-from castalia.store.lock import hold_lock
 from castalia.workspace import Workspace, open_workspace
 
 
@@ -128,7 +128,7 @@ def test_settings_that_were_edited_after_the_release_are_named(
     said = capsys.readouterr().err
     assert ".".join(section) in said, said
     assert world.lock() == before
-    assert not list(world.work.glob(".rebuild/*/"))
+    assert not list(world.work.glob(".rebuild*"))
 
 
 def test_settings_that_decide_no_data_may_be_edited(moved: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
@@ -216,7 +216,7 @@ def test_the_same_rows_from_another_writer_are_told_apart_from_other_rows(
 
 def test_a_release_is_made_again_by_one_process_at_a_time(moved: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(moved)
-    with hold_lock(moved / "work/.rebuild", "castalia rebuild pegboard@v1"):
+    with rebuild._alone(moved / "work/releases/pegboard@v1"):
         assert main(["rebuild", "pegboard@v1"]) != 0
-    assert "in use by process" in capsys.readouterr().err
+    assert "is being made again by another process" in capsys.readouterr().err
     assert rebuilt(moved, capsys, monkeypatch)["same"]
