@@ -91,6 +91,7 @@ def test_repeated_questions_and_clusters_in_two_banks_are_rejects():
         ({"check": {"kind": "exact", "expected": []}}, "empty-check"),
         ({"check": {"kind": "state", "expected": ["a=b"]}}, "check-needs-tools"),
         ({"check": {"kind": "constraints", "expected": ["rhyme=yes"]}}, "check-unusable"),
+        ({"check": {"kind": "contains", "expected": ["str|default"]}}, "check-proves-nothing"),
         ({"tools": True}, "solution-does-not-fit"),
         ({"check": {"kind": "execution"}}, "empty-check"),
         ({"check": {"kind": "execution", "execution": {"runner": "perl", "tests": [{"input": 1, "expected": 1}]}}}, "unknown-runner"),

@@ -20,7 +20,7 @@ from castalia.records import Bank, Check, Frozen, Provenance, Reject, SuiteItem,
 from castalia.records.flaw import Flaw
 from castalia.scoring import RULES
 from castalia.scoring.execution import execution_flaw
-from castalia.scoring.proof import proof_flaw
+from castalia.scoring.proof import proof_flaw, text_flaw
 
 PROMPT = Path(__file__).with_suffix(".md")
 
@@ -124,14 +124,18 @@ def _flaw(item: WrittenItem, number: int, counts: dict[Bank, int], params: Suite
 
 
 async def _proof_flaw(item: WrittenItem, params: SuiteParams, ctx: Context) -> Flaw | None:
-    """None where the reference passes; for items with tools, after the solution was carried out for real."""
+    """None where the reference passes and nothing does that is no answer; for items with tools, after the solution was carried out for
+    real."""
     files: dict[str, str] | None = None
     if item.solution:
         room = open_room(ctx, params.packages)
         for call in item.solution:
             await asyncio.to_thread(room.call, call.tool, call.arguments)
         files = room.files()
-    return await proof_flaw(item.check, item.reference, sandbox=ctx.services.get("sandbox"), files=files)
+    if flaw := await proof_flaw(item.check, item.reference, sandbox=ctx.services.get("sandbox"), files=files):
+        return flaw
+    free = text_flaw(item.check, item.question)
+    return Flaw("check-proves-nothing", free) if free else None
 
 
 def _plain(question: str) -> str:
@@ -139,6 +143,6 @@ def _plain(question: str) -> str:
 
 
 STAGE = Stage(
-    name="design_suite", version=2, run=design_suite, params=SuiteParams, shape="ask", reads={"taxonomy": TaxonomyNode},
+    name="design_suite", version=3, run=design_suite, params=SuiteParams, shape="ask", reads={"taxonomy": TaxonomyNode},
     writes={"suite": SuiteItem}, prompts=(PROMPT,), oracle=("writer",),
 )  # fmt: skip
