@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import _signal
 import os
 import stat
 
 from .capture import capture
 from .evaluate import resources
 from .family import start
+from .syscalls import libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .confine import Confinement
 
 MOST_FILES, DEEPEST = 1000, 40
+_DEFAULT = 0  # SIG_DFL
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -35,7 +36,7 @@ def execute(jail: Confinement, argv: list[str], files: dict[str, bytes], stdin: 
 
     def body() -> None:
         for number in (13, 25):  # SIGPIPE, SIGXFSZ: Python ignores them, and what it starts would, too
-            _signal.signal(number, _signal.SIG_DFL)
+            libc.signal(number, _DEFAULT)
         try:
             os.execvpe(argv[0], argv, dict(os.environ))
         except OSError as error:
