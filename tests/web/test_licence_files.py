@@ -28,7 +28,8 @@ def decided(files: dict[str, str], *allowed: str) -> LicenceDecision:
 def test_a_file_named_for_prose_or_code_holds_for_that(files: dict[str, str], text: str, code: str | None):
     decision = decided(files)
     assert (decision.verdict, decision.spdx) == ("allowed", text)
-    assert decision.licence_of("code") == (code or text)
+    own = {part.scope: part.spdx for part in decision.parts if part.allowed}
+    assert own == ({"code": code} if code else {})
 
 
 def test_two_files_for_the_same_hold_both_because_nothing_lets_one_choose():
@@ -58,4 +59,5 @@ def test_the_notice_of_the_code_licence_is_carried_too():
 
 def test_code_under_a_licence_that_is_not_allowed_has_none():
     decision = decided({"LICENSE-docs": ISC, "LICENSE-code": MIT}, "ISC")
-    assert (decision.verdict, decision.licence_of("text"), decision.licence_of("code")) == ("allowed", "ISC", None)
+    assert (decision.verdict, decision.spdx) == ("allowed", "ISC")
+    assert [(part.scope, part.spdx, part.allowed) for part in decision.parts] == [("code", "MIT", False)]
