@@ -21,7 +21,7 @@ from castalia.engine.state import changed_inputs
 from castalia.errors import CorruptObject
 from castalia.preview.estimate import price
 from castalia.quality.labels import read_labels
-from castalia.quality.mix import shortages
+from castalia.quality.quotas import shortages
 from castalia.records import (
     DATASETS,
     Category,

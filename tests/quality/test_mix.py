@@ -14,7 +14,8 @@ from castalia.cli import main
 from castalia.config import load_config
 from castalia.errors import ConfigError
 from castalia.quality.alike import AlikeIndex
-from castalia.quality.mix import excesses, mix, shortages
+from castalia.quality.mix import mix
+from castalia.quality.quotas import excesses, shortages
 from castalia.records import Mix, Quota, SFTExample, TaxonomyNode, Verdict
 from castalia.release import accept
 from castalia.summary.data import coverage, funnel, passed_records

@@ -7,50 +7,23 @@ quota asks for come before all others.
 A share is one of what is used, which the choice itself decides. So the choice is made without maximum shares first. Then, as long as a part
 has more than its share, its last record in turn is left out again, and last comes whatever there is room for. A share smaller than an equal
 share of the parts that there are can't be met, and counts as that equal share; where several shares together would leave nothing, the last
-one of the settings is set aside, then the one before it. What then has more than the settings ask for is named (`excesses`).
+one of the settings is set aside, then the one before it. What then has more than the settings ask for is named (castalia.quality.quotas).
 """
 
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import NamedTuple
 
 from castalia.quality.alike import AlikeIndex, asked
 from castalia.quality.funnel import Stop
-from castalia.records import (
-    CATEGORIES,
-    Mix,
-    PreferencePair,
-    Provenance,
-    Quota,
-    Record,
-    Reject,
-    ReplayItem,
-    RewardRecord,
-    SFTExample,
-    TaxonomyNode,
-)
-from castalia.records.quota import EACH, KNOWN, PARTS, SFT_KINDS
+from castalia.quality.parts import Place, place_of
+from castalia.quality.quotas import is_over
+from castalia.records import Mix, Provenance, Quota, Record, Reject
 
 LAYER = 7
 CHECK = "mix"
 """How the funnel counts it: after the six layers of quality control."""
-
-
-class Place(NamedTuple):
-    """A part of a dataset; None where a quota doesn't tell records apart."""
-
-    category: str | None
-    domain: str | None
-    node: str | None
-    difficulty: str | None
-    kind: str | None
-    style: str | None
-
-    def __str__(self) -> str:
-        return ", ".join(value for value in self if value is not None) or "all"
 
 
 @dataclass(frozen=True)
@@ -67,75 +40,10 @@ class Mixed:
         return {reject.provenance.parents[0]: Stop(LAYER, CHECK, reject.reason, reject.detail) for reject in rejects}
 
 
-class Shortage(NamedTuple):
-    """A part of a dataset with fewer records than its quota asks for."""
-
-    dataset: str
-    place: Place
-    records: int
-    wanted: int
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.records} of {self.wanted}"
-
-
-class Excess(NamedTuple):
-    """A part that has more than its maximum share of a dataset, because the records allow no less."""
-
-    dataset: str
-    place: Place
-    records: int
-    of: int
-    share: float
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.records} of {self.of}, where {self.share:.0%} may be"
-
-
 def mix(datasets: Mapping[str, Sequence[Record]], settings: Mix) -> Mixed:
     """What is used of records that passed. Of prompts that are alike the first in turn is used; a full quota leaves out what comes later."""
     chosen = {dataset: _choose(dataset, records, settings) for dataset, records in datasets.items()}
     return Mixed({dataset: kept for dataset, (kept, _) in chosen.items()}, {dataset: out for dataset, (_, out) in chosen.items()})
-
-
-def shortages(datasets: Mapping[str, Sequence[Record]], settings: Mix, nodes: Sequence[TaxonomyNode]) -> list[Shortage]:
-    """What quotas ask for and the records don't have, quota by quota. Parts that have no record at all are known from the taxonomy.
-
-    Of a share so many are wanted that it would be met if only they were added.
-    """
-    found: list[Shortage] = []
-    for quota in settings.quotas:
-        records = datasets.get(quota.dataset, ())
-        counts = Counter(place for record in records if (place := _place(record, quota)) is not None)
-        for place in dict.fromkeys((*_expected(quota, nodes), *sorted(counts, key=str))):
-            lacking = quota.at_least_share * len(records) - counts[place]
-            share = counts[place] + math.ceil(lacking / (1 - quota.at_least_share) - 1e-9) if lacking > 0 else 0
-            if counts[place] < (wanted := max(quota.at_least, share)):
-                found.append(Shortage(quota.dataset, place, counts[place], wanted))
-    return found
-
-
-def excesses(datasets: Mapping[str, Sequence[Record]], settings: Mix) -> list[Excess]:
-    """Parts of what is used that have more than their maximum share, quota by quota."""
-    found: list[Excess] = []
-    for quota in settings.quotas:
-        records = datasets.get(quota.dataset, ())
-        counts = Counter(place for record in records if (place := _place(record, quota)) is not None)
-        share = 1.0 if quota.at_most_share is None else quota.at_most_share
-        over = [place for place in sorted(counts, key=str) if _is_over(counts[place], share, len(records))]
-        found += [Excess(quota.dataset, place, counts[place], len(records), share) for place in over]
-    return found
-
-
-def kind_of(record: Record) -> str:
-    """What is told apart within a category: the kind of an example, what decided a pair, how a reward is checked, how the target failed."""
-    if isinstance(record, SFTExample):
-        return record.kind
-    if isinstance(record, PreferencePair):
-        return record.decided_by
-    if isinstance(record, ReplayItem):
-        return record.failure_type
-    return record.check.kind if isinstance(record, RewardRecord) else ""
 
 
 _Part = tuple[int, Place]
@@ -182,7 +90,7 @@ def _choose(dataset: str, records: Sequence[Record], settings: Mix) -> tuple[tup
     quotas = [quota for quota in settings.quotas if quota.dataset == dataset]
     near = settings.near_duplicates
     index = None if near is None else AlikeIndex([asked(record) for record in ordered], near)
-    places = [[(nth, place) for nth, one in enumerate(quotas) if (place := _place(record, one))] for record in ordered]
+    places = [[(nth, place) for nth, one in enumerate(quotas) if (place := place_of(record, one))] for record in ordered]
     used, out = _fill(quotas, places, index, len(ordered))
     if len(used.taken) < len(ordered) and any(quota.at_least_share for quota in quotas):
         used, out = _fill(quotas, places, index, len(used.taken))  # what a share asks for, of what came out
@@ -207,7 +115,7 @@ def _fill(
             most = quotas[part[0]].at_most
             if most is not None and used.counts[part] >= most:
                 return part
-            if part[0] in shares and _is_over(used.counts[part] + 1, shares[part[0]], len(used.taken) + 1):
+            if part[0] in shares and is_over(used.counts[part] + 1, shares[part[0]], len(used.taken) + 1):
                 return part
         return None
 
@@ -256,7 +164,7 @@ def _over(shares: Mapping[int, float], used: _Used) -> set[int]:
     while True:
         before = left
         for part, numbers in members.items():
-            while _is_over(counts[part], shares[part[0]], left):
+            while is_over(counts[part], shares[part[0]], left):
                 number = numbers.pop()
                 if number not in over:
                     over.add(number)
@@ -264,10 +172,6 @@ def _over(shares: Mapping[int, float], used: _Used) -> set[int]:
                     left -= 1
         if left == before:
             return over
-
-
-def _is_over(count: int, share: float, size: int) -> bool:
-    return count > share * size + 1e-9
 
 
 def _in_turns(records: Sequence[Record]) -> Iterator[Record]:
@@ -279,34 +183,6 @@ def _in_turns(records: Sequence[Record]) -> Iterator[Record]:
         turns.append((taken[passage] if passage else 0, record.id, record))
         taken[passage] += 1
     yield from (record for _, _, record in sorted(turns, key=lambda turn: turn[:2]))
-
-
-def _place(record: Record, quota: Quota) -> Place | None:
-    """Where a record counts under a quota; None where it doesn't."""
-    values = [kind_of(record) if name == "kind" else getattr(record, name, None) or "" for name in PARTS]
-    if any(want not in (None, EACH, value) or (want == EACH and not value) for want, value in zip(quota.place, values, strict=True)):
-        return None
-    return Place(*(None if want is None else value for want, value in zip(quota.place, values, strict=True)))
-
-
-def _expected(quota: Quota, nodes: Sequence[TaxonomyNode]) -> Iterator[Place]:
-    """All parts that a quota tells apart, as far as they are known without records: kinds are for examples alone, and of styles nobody
-    knows which ones a domain has."""
-    if quota.style == EACH or (quota.kind == EACH and quota.dataset != "sft"):
-        return
-    kinds = SFT_KINDS if quota.kind == EACH else (quota.kind,)
-    levels = KNOWN["difficulty"] if quota.difficulty == EACH else (quota.difficulty,)
-    there = sorted(nodes, key=lambda node: (CATEGORIES.index(node.category), node.key))
-    wanted = (quota.category, quota.domain, quota.node)
-    heads = [
-        tuple(None if want is None else value for want, value in zip(wanted, values, strict=True))
-        for values in ((node.category, node.part, node.key) for node in there)
-        if all(want in (None, EACH, value) for want, value in zip(wanted, values, strict=True))
-    ]
-    if not heads and EACH not in wanted:
-        heads = [wanted]
-    for (category, domain, node), level, kind in product(dict.fromkeys(heads), levels, kinds):
-        yield Place(category, domain, node, level, kind, quota.style)
 
 
 def _reject(record: Record, reason: str, detail: str) -> Reject:

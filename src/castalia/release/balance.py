@@ -10,7 +10,8 @@ from statistics import fmean, median
 from typing import Any, TypeVar
 
 from castalia.harmony import Vocabulary
-from castalia.quality.mix import excesses, kind_of, shortages
+from castalia.quality.parts import kind_of
+from castalia.quality.quotas import excesses, shortages
 from castalia.records import CATEGORIES, DATASETS, Mix, PreferencePair, Record, Reject, RewardRecord, SFTExample, TaxonomyNode
 from castalia.release.style import STYLES, styles_of
 
