@@ -132,7 +132,8 @@ def _python_rate(sandbox: Sandbox, count: int) -> float:
 
 def _rust_rate(sandbox: Sandbox, count: int) -> float:
     sandbox.grade_rust(_RUST, _RUST_CASES)  # what is built once per sandbox
-    return _rate(sandbox, [lambda: sandbox.grade_rust(_RUST, _RUST_CASES).passed] * count)
+    programs = [f"{_RUST}// {number}\n" for number in range(count)]  # all different, as an equal one is not built again
+    return _rate(sandbox, [lambda program=program: sandbox.grade_rust(program, _RUST_CASES).passed for program in programs])
 
 
 def _rate(sandbox: Sandbox, gradings: Sequence[Any]) -> float:
