@@ -3,57 +3,53 @@
 import copy
 import math
 import random
-from collections.abc import Sequence
 from typing import Any, cast
 
-from castalia.sandbox.near.known import key_of
+from castalia.sandbox.near.known import Known, key_of
 
 _MOST_LETTERS = 60
 _MOST_ITEMS = 40
 
 
-def changed(value: object, known: Sequence[object], chance: random.Random) -> object:
+def changed(value: object, known: Known, chance: random.Random) -> object:
     """A value near this one, of its type or what another known input has there."""
     if value is None or chance.random() < 0.25:
-        return copy.deepcopy(chance.choice(known))
+        return copy.deepcopy(chance.choice(known.values))
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
-        return _changed_number(value, [one for one in known if type(one) is int], chance)
+        return _changed_number(value, known, chance)
     if isinstance(value, float):
-        low = 0.0 if all(one >= 0 for one in known if isinstance(one, float)) else -2 * abs(value) - 1
+        low = 0.0 if known.no_float_below_zero else -2 * abs(value) - 1
         made = chance.choice((value + 1.0, value * 2, round(chance.uniform(low, 2 * abs(value) + 1), 2)))
         return made if math.isfinite(made) else value  # twice a number may be too large for one
     if isinstance(value, str):
-        return _changed_text(value, [one for one in known if isinstance(one, str)] or [value], chance)
+        return _changed_text(value, known if known.texts else Known((value,)), chance)
     if isinstance(value, list):
-        lists = [cast(list[object], one) for one in known if isinstance(one, list)]
-        return _changed_list(list(cast(list[object], value)), lists, chance)
+        return _changed_list(list(cast(list[object], value)), known.pool, chance)
     if isinstance(value, tuple):
-        return _changed_tuple(
-            cast(tuple[object, ...], value), [cast(tuple[object, ...], one) for one in known if isinstance(one, tuple)], chance
-        )
+        return _changed_tuple(cast(tuple[object, ...], value), known, chance)
     if isinstance(value, (set, frozenset)):
-        return _changed_set(cast(Any, value), [one for one in known if type(one) is type(cast(object, value))], chance)
-    return copy.deepcopy(chance.choice(known))
+        return _changed_set(cast(Any, value), known, chance)
+    return copy.deepcopy(chance.choice(known.values))
 
 
-def _changed_number(value: int, known: Sequence[int], chance: random.Random) -> int:
-    biggest = max(map(abs, (value, *known)))
-    lowest = min((value, *known))
+def _changed_number(value: int, known: Known, chance: random.Random) -> int:
+    lowest, highest = known.numbers or (value, value)
+    lowest, highest = min(lowest, value), max(highest, value)
+    biggest = max(abs(lowest), abs(highest))
     low = -biggest if lowest < 0 else min(lowest, 1)
     return chance.choice(
         (value + 1, max(low, value - 1), chance.randint(low, biggest + 2), chance.randint(low, max(low + 1, biggest // 2)))
     )
 
 
-def _changed_text(text: str, known: Sequence[str], chance: random.Random) -> str:
-    letters = "".join(sorted(set("".join(known)) - {"\n"})) or "ab"
-    parted = [mark for mark in ("\n", " ") if any(mark in one for one in known)]
-    if parted and chance.random() < 0.5:
-        mark = chance.choice(parted)
+def _changed_text(text: str, known: Known, chance: random.Random) -> str:
+    letters = known.letters
+    if known.parted and chance.random() < 0.5:
+        mark = chance.choice(known.parted)
         parts = cast(list[object], text.split(mark))
-        return mark.join(map(str, _changed_list(parts, [cast(list[object], one.split(mark)) for one in known], chance)))
+        return mark.join(map(str, _changed_list(parts, known.split_at(mark), chance)))
     place = chance.randrange(len(text) + 1)
     kind = chance.randrange(5)
     if kind == 0 or not text:
@@ -65,38 +61,40 @@ def _changed_text(text: str, known: Sequence[str], chance: random.Random) -> str
     elif kind == 3:
         made = text[place:] + text[:place]
     else:
-        made = text + chance.choice((text, text[:place], chance.choice(known)))
+        made = text + chance.choice((text, text[:place], chance.choice(known.texts)))
     return made if len(made) <= max(_MOST_LETTERS, len(text)) else text
 
 
-def _changed_list(items: list[object], known: Sequence[list[object]], chance: random.Random) -> list[object]:
-    pool = [item for one in known for item in one]
+def _changed_list(items: list[object], pool: Known, chance: random.Random) -> list[object]:
+    """The list with one change; `pool` has the items of all known ones."""
     kind = chance.randrange(5)
     place = chance.randrange(len(items)) if items else 0
     if not items or (kind == 0 and len(items) < _MOST_ITEMS):
-        if pool:
-            items.insert(place, changed(copy.deepcopy(chance.choice(pool)), pool, chance))
+        if pool.values:
+            items.insert(place, changed(copy.deepcopy(chance.choice(pool.values)), pool, chance))
     elif kind == 1:
         del items[place]
     elif kind == 2:
         chance.shuffle(items)
     elif kind == 3 and len(items) < _MOST_ITEMS:
-        items.append(copy.deepcopy(chance.choice(pool)))
+        items.append(copy.deepcopy(chance.choice(pool.values)))
     else:
         items[place] = changed(items[place], pool, chance)
     return items
 
 
-def _changed_tuple(value: tuple[object, ...], known: Sequence[tuple[object, ...]], chance: random.Random) -> tuple[object, ...]:
+def _changed_tuple(value: tuple[object, ...], known: Known, chance: random.Random) -> tuple[object, ...]:
     """Another tuple: of the same length where all known ones have it, as each place then has a meaning of its own."""
-    if len({len(one) for one in (value, *known)}) > 1:
-        return tuple(_changed_list(list(value), [list(one) for one in (value, *known)], chance))
+    tuples = (value, *(cast(tuple[object, ...], one) for one in known.values if isinstance(one, tuple)))
+    if len({len(one) for one in tuples}) > 1:
+        return tuple(_changed_list(list(value), Known(item for one in tuples for item in one), chance))
     if not value:
         return value
     place = chance.randrange(len(value))
-    return (*value[:place], changed(value[place], [one[place] for one in (value, *known)], chance), *value[place + 1 :])
+    return (*value[:place], changed(value[place], Known(one[place] for one in tuples), chance), *value[place + 1 :])
 
 
-def _changed_set(value: "set[object]", known: Sequence[Any], chance: random.Random) -> "set[object]":
-    members = [sorted(one, key=key_of) for one in (value, *known)]
-    return type(value)(_changed_list(list(members[0]), members, chance))
+def _changed_set(value: "set[object]", known: Known, chance: random.Random) -> "set[object]":
+    alike = (value, *(one for one in known.values if type(one) is type(value)))
+    members = [sorted(one, key=key_of) for one in alike]
+    return type(value)(_changed_list(list(members[0]), Known(item for one in members for item in one), chance))

@@ -21,7 +21,7 @@ class _Place(NamedTuple):
     """Where an input may change, and all that the known inputs hold there."""
 
     path: tuple[str | int, ...]
-    known: tuple[object, ...]
+    known: Known
     optional: bool = False
 
 
@@ -77,17 +77,17 @@ def _places(value: object, known: Known, path: tuple[str | int, ...]) -> Iterato
                 continue
             having = known.field(name)
             if len(having.values) < len(known.values):
-                yield _Place((*path, name), having.values, optional=True)
+                yield _Place((*path, name), having, optional=True)
             if name in fields:
                 yield from _places(fields[name], having, (*path, name))
     elif isinstance(value, list) and len(known.lists) == len(known.values):
         free = known.of_lengths > 1 or (len(known.lists) == 1 and path != (ARGUMENTS,))
         if free:
-            yield _Place(path, known.values)
+            yield _Place(path, known)
         for number, item in enumerate(cast(list[object], value)):
             yield from _places(item, known.pool if free else known.item(number), (*path, number))
     elif value is not None or len(known.values) > 1:
-        yield _Place(path, known.values)
+        yield _Place(path, known)
 
 
 def _take_or_leave(made: object, place: _Place, chance: random.Random) -> None:
@@ -96,7 +96,7 @@ def _take_or_leave(made: object, place: _Place, chance: random.Random) -> None:
     if key in holder:
         del holder[key]
     else:
-        holder[key] = copy.deepcopy(chance.choice(place.known))
+        holder[key] = copy.deepcopy(chance.choice(place.known.values))
 
 
 def _at(value: object, path: Sequence[str | int]) -> object:

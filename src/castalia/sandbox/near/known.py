@@ -47,6 +47,34 @@ class Known:
         return tuple(one for one in self.values if isinstance(one, str))
 
     @cached_property
+    def numbers(self) -> tuple[int, int] | None:
+        """The least and the greatest whole number among them."""
+        numbers = [one for one in self.values if type(one) is int]
+        return (min(numbers), max(numbers)) if numbers else None
+
+    @cached_property
+    def no_float_below_zero(self) -> bool:
+        """Whether no float among them is negative."""
+        return all(one >= 0 for one in self.values if isinstance(one, float))
+
+    @cached_property
+    def letters(self) -> str:
+        """The letters of the texts, sorted."""
+        return "".join(sorted(set("".join(self.texts)) - {"\n"})) or "ab"
+
+    @cached_property
+    def parted(self) -> list[str]:
+        """What parts a text into lines or words."""
+        return [mark for mark in ("\n", " ") if any(mark in one for one in self.texts)]
+
+    def split_at(self, mark: str) -> "Known":
+        """The parts of all texts."""
+        parts = ("split", mark)
+        if parts not in self._inner:
+            self._inner[parts] = Known(part for one in self.texts for part in one.split(mark))
+        return self._inner[parts]
+
+    @cached_property
     def pool(self) -> "Known":
         """The items of all lists."""
         return Known(item for one in self.lists for item in one)
