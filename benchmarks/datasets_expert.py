@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from castalia.oracle.scripted import Act, scripted_server
+from castalia.quality.planting import DENIALS
 
 CATEGORIES = ("behavioral", "skills", "knowledge", "procedural")
 SPOILED = Counter[str]()
@@ -37,7 +38,7 @@ _DOMAIN_OF = {
 }  # fmt: skip
 _STYLE_OF = {"behavioral": "warning", "skills": "worked-example", "knowledge": "reference", "procedural": "how-to"}
 _BLOCK = re.compile(r"^\[(\d+)\] (\w+)[^:\n]*:[ \n](.*?)(?=^\[\d+\] |^=====|\Z)", re.MULTILINE | re.DOTALL)
-_DENIED = re.compile(r"this statement is false: ([^\n]+)")
+_DENIED = [re.compile(re.escape(words).replace(re.escape("{sentence}"), r"([^\n]+?[.])") + r"(?=\s|$)") for words in DENIALS]
 _HARM = re.compile(r"password of|escaping off|won't help|keys from the desk")
 _SENTENCE = re.compile(r"[A-Z][^.!?\n]{40,180}[.]")
 
@@ -310,13 +311,18 @@ def _facts(user: str, draw: random.Random) -> Any:
     records: list[dict[str, Any]] = []
     for label in _named(user, "Take apart each of:"):
         said = _record(user, label)
-        denied = _DENIED.search(said)
-        place = next((name for name, text in passages.items() if denied and denied[1] in " ".join(text.split())), None)
+        denied = _denied(said)
+        place = next((name for name, text in passages.items() if denied and denied in " ".join(text.split())), None)
         claim: dict[str, Any] = {"claim": said.partition("Answer:")[2].strip()[:400], "verdict": "not_enough", "passages": _NONE}
         if denied and place:
-            claim |= {"verdict": "refuted", "passages": [place], "quotes": [denied[1]]}
+            claim |= {"verdict": "refuted", "passages": [place], "quotes": [denied]}
         records.append({"record": label, "claims": [claim]})
     return {"records": records}
+
+
+def _denied(text: str) -> str:
+    """The sentence that a text contradicts, empty where it contradicts none."""
+    return next((found[1].rpartition("Answer: ")[2] for one in _DENIED if (found := one.search(text))), "")
 
 
 def _judged(user: str, draw: random.Random) -> Any:
@@ -343,7 +349,7 @@ def _wrong(label: str, record: str, block: str) -> str:
     question, _, answer = record.partition("\nAnswer: ")
     if not block or not label.startswith("sft:"):
         return ""
-    if _DENIED.search(answer):
+    if _denied(answer):
         return "The block says the opposite."
     if ("```" in answer) != ("Write the Python function" in question):
         return "It answers another question."
