@@ -44,12 +44,19 @@ def _near(known: Sequence[Case], count: int, *, seed: str) -> list[Case]:
     for case in known:
         first.setdefault(case.function, case)
     calls = [{"call": case.function, "args": list(case.args), "kwargs": dict(case.kwargs)} for case in known]
-    near = inputs_near(calls, count, seed=seed)
-    seen = [*calls, *near]
-    far = [one for one in inputs_near(calls, count, seed=f"{seed}/far", changes=_FAR) if one not in seen]
-    # in turns, so that any number of them has both kinds
-    made = [one for pair in zip_longest(near, far) for one in pair if one is not None][:count]
+    made = _both_kinds(calls, -(-count // 2), seed)
+    if len(made) < count:  # one kind has too few: the other may have more
+        made = _both_kinds(calls, count, seed)
+    made = made[:count]
     return [_case(cast(dict[str, Any], one), first) for one in made]
+
+
+def _both_kinds(calls: Sequence[object], each: int, seed: str) -> list[object]:
+    """Inputs near the known ones and far from them, at most so many of each, in turns, so that any number of them has both kinds."""
+    near = inputs_near(calls, each, seed=seed)
+    seen = [*calls, *near]
+    far = [one for one in inputs_near(calls, each, seed=f"{seed}/far", changes=_FAR) if one not in seen]
+    return [one for pair in zip_longest(near, far) for one in pair if one is not None]
 
 
 def _case(made: Mapping[str, Any], first: Mapping[str, Case]) -> Case:

@@ -55,15 +55,21 @@ def _called(value: object) -> str:
 
 def _varied(base: object, group: Known, changes: int, chance: random.Random) -> object:
     made = copy.deepcopy(base)
+    places: list[_Place] | None = None
     for _ in range(changes):
-        places = list(_places(made, group, ()))
+        places = list(_places(made, group, ())) if places is None else places
         if not places:
             return made
         place = chance.choice(places)
         if place.optional:
             _take_or_leave(made, place, chance)
-        else:
-            made = _with(made, place.path, changed(_at(made, place.path), place.known, chance))
+            places = None
+            continue
+        before = _at(made, place.path)
+        after = changed(before, place.known, chance)
+        made = _with(made, place.path, after)
+        if type(after) is not type(before) or isinstance(after, (list, dict)):
+            places = None  # another leaf of the same type leaves all places where they are
     return made
 
 
