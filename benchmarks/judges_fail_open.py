@@ -109,7 +109,7 @@ def _as_sft(record: Record) -> SFTExample:
     return record
 
 
-class _Web:
+class OnePage:
     """A search that always finds one page, and that page."""
 
     user_agent = "castalia"
@@ -128,7 +128,7 @@ class _Web:
 
 
 async def verify(records: Sequence[SFTExample], documents: Sequence[Document], oracle: Any, *, search: bool = False) -> list[Verdict]:
-    ctx = Context(STAGE.name, STAGE.oracle, {prompt.stem: prompt for prompt in STAGE.prompts}, oracle, services={"web": _Web()})
+    ctx = Context(STAGE.name, STAGE.oracle, {prompt.stem: prompt for prompt in STAGE.prompts}, oracle, services={"web": OnePage()})
     params = VerifyParams.model_validate({"search": ("found",) if search else ()})
     inputs: Mapping[str, Sequence[Record]] = {
         "sft": records, "preferences": (), "rewards": (), "replay": (), "documents": documents, "leaks": (),

@@ -93,10 +93,11 @@ def _alone(release: Path) -> Generator[None]:
     """Locks the folder of a release, which leaves no file behind and ends with its holder."""
     descriptor = os.open(release, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"release {release.name!r} is being made again by another process; wait for it to end") from error
         yield
-    except BlockingIOError as error:
-        raise StoreError(f"release {release.name!r} is being made again by another process; wait for it to end") from error
     finally:
         os.close(descriptor)
 

@@ -131,6 +131,7 @@ def test_a_broken_record_fails_with_the_reason(check: RecordCheck, record: Any, 
         "sk_" + "live_" + TAIL[:24],
         f"eyJ{TAIL[:20]}.eyJ{TAIL[20:40]}.{TAIL[40:]}",
         "-----BEGIN RSA " + f"PRIVATE KEY-----\n{TAIL}{TAIL}\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN " + f"PRIVATE KEY-----\n{TAIL}\n{TAIL}\n{TAIL[:20]}",
     ],
 )
 def test_a_credential_fails_and_is_not_repeated_in_the_verdict(secret: str):

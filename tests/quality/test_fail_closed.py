@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from benchmarks.judges_fail_open import OnePage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_checks import OTHER, Judge, judged
@@ -15,7 +16,6 @@ from castalia.quality.checks.policy import POLICY
 from castalia.quality.verify import VerifyParams
 from castalia.quality.view import view_record
 from castalia.records import RELEASING
-from castalia.web.archive import Fetched
 from small_world import document, sft
 
 VIEW = view_record(sft(), "sft")
@@ -50,7 +50,6 @@ CLAIMS = st.builds(
 TAKEN_APART = st.builds(lambda record, claims: {"record": record, "claims": claims}, LABELS, st.lists(CLAIMS, max_size=3))
 
 
-SOURCE = "The tea board of Kyoto measured it in spring: leaves of green tea give their best after two minutes in the pot."
 CLAIM, WORDS = "Green tea steeps for two minutes.", "give their best after two minutes"
 WRITTEN = st.builds(
     lambda text, search, more: {"text": text, "search": search, **more},
@@ -65,24 +64,6 @@ NUMBERED = st.builds(
     st.sampled_from([["board.html:0"], ["board.html:0"], ["nowhere:1"], []]),
     st.sampled_from([[WORDS], [WORDS], ["an hour in the pot"], []]),
 )
-
-
-class OnePage:
-    """A search that always finds the same page, and that page."""
-
-    user_agent = "castalia"
-
-    async def search_once(self, name: str, query: str, limit: int) -> list[str]:
-        return ["https://kyoto.example/board.html"]
-
-    async def fetch(self, url: str) -> Fetched:
-        return Fetched(url, url, 200, {}, "text/html", b"", "0" * 64, "2024-05-01T00:00:00Z")
-
-    async def facts(self, fetched: Fetched) -> dict[str, Any]:
-        return {"title": "Tea", "heading": "Tea", "text": SOURCE, "metas": {}, "canonical": ""}
-
-    async def content(self, fetched: Fetched) -> dict[str, Any]:
-        return {"problem": "", "blocks": [{"kind": "paragraph", "text": SOURCE}], "modified": "", "published": ""}
 
 
 class Asked(Judge):

@@ -1,7 +1,6 @@
 """Tracing a record: the chain to the page, its licence evidence and the oracle's raw answer, in milliseconds."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -11,6 +10,7 @@ from castalia.oracle.scripted import FAULTS, scripted_server
 from castalia.records import Atom, Evidence, KnowledgeBody, LicenceDecision, Provenance, Reject, SFTExample
 from castalia.trace import trace
 from castalia.web.archive import Archive
+from cpu_time import cpu_seconds
 from small_world import SECTION, document, item, page, put, replay, sft, world
 
 
@@ -110,7 +110,5 @@ def test_it_takes_milliseconds_among_thousands_of_records(tmp_path):
     workspace = world(tmp_path, changes={"sft": many, "verdicts": []})
     assert len(workspace.store.read_dataset("sft", SFTExample)) == 3000
     list(trace(workspace, many[0].id))  # the first opens files
-    started = time.perf_counter()
-    steps = list(trace(workspace, many[-1].id))
-    assert time.perf_counter() - started < 0.5  # 50 ms on a quiet machine
-    assert steps[-1].kind == "licence evidence"
+    assert cpu_seconds(lambda: list(trace(workspace, many[-1].id))) < 0.5  # 50 ms on a quiet machine
+    assert list(trace(workspace, many[-1].id))[-1].kind == "licence evidence"

@@ -29,22 +29,19 @@ def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def rust() -> Iterator[Sandbox]:
-    """A sandbox with a Rust compiler; skipped with the reason where there is none."""
-    if doctor().tier is None:
-        pytest.skip(doctor().why)
-    with Sandbox() as opened:
-        try:
-            opened.jails.toolchain("rust")
-        except ToolchainMissing as error:
-            pytest.skip(str(error))
-        yield opened
-
-
-@pytest.fixture(scope="session")
 def any_tier() -> Iterator[Sandbox]:
     """A sandbox of the best tier here, for what is the same in both."""
     if doctor().tier is None:
         pytest.skip(doctor().why)
     with Sandbox() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def rust(any_tier: Sandbox) -> Sandbox:
+    """That sandbox where it has a Rust compiler; skipped with the reason where there is none."""
+    try:
+        any_tier.jails.toolchain("rust")
+    except ToolchainMissing as error:
+        pytest.skip(str(error))
+    return any_tier

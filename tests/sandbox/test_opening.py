@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from castalia.errors import ConfigError, SandboxUnavailable
-from castalia.sandbox import Limits, RunnerConfig, Sandbox, Value, doctor, jail
+from castalia.sandbox import Limits, RunnerConfig, Sandbox, Tier, Value, doctor, jail
 from castalia.sandbox.interpreter import make_farm, this_interpreter
 from castalia.sandbox.opening import better
 from castalia.sandbox.staging import make_stage, remove_stage
@@ -165,13 +165,13 @@ def test_a_kernel_without_landlock_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("tier", ["A", "B"])
-def test_a_closed_umask_closes_no_jail(tier: str) -> None:
+def test_a_closed_umask_closes_no_jail(tier: Tier) -> None:
     """Python, the shell and Rust's support are copied for jails of another user, who must get at them."""
     if not doctor().tiers[tier].startswith("works"):
         pytest.skip(doctor().tiers[tier])
     before = os.umask(0o077)
     try:
-        with Sandbox(tier=tier) as sandbox:  # type: ignore[arg-type]
+        with Sandbox(tier=tier) as sandbox:
             assert isinstance(sandbox.evaluate("python", "def f(): return 42", [{"call": "f"}])[0], Value)
             assert isinstance(sandbox.evaluate("shell", "printf 42", [{}])[0], Value)
             assert sandbox.run(["python", "-c", "import markupsafe"], packages=["markupsafe"]).kind == "ok"

@@ -11,7 +11,10 @@ _SECRET = re.compile(
     r"|sk-(?:[a-z]{2,8}-(?:v1-)?)?[A-Za-z0-9_-]{20,200}|[srp]k_live_[A-Za-z0-9]{16,247}|xox[abeoprs]-[A-Za-z0-9-]{10,250}|AIza[\w-]{35}"
     r"|eyJ[\w-]{8,4096}\.eyJ[\w-]{8,4096}\.[\w-]{8,4096})(?![A-Za-z0-9])"
 )
-_KEY = re.compile(r"-----BEGIN ([A-Z ]{0,24}PRIVATE KEY)-----[A-Za-z0-9+/=\s\\,:-]{64,16384}?-----END \1-----")
+_KEY = re.compile(
+    r"-----BEGIN ([A-Z ]{0,24}PRIVATE KEY)-----(?:[A-Za-z0-9+/=\s\\,:-]{64,16384}?-----END \1-----"
+    r"|\s{0,4}(?:[A-Za-z0-9+/=]{40,128}\s{1,4}){1,300}[A-Za-z0-9+/=]{0,128})"  # cut off before its end
+)
 _PREFIX = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|gh[opsur]_|github_pat_|glpat-|npm_|hf_|sk-|[srp]k_live_|xox|AIza|eyJ)|-----BEGIN ")
 _SAMPLE = re.compile(r"EXAMPLE|(?i:x{6}|your|dummy|redacted|placeholder|test[_-]?key|12345678|abcdefgh)|0{6}|(.)\1{7}")
 _ETHEREUM = re.compile(r"(?<!\w)0x[0-9A-Fa-f]{40}(?!\w)")
