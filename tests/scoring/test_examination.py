@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from castalia.records import Check, Execution, ExecutionTest
@@ -219,13 +219,14 @@ VALUES = st.recursive(
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(VALUES, min_size=1, max_size=4), st.integers(1, 6), st.text(max_size=5))
-def test_drawn_inputs_are_new_json_different_from_each_other_and_the_same_for_a_seed(known, count, seed):
+@example([[[0, 1, 3], [1, 2, 1], [9, 8, 2]], [[0, 1, 1], [1, 1, 2]]], 40, "", 32)
+@given(st.lists(VALUES, min_size=1, max_size=4), st.integers(1, 6), st.text(max_size=5), st.sampled_from((1, 3, 8, 32)))
+def test_drawn_inputs_are_new_json_different_from_each_other_and_the_same_for_a_seed(known, count, seed, most):
     before = json.dumps(known)
-    drawn = inputs_near(known, count, seed=seed)
+    drawn = inputs_near(known, count, seed=seed, changes=(1, most))
     written = [json.dumps(value, sort_keys=True) for value in drawn]
     assert len(drawn) <= count
     assert len(set(written)) == len(written)
     assert not set(written) & {json.dumps(value, sort_keys=True) for value in known}
-    assert drawn == inputs_near(known, count, seed=seed)
+    assert drawn == inputs_near(known, count, seed=seed, changes=(1, most))
     assert json.dumps(known) == before

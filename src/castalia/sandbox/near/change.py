@@ -13,8 +13,9 @@ _MOST_ITEMS = 40
 
 def changed(value: object, known: Known, chance: random.Random) -> object:
     """A value near this one, of its type or what another known input has there."""
+    seen = known.values or (value,)  # an earlier change may have made a place that no known input has
     if value is None or chance.random() < 0.25:
-        return copy.deepcopy(chance.choice(known.values))
+        return copy.deepcopy(chance.choice(seen))
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -31,7 +32,7 @@ def changed(value: object, known: Known, chance: random.Random) -> object:
         return _changed_tuple(cast(tuple[object, ...], value), known, chance)
     if isinstance(value, (set, frozenset)):
         return _changed_set(cast(Any, value), known, chance)
-    return copy.deepcopy(chance.choice(known.values))
+    return copy.deepcopy(chance.choice(seen))
 
 
 def _changed_number(value: int, known: Known, chance: random.Random) -> int:
@@ -77,7 +78,7 @@ def _changed_list(items: list[object], pool: Known, chance: random.Random) -> li
     elif kind == 2:
         chance.shuffle(items)
     elif kind == 3 and len(items) < _MOST_ITEMS:
-        items.append(copy.deepcopy(chance.choice(pool.values)))
+        items.append(copy.deepcopy(chance.choice(pool.values or tuple(items))))
     else:
         items[place] = changed(items[place], pool, chance)
     return items
