@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 from castalia.sandbox.near.change import changed
 from castalia.sandbox.near.known import ARGUMENTS, FUNCTION, Known, is_alike, key_of, of_one_length
 
-_TRIES = 20  # draws per wanted input: many changes give an input that is known already
+_MISSES = 200  # draws in a row that give nothing new: the task has hardly another input
 
 
 class _Place(NamedTuple):
@@ -36,9 +36,9 @@ def inputs_near(known: Sequence[object], count: int, *, seed: str, changes: Sequ
     seen = {key_of(value) for value in known}
     lengths = {name: of_one_length(values) for name, values in called.items()}
     found: list[object] = []
-    for _ in range(_TRIES * count if known else 0):
-        if len(found) >= count:
-            break
+    missed = 0
+    while known and len(found) < count and missed < _MISSES:
+        missed += 1
         base = chance.choice(known)
         group = groups[_called(base)]
         made = _varied(base, group, chance.choice(changes), chance)
@@ -46,6 +46,7 @@ def inputs_near(known: Sequence[object], count: int, *, seed: str, changes: Sequ
         if key not in seen and is_alike(made, group) and lengths[_called(base)] <= of_one_length([made]):
             seen.add(key)
             found.append(made)
+            missed = 0
     return found
 
 
