@@ -17,7 +17,7 @@ def copy_packages(names: Sequence[str], target: Path) -> None:
         for source, relative in distribution_files(name):
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, place)
+            shutil.copy2(source, place)  # with its time: what is compiled already counts only for a source of that time
             place.chmod(0o644)
     open_folders(target)
 
