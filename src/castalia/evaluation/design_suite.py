@@ -143,6 +143,6 @@ def _plain(question: str) -> str:
 
 
 STAGE = Stage(
-    name="design_suite", version=3, run=design_suite, params=SuiteParams, shape="ask", reads={"taxonomy": TaxonomyNode},
+    name="design_suite", version=4, run=design_suite, params=SuiteParams, shape="ask", reads={"taxonomy": TaxonomyNode},
     writes={"suite": SuiteItem}, prompts=(PROMPT,), oracle=("writer",),
 )  # fmt: skip

@@ -232,7 +232,7 @@ _PROMPTS = tuple(path for layer in LAYERS for check in layer.checks if isinstanc
 
 STAGE = Stage(
     name="verify",
-    version=11,
+    version=12,
     run=verify_records,
     params=VerifyParams,
     prompts=_PROMPTS,

@@ -207,6 +207,6 @@ def _gold(example: SFTExample) -> str:
 
 
 STAGE = Stage(
-    name="build_preferences", version=5, run=build_preferences, params=PreferenceParams, shape="whole", reads={"sft": SFTExample},
+    name="build_preferences", version=6, run=build_preferences, params=PreferenceParams, shape="whole", reads={"sft": SFTExample},
     writes={"preferences": PreferencePair}, prompts=(WRITE_PROMPT, JUDGE_PROMPT, TARGET_PROMPT), oracle=("writer", "judge", "target"),
 )  # fmt: skip

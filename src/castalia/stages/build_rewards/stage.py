@@ -115,6 +115,6 @@ def _scored(text: str, checked: bool, rubric: Rubric) -> ScoredAnswer:
 
 
 STAGE = Stage(
-    name="build_rewards", version=3, run=build_rewards, params=RewardParams, shape="whole", reads={"sft": SFTExample},
+    name="build_rewards", version=4, run=build_rewards, params=RewardParams, shape="whole", reads={"sft": SFTExample},
     writes={"rewards": RewardRecord}, prompts=(TARGET_PROMPT, JUDGE_PROMPT), oracle=("target", "judge"),
 )  # fmt: skip

@@ -104,6 +104,6 @@ def _reject(ctx: Context, passage: Passage, atoms: Sequence[Atom], subject: str,
 
 
 STAGE = Stage(
-    name="build_sft", version=4, run=build_sft, params=SftParams, shape="ask", reads={"documents": Document, "atoms": Atom},
+    name="build_sft", version=5, run=build_sft, params=SftParams, shape="ask", reads={"documents": Document, "atoms": Atom},
     writes={"sft": SFTExample}, prompts=(PROMPT, TRACE_PROMPT), oracle=("writer",),
 )  # fmt: skip
