@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 
-def cpu_seconds(work: Callable[[], object], *, tries: int = 3) -> float:
-    """The least processor time of this thread that the work took.
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """The least processor time of this thread that the work took in three tries.
 
     Not the clock of the wall, and not that of other threads; no garbage of earlier tests is collected meanwhile.
     """
@@ -19,7 +19,7 @@ def cpu_seconds(work: Callable[[], object], *, tries: int = 3) -> float:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return min(once() for _ in range(tries))
+        return min(once() for _ in range(3))
     finally:
         if collecting:
             gc.enable()

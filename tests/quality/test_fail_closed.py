@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from benchmarks.judges_fail_open import OnePage
+from checking import OTHER, Judge, judged
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_checks import OTHER, Judge, judged
 
 from castalia.errors import AnswerUnusable, OracleRefused
 from castalia.quality.check import GroupCheck

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_checks import Judge, context, says
+from checking import Judge, context, says
 
 from castalia.config import load_config
 from castalia.errors import ConfigError

@@ -47,8 +47,7 @@ def _near(known: Sequence[Case], count: int, *, seed: str) -> list[Case]:
     made = _both_kinds(calls, -(-count // 2), seed)
     if len(made) < count:  # one kind has too few: the other may have more
         made = _both_kinds(calls, count, seed)
-    made = made[:count]
-    return [_case(cast(dict[str, Any], one), first) for one in made]
+    return [_case(cast(dict[str, Any], one), first) for one in made[:count]]
 
 
 def _both_kinds(calls: Sequence[object], each: int, seed: str) -> list[object]:
